@@ -1,0 +1,8 @@
+/*
+ * weft/weft.h - all of weft in one include.
+ */
+#ifndef WEFT_WEFT_H
+#define WEFT_WEFT_H
+#include <weft/base.h>
+#include <weft/go.h>
+#endif

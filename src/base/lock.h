@@ -1,0 +1,57 @@
+/*
+ * lock.h - the spinlock that guards a channel, a heap, a queue for a few dozen instructions.
+ *
+ * Role    Mutual exclusion between threads, never between goroutines: nobody parks, allocates, makes a system
+ *         call or readies a goroutine while holding one (style.md section 7). Layer 0.
+ * Order   L1  release: v release  ->  acquire: v acquire (exchange). Carries everything written under the lock.
+ * Limits  Spins 64 pauses, then gives the CPU away between tries: on a busy machine the holder may be off CPU.
+ */
+#ifndef WEFT_BASE_LOCK_H
+#define WEFT_BASE_LOCK_H
+#include <sched.h>
+#include <stdatomic.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+struct weft__lock {
+    _Atomic uint32_t v; /* [L1] 0 free, 1 held */
+};
+
+static inline void weft__pause(void)
+{
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("isb" ::: "memory");
+#endif
+}
+
+/* Wait a little between two looks at a word that another thread is about to change. */
+static inline void weft__spin(uint32_t *count)
+{
+    if (++*count < 64)
+        weft__pause();
+    else
+        sched_yield();
+}
+
+static inline bool weft__lock_try(struct weft__lock *l)
+{
+    return atomic_load_explicit(&l->v, memory_order_relaxed) == 0 &&
+           atomic_exchange_explicit(&l->v, 1, memory_order_acquire) == 0; /* L1 */
+}
+
+static inline void weft__lock(struct weft__lock *l)
+{
+    uint32_t n = 0;
+    while (__builtin_expect(atomic_exchange_explicit(&l->v, 1, memory_order_acquire) != 0, 0)) /* L1 */
+        while (atomic_load_explicit(&l->v, memory_order_relaxed) != 0)
+            weft__spin(&n);
+}
+
+static inline void weft__unlock(struct weft__lock *l)
+{
+    atomic_store_explicit(&l->v, 0, memory_order_release); /* L1 */
+}
+
+#endif

@@ -1,0 +1,128 @@
+/*
+ * sched.h - what the layers above (chan, sync, ctx, unwind, poll, net) may ask of the scheduler.
+ *
+ * The contract of parking, which everything that blocks is written against:
+ *   S1  A goroutine parks in three steps: under its object's lock it publishes a waiter that names itself; it drops
+ *       the lock; it calls weft__park(). Between publishing and weft__park() it takes no other lock (it may drop
+ *       some) and calls nothing that can park or ready.
+ *   S2  Whoever takes the waiter out of the object (under the same lock, so exactly one does) drops the lock and then
+ *       calls weft__ready(g), once. Never under a lock.
+ *   S3  weft__ready may come before weft__park has switched away: it waits for g->sw.on_cpu to fall (edge G1), so the
+ *       waker never sees a half-saved stack. S1 makes that wait short.
+ *   S4  Each park is ended by exactly one ready.
+ *   S5  After weft__park the goroutine may be on another thread: no m, p, thread-local or its address is kept across.
+ */
+#ifndef WEFT_SCHED_SCHED_H
+#define WEFT_SCHED_SCHED_H
+#include <weft/go.h>
+
+#include "../base/assert.h"
+#include "../base/lock.h"
+
+struct weft__m;
+struct weft__p;
+struct weft__try;   /* unwind/try.c */
+struct weft__panic; /* unwind/panic.c */
+
+enum weft__wait {
+#define X(name, text) WEFT__WAIT_##name,
+#include "wait.def"
+#undef X
+    WEFT__WAIT_COUNT
+};
+/* The words a dump shows for a wait reason. */
+const char *weft__wait_text(enum weft__wait w);
+
+/* What arch/switch.S saves and loads; field offsets are known there (checked in stack.c). */
+struct weft__sw {
+    void *sp;                 /* [own] saved stack pointer while not running */
+    _Atomic uint32_t on_cpu;  /* [G1] 1 while a thread runs on this stack; the switch clears it after saving sp */
+};
+
+enum weft__gstate { WEFT__G_DEAD, WEFT__G_RUNNABLE, WEFT__G_RUNNING, WEFT__G_PARKED };
+
+/*
+ * A timer. The owner's storage; zeroed is "never started". fn runs on a scheduler stack, without any lock: it may
+ * ready and take short locks, it may not park.
+ *   T1  heap_p is the P whose heap holds it, or NULL; written under that P's timer lock.
+ */
+struct weft__timer {
+    weft_time when;                                 /* [heap lock] absolute, weft_now's clock */
+    weft_dur period;                                /* [heap lock] 0: once */
+    void (*fn)(struct weft__timer *t, void *arg, uint64_t seq);   /* [const] while active */
+    void *arg;                                      /* [const] while active */
+    uint64_t seq;                                   /* [heap lock] handed to fn; tells stale firings apart */
+    struct weft__p *_Atomic heap_p;                 /* [T1] */
+    uint32_t heap_i;                                /* [heap lock] place in the heap */
+    bool wakes;                                     /* [const] firing readies or starts somebody whoever waits: counts
+                                                       against a deadlock. A channel timer has false and answers by asleep() */
+    bool (*asleep)(struct weft__timer *t);          /* [const] for wakes == false: true when nobody waits on it, or NULL */
+};
+
+/* A goroutine. At the top of its own stack slot; never given back to malloc (S6: a stale pointer is still a g). */
+struct weft__g {
+    struct weft__sw sw;              /* first: arch/switch.S */
+    struct weft__g *next;            /* [own of the list it is in] run queue overflow, free lists */
+    _Atomic uint32_t state;          /* [stat] enum weft__gstate, for dumps and asserts */
+    _Atomic uint32_t wait;           /* [stat] enum weft__wait */
+    struct weft__m *m;               /* [own] the thread it runs on; or the one it is tied to (tied) */
+    bool tied;                       /* [own] runs on m only, without a P: foreign thread, lock_thread, blocky */
+    bool is_main;                    /* [const] goroutine 1 */
+    bool system;                     /* [const] the runtime's own: not counted, no part in deadlock detection */
+    uint8_t exiting;                 /* [own] goexit under way */
+    int saved_errno;                 /* [own] errno across a park */
+    uint32_t lock_thread_depth;      /* [own] */
+    _Atomic uint64_t id;             /* [stat] from 1; 0 while dead */
+    uint64_t parent_id;              /* [const] goroutine that made it */
+    const struct weft__site *site;   /* [const] the weft_go that made it; NULL for main and foreign threads */
+    char label[24];                  /* [own] weft_go_named */
+    char *stack_lo;                  /* [const] lowest usable byte, above the guard */
+    char *stack_hi;                  /* [const] one past the highest */
+    void (*at_end)(void *, long);    /* [const] struct weft__call */
+    void *owner;                     /* [const] */
+    struct weft__try *try_top;       /* [own] innermost weft_try: unwind/ */
+    struct weft__panic *panic;       /* [own] innermost panic under way: unwind/ */
+    char *panic_text;                /* [own] last recovered message; freed with the next one or at the end */
+    _Atomic uint32_t wake;           /* [G2] tied goroutines: futex word */
+    uint32_t blocked_seen;           /* [own, monitor] times the monitor saw it blocked in a system call */
+    struct weft__timer timer;        /* [own] sleep and timed waits */
+    void *fiber;                     /* [own] ThreadSanitizer */
+    void *fake_stack;                /* [own] AddressSanitizer */
+    uint64_t timed_seq;              /* [own] */
+};
+
+/* The calling goroutine. Starts the runtime; makes a foreign thread a tied goroutine. Never NULL. */
+struct weft__g *weft__g(void);
+/* The same, but NULL when the thread is not weft's or is on a scheduler stack. */
+struct weft__g *weft__g_or_null(void);
+
+/* Park the calling goroutine until weft__ready. See S1-S5. */
+WEFT_PARKS void weft__park(enum weft__wait why);
+/* Make a parked (S3: or parking) goroutine runnable. Any thread, any stack; holds no lock. */
+void weft__ready(struct weft__g *g);
+
+/* Timers (sched/timer.c). start of an active timer moves it. stop: true if it was active. fn may still be running
+ * on another thread when stop returns false: seq tells. Neither parks; both take only the heap's lock. */
+void weft__timer_start(struct weft__timer *t, weft_time when);
+bool weft__timer_stop(struct weft__timer *t);
+
+/* Monotonic clock, ns; simulation replaces it (src/sys). */
+weft_time weft__now(void);
+/* Uniform random number below n (n >= 1), cheap, per thread. */
+uint32_t weft__rand_below(uint32_t n);
+
+/* Something outside (signals, a thread of the embedder) can still wake goroutines: no deadlock reports. */
+void weft__no_deadlock_check(void);
+
+/* For dumps: stop every worker at its next scheduling point, for good (the process is about to end). */
+void weft__freeze_world(void);
+/* Calls fn for each goroutine that exists. Only exact after weft__freeze_world. */
+void weft__g_each(void (*fn)(struct weft__g *g, void *arg), void *arg);
+/* Finds the goroutine whose stack slot (guard included) holds addr; NULL if none. Async-signal-safe. */
+struct weft__g *weft__g_by_addr(const void *addr);
+/* Size of the usable stack of ordinary goroutines, bytes. */
+size_t weft__stack_bytes(void);
+/* Ends the calling goroutine for good, its stack frames already unwound. Runs at_end. */
+_Noreturn void weft__g_finish(long result);
+
+#endif

@@ -5,4 +5,5 @@
 #define WEFT_WEFT_H
 #include <weft/base.h>
 #include <weft/go.h>
+#include <weft/unwind.h>
 #endif

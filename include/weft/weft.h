@@ -5,5 +5,6 @@
 #define WEFT_WEFT_H
 #include <weft/base.h>
 #include <weft/go.h>
+#include <weft/http.h>
 #include <weft/unwind.h>
 #endif

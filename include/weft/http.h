@@ -1,0 +1,317 @@
+/*
+ * weft/http.h - HTTP/1.1: a client with a pool of connections, a server, and a server of folders.
+ *
+ * Words   A *call* is one request as the program makes it, redirects included. A *response* owns its connection until
+ *         weft_http_response_free. A *handler* answers one request of a server, in the connection's goroutine.
+ * Differs from Go's net/http: a response must always be freed; its headers live as long as it does; there is no
+ *         HTTP/2, no proxy, no cookie jar, no trailers; a client decodes gzip and deflate in the same breath.
+ * Source  RFC 9110, 9112, 3986; Go net/http. Parsing is llhttp's, strict.
+ */
+#ifndef WEFT_HTTP_H
+#define WEFT_HTTP_H
+#include <weft/tls.h>
+
+#pragma GCC system_header
+
+/* One header field. Names are compared without regard to case. */
+struct weft_http_field {
+    const char *name, *value;
+};
+
+/* ------------------------------------------------------------------ client */
+
+/* Keep-alive connections, per-host pools and defaults of its calls. Any number of goroutines may share one. */
+typedef struct weft_http_client weft_http_client;
+/* What came back: status, headers, and a body still to be read. Belongs to one goroutine at a time. */
+typedef struct weft_http_response weft_http_response;
+
+/* What on_redirect answers, besides a negative weft_err. */
+enum { WEFT_HTTP_FOLLOW = 0, WEFT_HTTP_KEEP = 1 };
+
+/* Zero in any field means its default. */
+struct weft_http_client_opts {
+    int idle_per_host_max;      /* idle connections kept per host: default 100; < 0: keep none, every call dials */
+    int idle_max;               /* and in total: default 1000; the longest idle one goes first */
+    int conns_per_host_max;     /* connections to one host at a time, in use or idle: default no limit; calls queue */
+    weft_dur idle_timeout;      /* an idle connection is closed after this: default 90 s */
+    weft_dur timeout;           /* a call, from weft_http_do to the end of its body: default 10 s; < 0: none */
+    int redirects_max;          /* default 10; < 0: none is followed, the 3xx response is handed over */
+    const char *user_agent;     /* default "weft/" WEFT_VERSION; "" sends none; copied */
+    bool no_decode;             /* ask for no content coding and hand bodies over as they come */
+    size_t head_bytes_max;      /* status line and headers of a response: default 64 KiB; more: WEFT_ETOOBIG */
+    uint64_t body_bytes_max;    /* body after decoding: default no limit; more: WEFT_ETOOBIG while reading */
+    /* The certificates to trust and the like for https; default: the system's. The struct is copied, its strings are
+     * borrowed and outlive the client. server_name is filled in per host. */
+    const struct weft_tls_config *tls;
+    /* Asked for each address before it is dialled, after DNS, redirects included; false: not this one. When all are
+     * refused the call fails with WEFT_EDENIED. Runs in the caller's goroutine and must not park. */
+    bool (*allow)(const struct sockaddr *addr, void *arg);
+    /* Asked before a redirect is followed, number count (from 1). WEFT_HTTP_FOLLOW: go on; WEFT_HTTP_KEEP: hand the
+     * 3xx response over; a negative weft_err: fail with it. to_url is absolute, without fragment. May park. */
+    int (*on_redirect)(int count, int status, const char *from_url, const char *to_url, void *arg);
+    void *arg;                  /* for allow and on_redirect */
+};
+
+/* One request to send. Zero in any field but url means its default. Everything is borrowed for the call only. */
+struct weft_http_call {
+    const char *method;                     /* default "GET" */
+    const char *url;                        /* absolute, http or https; user:password@ is refused; a fragment is dropped */
+    const struct weft_http_field *fields;   /* sent as given; Host, User-Agent, Accept-Encoding here win over ours */
+    size_t fields_len;
+    const void *body;                       /* sent with Content-Length; may be sent again after a redirect 307/308 */
+    size_t body_len;
+    weft_dur timeout;                       /* default: the client's; < 0: none */
+    char *reterr_text;                      /* on failure: the reason in words, NUL-terminated, cut to reterr_size */
+    size_t reterr_size;
+};
+
+/* Where the time of the last hop went, ns. connect and tls are 0 on a connection that was open already. */
+struct weft_http_times {
+    weft_dur connect;           /* DNS and TCP */
+    weft_dur tls;               /* handshake */
+    weft_dur first_byte;        /* from the request's first byte sent to the response's first byte received */
+    weft_dur total;             /* whole call so far, redirects included */
+    bool reused;                /* the connection was open already */
+};
+
+/**
+ * weft_http_client_new - make a client.
+ *
+ * @opts        NULL or zeroed: defaults.
+ * @ret_client  the client; the caller frees it.
+ *
+ * Returns   0; WEFT_ENOMEM; WEFT_EINVAL.
+ * Parks     never.
+ * Source    Go http.Client and http.Transport.
+ */
+WEFT_API WEFT_MUST_USE
+weft_err weft_http_client_new(const struct weft_http_client_opts *opts, weft_http_client **ret_client);
+
+/**
+ * weft_http_client_free - end a client and close its idle connections. NULL is fine.
+ *
+ * Responses that are still out keep working; the last of them frees what is left.
+ */
+WEFT_API void weft_http_client_free(weft_http_client *client);
+
+/** weft_http_client_close_idle - close the connections that nobody uses now. Go CloseIdleConnections. */
+WEFT_API void weft_http_client_close_idle(weft_http_client *client);
+
+/**
+ * weft_http_get - GET a URL; weft_http_do with a method, fields and a body.
+ *
+ * @ctx      cancels the call, the reading of its body included: keep it until the response is freed. NULL: background.
+ * @client   NULL: one with default options, shared by the process.
+ * @url      absolute http or https URL.
+ * @ret_resp the response after redirects, whatever its status; free it with weft_http_response_free.
+ *
+ * Returns   0 once status and headers have arrived, or a negative weft_err.
+ * Errors    WEFT_EADDR (url), WEFT_EDEADLINE, WEFT_ECANCELED, WEFT_ENOHOST, WEFT_EDNS, WEFT_EDENIED (allow),
+ *           WEFT_ETLS, WEFT_ECERT, WEFT_EPROTO (not HTTP, or framing that two readers may read differently),
+ *           WEFT_ETOOBIG (headers), WEFT_EREDIRECT (more than redirects_max), WEFT_EEOF (ended inside the head),
+ *           WEFT_EUNSUPPORTED (a redirect to another scheme), -ECONNREFUSED and others as the kernel gave them.
+ * Parks     until the head of the last response is there.
+ * Limits    An idempotent call (GET HEAD PUT DELETE OPTIONS TRACE) whose pooled connection turns out to be dead before
+ *           a byte of response is sent once more on a fresh one. 301, 302, 303 turn POST into GET; a body is repeated
+ *           for 307 and 308. Authorization and Cookie fields are dropped when a redirect leaves the host.
+ * Costs     one write and, for a small response, one read on a pooled connection; no allocation once warm.
+ * Source    Go http.Client Get, Do.
+ */
+WEFT_API WEFT_PARKS WEFT_MUST_USE
+weft_err weft_http_get(weft_ctx *ctx, weft_http_client *client, const char *url, weft_http_response **ret_resp);
+WEFT_API WEFT_PARKS WEFT_MUST_USE
+weft_err weft_http_do(weft_ctx *ctx, weft_http_client *client, const struct weft_http_call *call,
+                      weft_http_response **ret_resp);
+
+/** weft_http_status, weft_http_version - 100 .. 999; 10 or 11 for HTTP/1.0 and 1.1. */
+WEFT_API int weft_http_status(const weft_http_response *resp);
+WEFT_API int weft_http_version(const weft_http_response *resp);
+
+/**
+ * weft_http_header - value of the first header field of that name; NULL if there is none.
+ *
+ * Without leading and trailing blanks, NUL-terminated (a field with a NUL inside is refused), bytes as they came.
+ * Content-Encoding and Content-Length are as sent, also when the body is decoded. Lives as long as the response.
+ */
+WEFT_API const char *weft_http_header(const weft_http_response *resp, const char *name);
+/** weft_http_header_at - field number i in the order received; false past the last. */
+WEFT_API bool weft_http_header_at(const weft_http_response *resp, size_t i, struct weft_http_field *ret_field);
+
+/** weft_http_content_length - bytes of the body on the wire as the header says; -1 if it does not. */
+WEFT_API int64_t weft_http_content_length(const weft_http_response *resp);
+/** weft_http_url - the URL that answered, after redirects. weft_http_redirects - how many there were. */
+WEFT_API const char *weft_http_url(const weft_http_response *resp);
+WEFT_API int weft_http_redirects(const weft_http_response *resp);
+/** weft_http_times - durations of the call so far. */
+WEFT_API void weft_http_times(const weft_http_response *resp, struct weft_http_times *ret_times);
+/** weft_http_wire_bytes - bytes read from the connection for the last hop so far: head, framing and coded body. */
+WEFT_API uint64_t weft_http_wire_bytes(const weft_http_response *resp);
+/** weft_http_error_text - why the last body call of this response failed, in words; "" if none did. */
+WEFT_API const char *weft_http_error_text(const weft_http_response *resp);
+
+/**
+ * weft_http_body_next - the next piece of the body, decoded, without a copy.
+ *
+ * @ctx       cancels the wait.
+ * @ret_piece start of the piece; valid until the next call on resp.
+ *
+ * Returns   bytes in the piece, at least 1; 0 at the end; or a negative weft_err, the same again from then on.
+ * Errors    WEFT_EEOF (ended early), WEFT_ETOOBIG (body_bytes_max), WEFT_EPROTO (bad chunk or coding), WEFT_EDEADLINE
+ *           (the call's timeout), WEFT_ECANCELED, and those of the connection.
+ * Parks     until there is something.
+ */
+WEFT_API WEFT_PARKS WEFT_MUST_USE
+ssize_t weft_http_body_next(weft_ctx *ctx, weft_http_response *resp, const void **ret_piece);
+
+/**
+ * weft_http_body_read - copy what is there of the body, decoded, at least one byte.
+ *
+ * Returns   bytes, 1 .. len; 0 at the end; or a negative weft_err as weft_http_body_next.
+ */
+WEFT_API WEFT_PARKS WEFT_MUST_USE
+ssize_t weft_http_body_read(weft_ctx *ctx, weft_http_response *resp, void *ret_buf, size_t len);
+
+/**
+ * weft_http_body_read_all - the rest of the body in memory.
+ *
+ * @max      more than this: WEFT_ETOOBIG, and nothing is handed over. 0 means no limit but body_bytes_max.
+ * @ret_buf  malloc'ed, one NUL byte behind the end; the caller frees it. Never NULL on success.
+ * @ret_len  bytes without that NUL.
+ *
+ * Returns   0, or a negative weft_err as weft_http_body_next, or WEFT_ENOMEM.
+ */
+WEFT_API WEFT_PARKS WEFT_MUST_USE
+weft_err weft_http_body_read_all(weft_ctx *ctx, weft_http_response *resp, size_t max, char **ret_buf, size_t *ret_len);
+
+/**
+ * weft_http_response_free - end a response. NULL is fine.
+ *
+ * The connection goes back to the pool when the body was read to its end, or when the rest has arrived already; else
+ * it is closed. Does not wait for the peer.
+ */
+WEFT_API void weft_http_response_free(weft_http_response *resp);
+
+/* ------------------------------------------------------------------ server */
+
+typedef struct weft_http_server weft_http_server;
+typedef struct weft_http_request weft_http_request;  /* lives during the handler's call */
+typedef struct weft_http_writer weft_http_writer;    /* likewise */
+
+/* Answers one request. Runs in the connection's goroutine; may park. Returning ends the response. A panic in it
+ * becomes a 500, or closes the connection when the head is out already. */
+typedef void weft_http_handler(weft_http_request *rq, weft_http_writer *w, void *arg);
+
+/* Zero in any field but handler means its default. */
+struct weft_http_server_opts {
+    weft_http_handler *handler;
+    void *arg;                   /* for handler */
+    size_t head_bytes_max;       /* request line and headers: default 64 KiB; more: 431 */
+    uint64_t body_bytes_max;     /* request body: default 16 MiB; more: 413 */
+    weft_dur head_timeout;       /* a request's first byte to the end of its headers: default 10 s */
+    weft_dur idle_timeout;       /* between requests: default 60 s */
+    weft_dur io_timeout;         /* one wait for the peer inside a body, either way: default 30 s */
+    int conns_max;               /* connections at a time: default no limit; more wait in the kernel's queue */
+    const struct weft_tls_config *tls; /* serve https with this certificate; copied, its strings borrowed */
+};
+
+/**
+ * weft_http_server_new - make a server. opts is copied.
+ *
+ * Returns   0; WEFT_EINVAL (no handler); WEFT_ENOMEM.
+ */
+WEFT_API WEFT_MUST_USE
+weft_err weft_http_server_new(const struct weft_http_server_opts *opts, weft_http_server **ret_server);
+
+/**
+ * weft_http_serve - accept connections on ln and answer their requests until shutdown.
+ *
+ * @ctx      cancelling it stops accepting, as shutdown does, without waiting for anybody.
+ * @ln       listener; closed when this returns. Several may be served at a time.
+ *
+ * Returns   0 after weft_http_server_shutdown or cancel; or the error that accept gave for good.
+ * Parks     all the time. A goroutine per connection.
+ * Source    Go http.Server Serve.
+ */
+WEFT_API WEFT_PARKS WEFT_MUST_USE
+weft_err weft_http_serve(weft_ctx *ctx, weft_http_server *server, weft_listener *ln);
+
+/**
+ * weft_http_server_shutdown - stop: no new connection, idle ones closed, requests under way finish.
+ *
+ * @ctx      limits the wait; when it ends, the connections that are left are closed at once.
+ *
+ * Returns   0 when all ended by themselves; WEFT_EDEADLINE or WEFT_ECANCELED.
+ * Parks     until no connection is left.
+ * Source    Go http.Server Shutdown, then Close.
+ */
+WEFT_API WEFT_PARKS
+weft_err weft_http_server_shutdown(weft_ctx *ctx, weft_http_server *server);
+
+/** weft_http_server_free - after shutdown has returned. NULL is fine. */
+WEFT_API void weft_http_server_free(weft_http_server *server);
+
+/* The request. Strings live until the handler returns. */
+/** weft_http_request_ctx - cancelled when the connection is closed by shutdown; ends with the handler. */
+WEFT_API weft_ctx *weft_http_request_ctx(weft_http_request *rq);
+WEFT_API const char *weft_http_request_method(const weft_http_request *rq);
+/** weft_http_request_target - as it came: "/a%20b?x=1". _path: without the query, not decoded. _query: behind '?', or NULL. */
+WEFT_API const char *weft_http_request_target(const weft_http_request *rq);
+WEFT_API const char *weft_http_request_path(const weft_http_request *rq);
+WEFT_API const char *weft_http_request_query(const weft_http_request *rq);
+WEFT_API int weft_http_request_version(const weft_http_request *rq);
+/** weft_http_request_header, _header_at - as weft_http_header and weft_http_header_at. */
+WEFT_API const char *weft_http_request_header(const weft_http_request *rq, const char *name);
+WEFT_API bool weft_http_request_header_at(const weft_http_request *rq, size_t i, struct weft_http_field *ret_field);
+/** weft_http_request_content_length - 0 when there is no body, -1 when it is chunked. */
+WEFT_API int64_t weft_http_request_content_length(const weft_http_request *rq);
+/**
+ * weft_http_request_read - read of the request's body; sends "100 Continue" first where the client waits for it.
+ *
+ * Returns   bytes; 0 at the end; WEFT_ETOOBIG past body_bytes_max; WEFT_EEOF, WEFT_EPROTO, WEFT_EDEADLINE and others.
+ */
+WEFT_API WEFT_PARKS WEFT_MUST_USE
+ssize_t weft_http_request_read(weft_http_request *rq, void *ret_buf, size_t len);
+
+/* The answer. Without a call it is "200 OK" with an empty body. */
+/** weft_http_reply_status - before the first byte of body; 200 .. 599. Later calls change nothing. */
+WEFT_API void weft_http_reply_status(weft_http_writer *w, int status);
+/**
+ * weft_http_reply_field - add a header field, before the first byte of body. Copied.
+ *
+ * Content-Length may be given here or by weft_http_reply_length. Date, Connection and Transfer-Encoding are the server's.
+ * Returns   0; WEFT_EINVAL (control characters, or too late); WEFT_ETOOBIG (fields past 8 KiB).
+ */
+WEFT_API weft_err weft_http_reply_field(weft_http_writer *w, const char *name, const char *value);
+/** weft_http_reply_length - bytes of body to come; less or more than that breaks the connection. Not needed for small bodies. */
+WEFT_API void weft_http_reply_length(weft_http_writer *w, uint64_t len);
+/**
+ * weft_http_reply_write - send a piece of body; a body up to 8 KiB leaves with its head in one write at the end.
+ *
+ * Larger ones without a length are sent in chunks (HTTP/1.0: until close). With HEAD nothing is sent.
+ * Returns   0, or a negative weft_err when the peer is gone or too slow: the handler may stop.
+ */
+WEFT_API WEFT_PARKS
+weft_err weft_http_reply_write(weft_http_writer *w, const void *buf, size_t len);
+/** weft_http_reply_flush - send now what is buffered. */
+WEFT_API WEFT_PARKS weft_err weft_http_reply_flush(weft_http_writer *w);
+/** weft_http_reply_text - a whole small answer: status, content type, NUL-terminated text. */
+WEFT_API WEFT_PARKS
+weft_err weft_http_reply_text(weft_http_writer *w, int status, const char *content_type, const char *text);
+
+/**
+ * weft_http_file_server - a handler's arg that serves a folder; weft_http_file_handler is its handler.
+ *
+ * @root     directory; opened now. No request leaves it: "..", "%2e%2e" and symlinks to the outside answer 404.
+ *
+ * GET and HEAD; "/x/" is x/index.html; a directory without slash is redirected to one with; Content-Type by suffix;
+ * Last-Modified, If-Modified-Since; single byte ranges. No listings.
+ *
+ * Returns   0; -ENOENT, -ENOTDIR and others of open(2); WEFT_ENOMEM.
+ * Source    Go http.FileServer.
+ */
+typedef struct weft_http_files weft_http_files;
+WEFT_API WEFT_MUST_USE weft_err weft_http_file_server(const char *root, weft_http_files **ret_files);
+WEFT_API weft_http_handler weft_http_file_handler;
+WEFT_API void weft_http_files_free(weft_http_files *files);
+
+#endif

@@ -84,7 +84,10 @@ struct weft__g {
     struct weft__panic *panic;       /* [own] innermost panic under way: unwind/ */
     char *panic_text;                /* [own] last recovered message; freed with the next one or at the end */
     _Atomic uint32_t wake;           /* [G2] tied goroutines: futex word */
-    uint32_t blocked_seen;           /* [own, monitor] times the monitor saw it blocked in a system call */
+    uint32_t blocked_seen;           /* [own; monitor under a claim] times the monitor saw it blocked in a system call */
+    bool blocky;                     /* [the same] to be run tied, on a thread without a P (worker.c) */
+    uint32_t blocky_parks;           /* [own] parks since it was tied for that */
+    uint32_t blocky_limit;           /* [own] parks after which it is tried with a P again; doubles each time */
     struct weft__timer timer;        /* [own] sleep and timed waits */
     void *fiber;                     /* [own] ThreadSanitizer */
     void *fake_stack;                /* [own] AddressSanitizer */
@@ -105,6 +108,9 @@ void weft__ready(struct weft__g *g);
  * on another thread when stop returns false: seq tells. Neither parks; both take only the heap's lock. */
 void weft__timer_start(struct weft__timer *t, weft_time when);
 bool weft__timer_stop(struct weft__timer *t);
+
+/* Returns when fn of t is not running on another thread. Not from within fn. */
+void weft__timer_quiesce(struct weft__timer *t);
 
 /* Monotonic clock, ns; simulation replaces it (src/sys). */
 weft_time weft__now(void);

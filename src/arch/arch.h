@@ -1,0 +1,34 @@
+/*
+ * arch.h - what one folder per processor supplies: the switch, the goroutine's first instructions, the thread's m.
+ *
+ * Role    The only place that knows registers. A port is one folder: switch.S, regs.h, and unwind's defer.S, try.S, probe.S.
+ * Near    x86_64/. Layer 1.
+ */
+#ifndef WEFT_ARCH_ARCH_H
+#define WEFT_ARCH_ARCH_H
+#include <stddef.h>
+#include <stdint.h>
+
+struct weft__sw; /* {void *sp; uint32_t on_cpu} : sched/sched.h */
+struct weft__m;
+struct weft__call;
+
+/* Saves the callee-saved registers and sp in *from, clears from->on_cpu (release: edge G1), loads *to.
+ * Returns when somebody switches back to *from, perhaps on another thread. */
+void weft__arch_switch(struct weft__sw *from, struct weft__sw *to);
+
+/* Bytes that weft__go_entry saves: the argument registers. */
+#define WEFT__REGS_BYTES 0xc0
+/* Builds a goroutine's first frame below `top` (16-aligned): stack arguments, register block, saved registers; the first
+ * switch to it calls weft__g_enter(), loads the arguments, calls fn, then weft__g_finish(result). Returns the new sp. */
+void *weft__arch_prepare(char *top, const struct weft__call *call, const void *regs, const void *stack_args);
+/* The same for a plain C function that never returns (scheduler stacks). */
+void *weft__arch_prepare_plain(char *top, void (*fn)(void));
+
+#if defined(__x86_64__)
+#include "x86_64/regs.h"
+#else
+#error "weft has no src/arch folder for this processor yet (docs/status.md)"
+#endif
+
+#endif

@@ -1,0 +1,78 @@
+/*
+ * try.S (x86-64) - the frame at which a panic stops.
+ *
+ * weft__try_entry is reached through a pointer of fn's type, with %r10 = struct weft__try (weft/unwind.h: 0 fn, 8 site,
+ * 16 head, 24 prev, 32 msg). It links the record into the goroutine's chain, calls fn on a copy of the stack
+ * arguments (up to an upper bound: the copy may read into the caller's frame, as in defer.S) and unlinks it.
+ * A panic is unwound to this frame like to any frame with clean-ups: the personality routine (unwind/try.c) finds the
+ * record in %rbx and sends the goroutine to weft__try_land, with the frame's registers restored.
+ */
+	.text
+	.globl weft__try_entry
+	.type weft__try_entry,@function
+	.p2align 4
+weft__try_entry:
+	.cfi_startproc
+	.cfi_personality 0x9b,DW.ref.weft__try_personality
+	endbr64
+	pushq %rbp
+	.cfi_def_cfa_offset 16
+	.cfi_offset %rbp,-16
+	movq %rsp,%rbp
+	.cfi_def_cfa_register %rbp
+	pushq %rbx
+	.cfi_offset %rbx,-24
+	subq $8,%rsp
+	movq %r10,%rbx
+	movq 16(%rbx),%r11
+	movq (%r11),%r10
+	movq %r10,24(%rbx)
+	movq %rbx,(%r11)
+	movq 8(%rbx),%r10
+	movl 20(%r10),%r11d
+	testl %r11d,%r11d
+	jz 2f
+	subq %r11,%rsp
+1:	subq $8,%r11
+	movq 16(%rbp,%r11),%r10
+	movq %r10,(%rsp,%r11)
+	jnz 1b
+2:	movq (%rbx),%r11
+	testq %r11,%r11
+	jz 4f
+	call *%r11
+	movq 16(%rbx),%r11
+	movq 24(%rbx),%r10
+	movq %r10,(%r11)
+3:	leaq -8(%rbp),%rsp
+	.cfi_remember_state
+	popq %rbx
+	.cfi_restore %rbx
+	popq %rbp
+	.cfi_restore %rbp
+	.cfi_def_cfa %rsp,8
+	ret
+	.cfi_restore_state
+4:	call weft__try_nil		/* panics, into this very frame */
+	.globl weft__try_land
+	.hidden weft__try_land
+weft__try_land:
+	endbr64
+	movq %rbx,%rdi
+	call weft__try_landed
+	jmp 3b
+	.cfi_endproc
+	.size weft__try_entry,.-weft__try_entry
+
+	.hidden weft__try_personality
+	.hidden weft__try_landed
+	.hidden weft__try_nil
+	.hidden DW.ref.weft__try_personality
+	.weak DW.ref.weft__try_personality
+	.section .data.rel.local.DW.ref.weft__try_personality,"awG",@progbits,DW.ref.weft__try_personality,comdat
+	.align 8
+	.type DW.ref.weft__try_personality,@object
+	.size DW.ref.weft__try_personality,8
+DW.ref.weft__try_personality:
+	.quad weft__try_personality
+	.section .note.GNU-stack,"",@progbits

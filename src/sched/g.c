@@ -1,0 +1,222 @@
+/*
+ * g.c - goroutines are made and ended here.
+ *
+ * Role    weft_go's back end: takes a warm stack, builds the first frame, queues it. The end: at_end, back to a free list.
+ * Near    arch/x86_64/switch.S (weft__go_entry calls weft__go_c), worker.c. Layer 2.
+ * Invariants
+ *   F1  a dead goroutine is on exactly one free list: its p's, or the global one.
+ *   F2  a goroutine that ends puts itself on its own p's list while still on its stack: nobody else takes from that list
+ *       before the switch, for the section (enter) lasts until the next goroutine has left it. It is never moved to
+ *       the global list before then: only entries below the top are.
+ * Limits  A p keeps WEFT__GFREE_KEEP dead goroutines, the rest are shared. Nothing is given back to the system.
+ * Failure No memory for a stack: fatal error, as Go.
+ */
+#include "sched_int.h"
+
+#include <string.h>
+
+static struct weft__g *g_free_global_pop(void)
+{
+    struct weft__sched *s = &weft__sched;
+
+    weft__lock(&s->gfree_lock);
+    struct weft__g *g = s->gfree;
+    if (g)
+        s->gfree = g->next;
+    weft__unlock(&s->gfree_lock);
+    return g;
+}
+
+static void g_free_global_push(struct weft__g *g)
+{
+    struct weft__sched *s = &weft__sched;
+
+    weft__lock(&s->gfree_lock);
+    g->next = s->gfree;
+    s->gfree = g;
+    weft__unlock(&s->gfree_lock);
+}
+
+struct weft__g *weft__g_alloc(struct weft__p *p)
+{
+    struct weft__g *g = p ? p->gfree : NULL;
+
+    if (weft__likely(g != NULL)) {
+        p->gfree = g->next;
+        p->gfree_n--;
+        return g;
+    }
+    g = g_free_global_pop();
+    if (!g)
+        g = weft__stack_carve();
+    if (!g)
+        weft__fatal("weft: cannot allocate a goroutine stack (%zu goroutines exist; kernels before 6.13 need a larger "
+                    "vm.max_map_count)", weft_num_goroutines());
+    return g;
+}
+
+/* Keeps the warmest; half of the rest goes to everybody. The top entry may be the caller's own stack (F2). */
+void weft__g_free(struct weft__p *p, struct weft__g *g)
+{
+    if (!p) {
+        g_free_global_push(g);
+        return;
+    }
+    g->next = p->gfree;
+    p->gfree = g;
+    if (weft__likely(++p->gfree_n <= WEFT__GFREE_KEEP))
+        return;
+    struct weft__g *last = g;
+    for (uint32_t i = 1; i < WEFT__GFREE_KEEP / 2; i++)
+        last = last->next;
+    struct weft__g *give = last->next, *end = give;
+    last->next = NULL;
+    p->gfree_n = WEFT__GFREE_KEEP / 2;
+    while (end->next)
+        end = end->next;
+    weft__lock(&weft__sched.gfree_lock);
+    end->next = weft__sched.gfree;
+    weft__sched.gfree = give;
+    weft__unlock(&weft__sched.gfree_lock);
+}
+
+static uint64_t g_new_id(struct weft__p *p)
+{
+    if (!p)
+        return atomic_fetch_add_explicit(&weft__sched.id_next, 1, memory_order_relaxed);
+    if (p->id_next == p->id_end) {
+        p->id_next = atomic_fetch_add_explicit(&weft__sched.id_next, 16, memory_order_relaxed);
+        p->id_end = p->id_next + 16;
+    }
+    return p->id_next++;
+}
+
+static void g_count(struct weft__p *p, int64_t d)
+{
+    if (p)
+        atomic_store_explicit(&p->created, atomic_load_explicit(&p->created, memory_order_relaxed) + d, memory_order_relaxed);
+    else
+        atomic_fetch_add_explicit(&weft__sched.created, d, memory_order_relaxed);
+}
+
+static void g_label(struct weft__g *g, const char *label)
+{
+    size_t n = 0;
+
+    for (; label && label[n] && n < sizeof g->label - 1; n++)
+        g->label[n] = label[n];
+    g->label[n] = 0;
+}
+
+/* Called by weft__go_entry with the saved argument registers and the caller's stack arguments. */
+void weft__go_c(const void *regs, const void *stack_args, const struct weft__call *call);
+void weft__go_c(const void *regs, const void *stack_args, const struct weft__call *call)
+{
+    if (weft__unlikely(!call->fn))
+        weft__fatal("go of nil func value");
+    struct weft__m *m = weft__m();
+    if (weft__unlikely(!m))
+        m = weft__adopt();
+    bool on_g = m->g != NULL; /* from a timer's callback we are inside a section already */
+    struct weft__p *p = on_g ? weft__enter(m) : atomic_load_explicit(&m->p, memory_order_relaxed);
+    struct weft__g *g = weft__g_alloc(p);
+
+#if WEFT__ASAN
+    __asan_unpoison_memory_region(g->stack_lo, (size_t)(g->stack_hi - g->stack_lo));
+#endif
+    g->sw.sp = weft__arch_prepare((char *)((uintptr_t)g->stack_hi & ~(uintptr_t)63), call, regs, stack_args);
+    g->site = call->site;
+    g->at_end = call->at_end;
+    g->owner = call->owner;
+    g->label[0] = 0;
+    if (weft__unlikely(call->label != NULL))
+        g_label(g, call->label);
+    g->parent_id = m->g ? atomic_load_explicit(&m->g->id, memory_order_relaxed) : 0;
+    atomic_store_explicit(&g->id, g_new_id(p), memory_order_relaxed);
+    atomic_store_explicit(&g->wait, WEFT__WAIT_NONE, memory_order_relaxed);
+    atomic_store_explicit(&g->state, WEFT__G_RUNNABLE, memory_order_relaxed);
+    g_count(p, 1);
+    if (WEFT__TSAN)
+        g->fiber = weft__fiber_new();
+    weft__tsan_release(g);
+    weft__p_put(p, g);
+    if (on_g)
+        weft__leave(m);
+    if (weft__unlikely(atomic_load_explicit(&weft__sched.nidle, memory_order_relaxed) != 0))
+        weft__wake_worker();
+}
+
+/* First C code on a new goroutine's stack: the switch that brought us here began a section; end it. */
+void weft__g_enter(void);
+void weft__g_enter(void)
+{
+    struct weft__m *m = weft__m();
+
+    weft__fiber_arrive(NULL);
+    weft__tsan_acquire(m->g);
+    *weft_errno_location() = 0;
+    weft__leave(m);
+}
+
+static void g_clear(struct weft__g *g)
+{
+    weft__sys_free(g->panic_text);
+    g->panic_text = NULL;
+    g->try_top = NULL;
+    g->panic = NULL;
+    g->exiting = 0;
+    g->saved_errno = 0;
+    g->blocked_seen = 0;
+    g->blocky = 0;
+    g->lock_thread_depth = 0;
+    g->fake_stack = NULL;
+    atomic_store_explicit(&g->id, 0, memory_order_relaxed);
+    atomic_store_explicit(&g->state, WEFT__G_DEAD, memory_order_relaxed);
+}
+
+/* The scheduler's side of an end that could not be finished on the goroutine's own stack. */
+void weft__g_reclaim(struct weft__m *m, struct weft__g *g)
+{
+    if (WEFT__TSAN) {
+        weft__fiber_free(g->fiber);
+        g->fiber = NULL;
+    }
+    weft__g_free(atomic_load_explicit(&m->p, memory_order_relaxed), g);
+}
+
+_Noreturn void weft__g_finish(long result)
+{
+    struct weft__m *m = weft__m();
+    struct weft__g *g = m->g;
+
+    if (g->at_end) {
+        g->at_end(g->owner, result);
+        m = weft__m(); /* it may have parked */
+    }
+    weft__tsan_release(g); /* the next user of this stack starts after us */
+    struct weft__p *p = weft__enter(m);
+    g_count(p, -1);
+    bool is_main = g->is_main, was_tied = g->tied;
+    g_clear(g);
+    g->tied = false;
+    weft__run_next_after_end(m, p, g, is_main || was_tied);
+}
+
+size_t weft_num_goroutines(void)
+{
+    struct weft__sched *s = &weft__sched;
+
+    (void)weft__g();
+    int64_t n = atomic_load_explicit(&s->created, memory_order_relaxed);
+    for (int i = 0; i < atomic_load_explicit(&s->ps_n, memory_order_acquire); i++) {
+        struct weft__p *p = atomic_load_explicit(&s->ps[i], memory_order_acquire);
+        if (p)
+            n += atomic_load_explicit(&p->created, memory_order_relaxed);
+    }
+    return n > 0 ? (size_t)n : 0;
+}
+
+uint64_t weft_goid(void)
+{
+    return atomic_load_explicit(&weft__g()->id, memory_order_relaxed);
+}

@@ -1,0 +1,376 @@
+/*
+ * idle.c - workers without work: how they go to sleep, who wakes them, and when nobody ever will.
+ *
+ * Role    Idle processors and idle workers are two lists under sched.lock. One idle worker sleeps in the poller; every
+ *         sleeper's timeout is the earliest timer. Near worker.c, runq.c, poll.h, monitor.c. Layer 2.
+ * Invariants
+ *   I2  a p on the idle list has an empty queue and no owner; its timers are everybody's.
+ *   I3  a worker on the idle list has no p and sleeps, or is about to, on m->wake; whoever takes it off the list
+ *       (under sched.lock) gives it a p or a tied goroutine first and then sets wake.
+ *   I4  nspinning counts workers that look for work, and wake-ups under way. A pusher that sees one does not wake.
+ * Order
+ *   I1 sb  pusher: queue store  ->  nidle, nspinning loads | sleeper: nidle, nspinning changed, membarrier -> queue loads.
+ *          The pusher pays no fence. Without it a goroutine lies in a queue while a processor sleeps.
+ *   W1     wake = 1 release -> the sleeper's exchange acquire. Carries m->p, m->tied_g.
+ *   D1     nless, nidle, foreign_parked are counted before somebody stops being visible elsewhere, so that a deadlock
+ *          report never overlooks a goroutine that is between two states.
+ * Model   tests/model/idle.pml.
+ */
+#include "sched_int.h"
+
+#include "../poll/poll.h"
+
+void weft__stop_if_frozen(void)
+{
+    static _Atomic uint32_t never;
+
+    while (weft__unlikely(atomic_load_explicit(&weft__sched.frozen, memory_order_relaxed) != 0))
+        weft__sys_futex_wait(&never, 0, -1);
+}
+
+/* ---- lists, all under sched.lock ---- */
+
+static struct weft__p *idle_pop_p(struct weft__sched *s)
+{
+    struct weft__p *p = s->idle_p;
+
+    if (!p || atomic_load_explicit(&s->frozen, memory_order_relaxed))
+        return NULL;
+    s->idle_p = p->idle_next;
+    p->idle = false;
+    atomic_fetch_sub_explicit(&s->nidle, 1, memory_order_seq_cst);
+    return p;
+}
+
+static void idle_push_p(struct weft__sched *s, struct weft__p *p)
+{
+    WEFT_ASSERT(!p->idle && weft__runq_len(p) == 0, "I2");
+    atomic_store_explicit(&p->m, NULL, memory_order_release);
+    if (p->id >= atomic_load_explicit(&s->procs, memory_order_relaxed))
+        return; /* beyond weft_procs: out of use until it is raised again */
+    p->idle = true;
+    p->idle_next = s->idle_p;
+    s->idle_p = p;
+    atomic_fetch_add_explicit(&s->nidle, 1, memory_order_seq_cst); /* I1 sb */
+}
+
+static struct weft__m *idle_pop_m(struct weft__sched *s)
+{
+    struct weft__m *m = s->idle_m;
+
+    if (m) {
+        s->idle_m = m->idle_next;
+        m->idle = false;
+    }
+    return m;
+}
+
+static bool idle_remove_m(struct weft__sched *s, struct weft__m *m)
+{
+    if (!m->idle)
+        return false;
+    for (struct weft__m **at = &s->idle_m; *at; at = &(*at)->idle_next)
+        if (*at == m) {
+            *at = m->idle_next;
+            break;
+        }
+    m->idle = false;
+    return true;
+}
+
+static void idle_give(struct weft__m *m, struct weft__p *p)
+{
+    atomic_store_explicit(&m->p, p, memory_order_relaxed);
+    atomic_store_explicit(&p->m, m, memory_order_release);
+}
+
+void weft__p_take(struct weft__m *m, struct weft__p *p)
+{
+    weft__lock(&weft__sched.lock);
+    idle_give(m, p);
+    weft__unlock(&weft__sched.lock);
+    if (weft__unlikely(atomic_load_explicit(&weft__sched.mon_sleep, memory_order_relaxed) != 0))
+        weft__monitor_poke();
+}
+
+struct weft__p *weft__p_try_idle(void)
+{
+    struct weft__sched *s = &weft__sched;
+
+    if (atomic_load_explicit(&s->nidle, memory_order_relaxed) == 0)
+        return NULL;
+    weft__lock(&s->lock);
+    struct weft__p *p = idle_pop_p(s);
+    weft__unlock(&s->lock);
+    return p;
+}
+
+void weft__p_release(struct weft__m *m)
+{
+    struct weft__sched *s = &weft__sched;
+    struct weft__p *p = atomic_load_explicit(&m->p, memory_order_relaxed);
+
+    weft__lock(&s->lock);
+    atomic_store_explicit(&m->p, NULL, memory_order_relaxed);
+    idle_push_p(s, p);
+    weft__unlock(&s->lock);
+}
+
+/* ---- waking ---- */
+
+void weft__wake_m(struct weft__m *m)
+{
+    atomic_store_explicit(&m->wake, 1, memory_order_release); /* W1 */
+    weft__sys_futex_wake(&m->wake, 1);
+    if (weft__unlikely(atomic_load_explicit(&weft__sched.mon_sleep, memory_order_relaxed) != 0))
+        weft__monitor_poke();
+}
+
+void weft__wake_worker(void)
+{
+    struct weft__sched *s = &weft__sched;
+    uint32_t none = 0;
+
+    if (atomic_load_explicit(&s->nidle, memory_order_relaxed) == 0 ||
+        !atomic_compare_exchange_strong_explicit(&s->nspinning, &none, 1, memory_order_seq_cst, memory_order_relaxed))
+        return; /* I4: somebody looks already, and will look again before it sleeps (I1) */
+    weft__lock(&s->lock);
+    struct weft__p *p = idle_pop_p(s);
+    struct weft__m *m = p ? idle_pop_m(s) : NULL;
+    if (m) {
+        idle_give(m, p);
+        m->spinning = true;
+    } else if (p && atomic_load_explicit(&s->poll_sleeping, memory_order_seq_cst)) {
+        idle_push_p(s, p); /* the worker in the poller will take it */
+        p = NULL;
+        weft__unlock(&s->lock);
+        atomic_fetch_sub_explicit(&s->nspinning, 1, memory_order_seq_cst);
+        weft__poll_break();
+        return;
+    }
+    weft__unlock(&s->lock);
+    if (m)
+        weft__wake_m(m);
+    else if (!p || !weft__m_start(p, true, NULL)) {
+        if (p) {
+            weft__lock(&s->lock);
+            idle_push_p(s, p);
+            weft__unlock(&s->lock);
+        }
+        atomic_fetch_sub_explicit(&s->nspinning, 1, memory_order_seq_cst);
+    }
+}
+
+void weft__hand_off(struct weft__p *p)
+{
+    struct weft__sched *s = &weft__sched;
+
+    weft__lock(&s->lock);
+    struct weft__m *m = idle_pop_m(s);
+    if (m)
+        idle_give(m, p);
+    weft__unlock(&s->lock);
+    if (m) {
+        weft__wake_m(m);
+    } else if (!weft__m_start(p, false, NULL)) {
+        struct weft__g *g;
+        while ((g = weft__runq_pop(p)))
+            weft__global_put(g);
+        g = atomic_exchange_explicit(&p->next, NULL, memory_order_relaxed);
+        if (g)
+            weft__global_put(g);
+        weft__lock(&s->lock);
+        idle_push_p(s, p);
+        weft__unlock(&s->lock);
+    }
+}
+
+void weft__run_tied(struct weft__g *g)
+{
+    struct weft__sched *s = &weft__sched;
+
+    g->blocky_parks = 0;
+    g->blocky_limit = g->blocky_limit ? (g->blocky_limit < 65536 ? g->blocky_limit * 2 : 65536) : 64;
+    g->tied = true; /* W4: it is in nobody's list now */
+    atomic_fetch_add_explicit(&s->nless, 1, memory_order_seq_cst); /* D1 */
+    weft__lock(&s->lock);
+    struct weft__m *m = idle_pop_m(s);
+    if (m) {
+        m->tied_g = g;
+        m->less = true;
+    }
+    weft__unlock(&s->lock);
+    if (m) {
+        weft__wake_m(m);
+    } else if (!weft__m_start(NULL, false, g)) { /* no thread to be had: it runs like the others */
+        g->tied = g->blocky = false;
+        atomic_fetch_sub_explicit(&s->nless, 1, memory_order_seq_cst);
+        weft__global_put(g);
+    }
+}
+
+/* ---- going to sleep ---- */
+
+/* Is there anything that a worker with a p could do? Called after the barrier of I1. */
+static bool idle_work_left(struct weft__m *m)
+{
+    struct weft__sched *s = &weft__sched;
+    int n = atomic_load_explicit(&s->ps_n, memory_order_acquire);
+
+    (void)m;
+    if (atomic_load_explicit(&s->gq_n, memory_order_relaxed) != 0)
+        return true;
+    for (int i = 0; i < n; i++) {
+        struct weft__p *p = atomic_load_explicit(&s->ps[i], memory_order_acquire);
+        if (p && weft__runq_len(p) != 0)
+            return true;
+    }
+    return false;
+}
+
+static bool idle_retake(struct weft__m *m, bool spin)
+{
+    struct weft__p *p = weft__p_try_idle();
+
+    if (!p)
+        return false;
+    weft__p_take(m, p);
+    if (spin) {
+        m->spinning = true;
+        atomic_fetch_add_explicit(&weft__sched.nspinning, 1, memory_order_seq_cst);
+    }
+    return true;
+}
+
+bool weft__poll_now(struct weft__m *m, weft_dur timeout)
+{
+    struct weft__sched *s = &weft__sched;
+    uint32_t none = 0;
+
+    if (timeout == 0 && weft__poll_waiters() == 0)
+        return false;
+    if (!atomic_compare_exchange_strong_explicit(&s->poller, &none, 1, memory_order_acquire, memory_order_relaxed))
+        return false;
+    if (timeout != 0) {
+        atomic_store_explicit(&s->poll_sleeping, 1, memory_order_seq_cst);
+        if (idle_work_left(m)) /* pushed before poll_sleeping could be seen: wake_worker then started a thread, or will */
+            timeout = 0;
+    }
+    struct weft__g *list = weft__poll(timeout), *g;
+    atomic_store_explicit(&s->poll_sleeping, 0, memory_order_seq_cst);
+    atomic_store_explicit(&s->poll_last, weft__now(), memory_order_relaxed);
+    atomic_store_explicit(&s->poller, 0, memory_order_release);
+    if (timeout != 0 && idle_retake(m, !list))
+        (void)weft__enter(m);
+    bool any = list != NULL;
+    while ((g = list)) {
+        list = g->next;
+        weft__ready(g);
+    }
+    return any;
+}
+
+static void idle_sleep(struct weft__m *m, weft_dur timeout)
+{
+    struct weft__sched *s = &weft__sched;
+    bool timed_out = false;
+
+    weft__lock(&s->lock);
+    if (s->gq_head && s->idle_p) {
+        weft__unlock(&s->lock);
+        idle_retake(m, true);
+        return;
+    }
+    m->idle = true;
+    m->idle_next = s->idle_m;
+    s->idle_m = m;
+    weft__unlock(&s->lock);
+    weft__deadlock_check();
+    while (!timed_out && atomic_exchange_explicit(&m->wake, 0, memory_order_acquire) == 0) { /* W1 */
+        if (weft__sys_futex_wait(&m->wake, 0, timeout) == -ETIMEDOUT) {
+            weft__lock(&s->lock);
+            timed_out = idle_remove_m(s, m); /* false: somebody has taken us off the list and is about to wake us */
+            weft__unlock(&s->lock);
+        }
+        weft__stop_if_frozen();
+    }
+    if (timed_out)
+        idle_retake(m, false);
+}
+
+void weft__idle(struct weft__m *m)
+{
+    struct weft__sched *s = &weft__sched;
+
+    if (atomic_load_explicit(&m->p, memory_order_relaxed)) {
+        weft__p_release(m);
+        weft__leave(m);
+    }
+    if (m->spinning) {
+        m->spinning = false;
+        atomic_fetch_sub_explicit(&s->nspinning, 1, memory_order_seq_cst); /* I1 sb */
+    }
+    if (atomic_load_explicit(&s->procs, memory_order_relaxed) > 1)
+        weft__sys_barrier_all(); /* I1 sb */
+    if (idle_work_left(m) && idle_retake(m, true))
+        return;
+    weft_dur timeout = -1;
+    bool spare = atomic_load_explicit(&s->nidle, memory_order_seq_cst) == 0; /* all processors are busy: not needed */
+    if (!spare) {
+        weft_time next = weft__timers_next();
+        if (next != WEFT__NEVER) {
+            timeout = next - weft__now();
+            if (timeout <= 0) {
+                idle_retake(m, false);
+                return;
+            }
+        }
+        uint32_t busy = atomic_load_explicit(&s->poller, memory_order_relaxed);
+        if (weft__poll_started() && !busy) {
+            weft__deadlock_check();
+            weft__poll_now(m, timeout);
+            return;
+        }
+    }
+    idle_sleep(m, timeout);
+}
+
+/* ---- deadlock ---- */
+
+/* Nobody runs, nobody is about to, and nothing that is pending would start anybody. */
+static bool idle_nothing_can_run(struct weft__sched *s)
+{
+    uint32_t procs = (uint32_t)atomic_load_explicit(&s->procs, memory_order_seq_cst);
+
+    return atomic_load_explicit(&s->nidle, memory_order_seq_cst) >= procs &&
+           atomic_load_explicit(&s->nless, memory_order_seq_cst) == 0 &&
+           atomic_load_explicit(&s->gq_n, memory_order_seq_cst) == 0 &&
+           atomic_load_explicit(&s->nspinning, memory_order_seq_cst) == 0 &&
+           atomic_load_explicit(&s->no_deadlock, memory_order_relaxed) == 0 && weft__poll_waiters() == 0 &&
+           !weft__timers_can_wake();
+}
+
+void weft__deadlock_check(void)
+{
+    struct weft__sched *s = &weft__sched;
+
+    if (!idle_nothing_can_run(s))
+        return;
+    int threads = weft__sys_thread_count();
+    int known = (int)atomic_load_explicit(&s->nm, memory_order_seq_cst) + s->threads_before +
+                (int)atomic_load_explicit(&s->foreign_parked, memory_order_seq_cst);
+    if (threads > known) /* the program's own threads may still send, close, cancel */
+        return;
+    weft__sys_barrier_all();
+    if (!idle_nothing_can_run(s))
+        return;
+    if (atomic_load_explicit(&s->main_exited, memory_order_relaxed) && weft_num_goroutines() == 0)
+        weft__fatal("no goroutines (main called runtime.Goexit) - deadlock!");
+    weft__fatal("all goroutines are asleep - deadlock!");
+}
+
+void weft__no_deadlock_check(void)
+{
+    (void)weft__g();
+    atomic_store_explicit(&weft__sched.no_deadlock, 1, memory_order_relaxed);
+}

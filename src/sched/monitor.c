@@ -1,0 +1,213 @@
+/*
+ * monitor.c - one thread that hands processors on when their goroutine does not come back.
+ *
+ * Role    A goroutine may sit in a C loop or in a system call: signals cannot preempt C safely (design, FINDINGS F), so
+ *         its processor is retaken from outside by a claim and given to another thread. The goroutine notices at its next
+ *         park. One that was seen blocked, not computing, is run on a thread without a processor from then on.
+ * Near    sched_int.h (the claim), worker.c (blocky goroutines), idle.c. Layer 2.
+ * Protocol, once a tick (1 ms, sooner when a timer is due sooner), for every owned p:
+ *   tick moved on        -> progress; if timers are due, the net or the global queue waits: poke it to look.
+ *   tick stands still    -> other work waits behind it (its queue, global, timers due, net) for a slice: claim, retake.
+ *   an idle p beside it  -> move its queue and next slot to the global queue (a claim) and wake a worker.
+ * Limits  A slice is 1 ms; blocked means that its thread used less than 1/8 of the wall time. While all processors
+ *         are idle for 10 ticks the monitor sleeps on a futex: an idle process has no wake-ups.
+ * Order   W2  mon_sleep: set by the monitor (seq_cst), then it looks at nidle and nless once more; who takes a p from the
+ *         idle list looks at mon_sleep after.
+ */
+#include "sched_int.h"
+
+#include "../poll/poll.h"
+
+enum { MON_IDLE_TICKS = 10 };
+#define MON_TICK WEFT_MS
+#define MON_TICK_MIN (20 * WEFT_US)
+
+bool weft__enter_slow(struct weft__m *m)
+{
+    uint32_t spins = 0;
+
+    while (atomic_load_explicit(&m->claim, memory_order_acquire) != 0) { /* M3 */
+        atomic_store_explicit(&m->in, 0, memory_order_release);         /* M2 */
+        while (atomic_load_explicit(&m->claim, memory_order_acquire) != 0) {
+            weft__spin(&spins);
+            weft__stop_if_frozen();
+        }
+        atomic_store_explicit(&m->in, 1, memory_order_seq_cst); /* M1 sb */
+    }
+    return true;
+}
+
+bool weft__claim(struct weft__m *m)
+{
+    uint32_t none = 0;
+
+    if (atomic_load_explicit(&m->in, memory_order_relaxed) != 0 ||
+        !atomic_compare_exchange_strong_explicit(&m->claim, &none, 1, memory_order_seq_cst, memory_order_relaxed))
+        return false;
+    weft__sys_barrier_all(); /* M1 sb: pays for the owner's missing fence */
+    if (atomic_load_explicit(&m->in, memory_order_seq_cst) == 0) /* M1 sb, M2 */
+        return true;
+    weft__unclaim(m);
+    return false;
+}
+
+void weft__unclaim(struct weft__m *m)
+{
+    atomic_store_explicit(&m->claim, 0, memory_order_release); /* M3 */
+}
+
+/* Was the owner's thread blocked since it was first seen at this tick? */
+static bool mon_blocked(struct weft__p *p, struct weft__m *m, weft_time now)
+{
+    int64_t cpu = weft__sys_thread_cpu(m->cpu_clock);
+
+    return cpu >= 0 && cpu - p->mon_cpu < (now - p->mon_since) / 8;
+}
+
+static bool mon_retake(struct weft__p *p, struct weft__m *m, weft_time now)
+{
+    if (!weft__claim(m))
+        return false;
+    if (atomic_load_explicit(&m->p, memory_order_relaxed) != p ||
+        atomic_load_explicit(&p->tick, memory_order_relaxed) != p->mon_tick || !m->g) {
+        weft__unclaim(m);
+        return false;
+    }
+    if (mon_blocked(p, m, now) && ++m->g->blocked_seen >= 2)
+        m->g->blocky = true;
+    m->less = true; /* under the claim: the owner reads it after M3 */
+    atomic_fetch_add_explicit(&weft__sched.nless, 1, memory_order_seq_cst); /* D1 */
+    weft__lock(&weft__sched.lock);
+    atomic_store_explicit(&m->p, NULL, memory_order_relaxed);
+    atomic_store_explicit(&p->m, NULL, memory_order_release);
+    weft__unlock(&weft__sched.lock);
+    weft__unclaim(m);
+    weft__hand_off(p);
+    return true;
+}
+
+/* The owner computes, others are idle: its waiting goroutines go to the global queue. */
+static void mon_share(struct weft__p *p, struct weft__m *m)
+{
+    if (!weft__claim(m))
+        return;
+    if (atomic_load_explicit(&m->p, memory_order_relaxed) == p) {
+        struct weft__g *g = atomic_exchange_explicit(&p->next, NULL, memory_order_relaxed);
+        if (g)
+            weft__global_put(g);
+        for (uint32_t n = weft__runq_len(p); n > 0; n--)
+            weft__global_put(weft__runq_pop(p));
+    }
+    weft__unclaim(m);
+    weft__wake_worker();
+}
+
+static bool mon_has_local(struct weft__p *p)
+{
+    return weft__runq_len(p) != 0 || atomic_load_explicit(&p->next, memory_order_relaxed) != NULL;
+}
+
+/* One processor. outside: work that any worker could do waits; due: timers are. Returns true if it was retaken. */
+static bool mon_look(struct weft__p *p, weft_time now, bool outside, bool due)
+{
+    struct weft__m *m = atomic_load_explicit(&p->m, memory_order_acquire);
+    uint32_t tick = atomic_load_explicit(&p->tick, memory_order_relaxed);
+
+    if (!m)
+        return false;
+    if (tick != p->mon_tick || m != p->mon_m) {
+        p->mon_tick = tick;
+        p->mon_m = m;
+        p->mon_since = now;
+        p->mon_cpu = weft__sys_thread_cpu(m->cpu_clock);
+        if (outside)
+            atomic_store_explicit(&p->poke, 1, memory_order_relaxed);
+        return false;
+    }
+    if (atomic_load_explicit(&m->in, memory_order_relaxed))
+        return false; /* in the scheduler: it looks around by itself */
+    bool idle = atomic_load_explicit(&weft__sched.nidle, memory_order_relaxed) != 0;
+    if (idle) {
+        if (mon_has_local(p))
+            mon_share(p, m);
+        return false;
+    }
+    weft_dur slice = now - p->mon_since;
+    if ((slice >= MON_TICK && (outside || mon_has_local(p))) || (due && slice > 0))
+        return mon_retake(p, m, now);
+    return false;
+}
+
+static void mon_sleep_until_busy(struct weft__sched *s)
+{
+    atomic_store_explicit(&s->mon_sleep, 1, memory_order_seq_cst); /* W2 */
+    weft__sys_barrier_all();
+    uint32_t procs = (uint32_t)atomic_load_explicit(&s->procs, memory_order_seq_cst);
+    while (atomic_load_explicit(&s->nidle, memory_order_seq_cst) >= procs &&
+           atomic_load_explicit(&s->mon_sleep, memory_order_acquire) != 0) {
+        weft__sys_futex_wait(&s->mon_sleep, 1, -1);
+        weft__stop_if_frozen();
+    }
+    atomic_store_explicit(&s->mon_sleep, 0, memory_order_relaxed);
+}
+
+void weft__monitor_poke(void)
+{
+    if (atomic_exchange_explicit(&weft__sched.mon_sleep, 0, memory_order_release) != 0) /* W2 */
+        weft__sys_futex_wake(&weft__sched.mon_sleep, 1);
+}
+
+static void mon_tick(struct weft__sched *s, weft_time now)
+{
+    bool due = weft__timers_next() <= now;
+    bool net = weft__poll_started() && weft__poll_waiters() != 0 &&
+               !atomic_load_explicit(&s->poll_sleeping, memory_order_relaxed) &&
+               now - atomic_load_explicit(&s->poll_last, memory_order_relaxed) > MON_TICK;
+    bool outside = due || net || atomic_load_explicit(&s->gq_n, memory_order_relaxed) != 0;
+
+    if (outside && atomic_load_explicit(&s->nidle, memory_order_relaxed) != 0)
+        weft__wake_worker();
+    for (int i = 0; i < atomic_load_explicit(&s->ps_n, memory_order_acquire); i++) {
+        struct weft__p *p = atomic_load_explicit(&s->ps[i], memory_order_acquire);
+        if (p && mon_look(p, now, outside, due))
+            due = false; /* one worker is enough for the timers */
+    }
+}
+
+static void *mon_main(void *arg)
+{
+    struct weft__sched *s = &weft__sched;
+    _Atomic uint32_t never = 0;
+    int idle_ticks = 0;
+
+    (void)arg;
+    weft__sys_timer_slack();
+    for (;;) {
+        weft_dur wait = MON_TICK;
+        weft_time next = weft__timers_next();
+        if (next != WEFT__NEVER) {
+            weft_dur d = next - weft__now() + MON_TICK_MIN;
+            wait = d < MON_TICK_MIN ? MON_TICK_MIN : d < wait ? d : wait;
+        }
+        weft__sys_futex_wait(&never, 0, wait);
+        weft__stop_if_frozen();
+        if (atomic_load_explicit(&s->nidle, memory_order_relaxed) >=
+            (uint32_t)atomic_load_explicit(&s->procs, memory_order_relaxed)) {
+            if (++idle_ticks >= MON_IDLE_TICKS) {
+                mon_sleep_until_busy(s);
+                idle_ticks = 0;
+            }
+            continue;
+        }
+        idle_ticks = 0;
+        mon_tick(s, weft__now());
+    }
+    return NULL;
+}
+
+void weft__monitor_start(void)
+{
+    atomic_fetch_add_explicit(&weft__sched.nm, 1, memory_order_relaxed);
+    if (weft__sys_thread_start(mon_main, NULL, 128 * 1024) < 0)
+        weft__throw("cannot start the monitor thread");
+}

@@ -1,0 +1,220 @@
+/*
+ * sched_int.h - the scheduler's own structures: m (a thread), p (a processor), the shared state. Private to src/sched.
+ *
+ * Words: worker or m = thread; p = right to run goroutines, with its run queue; claim = another thread's short hold on
+ * an m's p; tied = a goroutine that runs on one m only, without a p.
+ *
+ * THE P-CLAIM (docs/design/sched.md). A p's queue has no atomic read-modify-write and no lock: whoever runs the m that
+ * owns it touches it between weft__enter and weft__leave. Another thread (thief, monitor, dump) may touch it too:
+ *   owner   in = 1; compiler fence; if (claim) {in = 0; wait for claim == 0; again}; ... ; in = 0
+ *   other   claim: 0 -> 1 (CAS); membarrier on all threads; if (in) {claim = 0; give up}; ...; claim = 0
+ *   M1 sb   in store  ->  claim load   |  claim CAS, membarrier  ->  in load. The barrier makes the owner's two steps
+ *           ordered for every thread, so not both sides can miss the other; the owner pays no fence.
+ *   M2      in = 0 release  ->  in load acquire.      Carries the owner's queue to the claimer.
+ *   M3      claim = 0 release  ->  claim load acquire. Carries the claimer's changes (also of m->p) back.
+ * Model: tests/model/claim.pml.
+ */
+#ifndef WEFT_SCHED_SCHED_INT_H
+#define WEFT_SCHED_SCHED_INT_H
+#include "../arch/arch.h"
+#include "../arch/fiber.h"
+#include "../sys/sys.h"
+#include "sched.h"
+
+enum {
+    WEFT__PROCS_MAX = 256,
+    WEFT__THREADS_MAX = 10000,        /* as Go's debug.SetMaxThreads */
+    WEFT__RUNQ_START = 256,           /* slots of a fresh run queue; doubles while memory lasts */
+    WEFT__STEAL_MAX = 256,            /* goroutines one theft takes at most */
+    WEFT__NEXT_MAX = 16,              /* the next slot may jump the queue this often in a row */
+    WEFT__GLOBAL_EVERY = 64,          /* ticks between looks at the global queue */
+    WEFT__GFREE_KEEP = 256,           /* dead goroutines a p keeps for itself */
+    WEFT__GUARD_BYTES = 16384,
+    WEFT__SCHED_STACK_BYTES = 128 * 1024
+};
+#define WEFT__NEVER INT64_MAX
+
+/* One entry of the timer heap; when is copied here so that sifting touches no timer. */
+struct weft__theap_entry {
+    weft_time when;
+    struct weft__timer *t;
+};
+
+struct weft__p {
+    struct weft__m *_Atomic m;        /* [sched.lock for writes; claim] owner, NULL while idle or between owners */
+    int id;                           /* [const] 0 .. */
+    _Atomic uint32_t tick;            /* [own; stat for the monitor] goroutines started, wraps */
+    _Atomic uint32_t poke;            /* [stat] monitor: look at timers, net and global queue now */
+    struct weft__g *_Atomic next;     /* [own/claim] runs before the queue; never stolen at once */
+    uint32_t next_run;                /* [own] times in a row that next jumped the queue */
+    _Atomic uint32_t head, tail;      /* [own/claim; stat for others] free running, queue is ring[head .. tail-1] */
+    uint32_t mask;                    /* [own/claim] slots - 1 */
+    struct weft__g **ring;            /* [own/claim] */
+    struct weft__g *gfree;            /* [own] dead goroutines, warm first */
+    uint32_t gfree_n;                 /* [own] */
+    uint64_t id_next, id_end;         /* [own] goroutine numbers taken in batches */
+    _Atomic int64_t created;          /* [own; stat] goroutines started minus ended here */
+    struct weft__p *idle_next;        /* [sched.lock] */
+    bool idle;                        /* [sched.lock] on the idle list */
+
+    struct weft__lock tlock;          /* guards the heap; short */
+    struct weft__theap_entry *heap;   /* [tlock] 4-ary, earliest first */
+    uint32_t heap_n, heap_cap;        /* [tlock] */
+    _Atomic weft_time heap_when;      /* [tlock for writes; stat] earliest, or WEFT__NEVER */
+    struct weft__timer *_Atomic firing; /* [stat] its fn is running now, on heap_runner's thread (edge T2) */
+    struct weft__m *heap_runner;      /* [tlock] who runs this heap's due timers, or NULL */
+
+    uint32_t mon_tick;                /* [monitor] tick when last seen */
+    weft_time mon_since;              /* [monitor] first time it was seen at mon_tick */
+    int64_t mon_cpu;                  /* [monitor] CPU of the owner's thread then */
+    struct weft__m *mon_m;            /* [monitor] owner then */
+} __attribute__((aligned(128)));
+
+struct weft__m {
+    struct weft__sw g0;               /* the scheduler's stack; first, as in a g */
+    struct weft__g *g;                /* [own] running goroutine, NULL on the scheduler's stack */
+    struct weft__p *_Atomic p;        /* [own/claim] NULL: runs without */
+    _Atomic uint32_t in;              /* [M1, M2] 1 while inside a section that touches p */
+    _Atomic uint32_t claim;           /* [M1, M3] 1 while another thread holds the p */
+    _Atomic uint32_t wake;            /* [W1] futex word of an idle worker */
+    bool spinning;                    /* [own] counted in sched.nspinning */
+    bool foreign;                     /* [const] a thread that weft did not start */
+    bool idle;                        /* [sched.lock] on the idle list */
+    bool less;                        /* [own] counted in sched.nless: runs a goroutine without a p */
+    struct weft__g *dead;             /* [own] ended goroutine to reclaim on the scheduler's stack */
+    struct weft__g *requeue;          /* [own] goroutine that yielded, to be queued from the scheduler's stack */
+    struct weft__g *tied_g;           /* [sched.lock until woken] goroutine to run without a p */
+    struct weft__m *idle_next;        /* [sched.lock] */
+    struct weft__m *all_next;         /* [const] */
+    uint64_t rng;                     /* [own] */
+    int cpu_clock;                    /* [const] */
+    int tid;                          /* [const] */
+    char *g0_lo;                      /* [const] bounds of the scheduler's stack, for AddressSanitizer */
+    size_t g0_bytes;                  /* [const] */
+    void *g0_fiber;                   /* [const] ThreadSanitizer */
+    void *g0_fake;                    /* [own] AddressSanitizer */
+} __attribute__((aligned(128)));
+
+struct weft__sched {
+    struct weft__lock lock;           /* global queue, idle lists, p ownership */
+    struct weft__g *gq_head, *gq_tail;/* [lock] global queue, linked by g->next */
+    _Atomic uint32_t gq_n;            /* [lock for writes] */
+    struct weft__p *idle_p;           /* [lock] */
+    _Atomic uint32_t nidle;           /* [lock for writes; I1] idle ps */
+    struct weft__m *idle_m;           /* [lock] sleeping workers, latest first */
+    _Atomic uint32_t nspinning;       /* [I1] workers looking for work */
+    _Atomic uint32_t nless;           /* [D1] ms that run a goroutine without a p (foreign threads not counted) */
+    _Atomic uint32_t poller;          /* 1 while a worker is in weft__poll */
+    _Atomic uint32_t poll_sleeping;   /* 1 while that call may sleep */
+    _Atomic weft_time poll_last;      /* [stat] when the net was looked at */
+    _Atomic int procs;                /* [lock for writes] */
+    struct weft__p *_Atomic ps[WEFT__PROCS_MAX]; /* [const once set] */
+    _Atomic int ps_n;                 /* ps ever made */
+    struct weft__m *_Atomic all_m;    /* push only */
+    _Atomic uint32_t nm;              /* threads that weft started, and the main thread */
+    struct weft__lock gfree_lock;
+    struct weft__g *gfree;            /* [gfree_lock] */
+    _Atomic uint64_t id_next;         /* goroutine numbers */
+    _Atomic int64_t created;          /* started minus ended outside any p */
+    _Atomic uint32_t frozen;          /* 1: the process is about to end, nobody schedules */
+    _Atomic uint32_t no_deadlock;     /* signals or an embedder can wake goroutines */
+    _Atomic uint32_t foreign_parked;  /* foreign threads parked in weft */
+    _Atomic uint32_t mon_sleep;       /* [W2] futex word: 1 while the monitor sleeps for good */
+    struct weft__g *main_g;           /* [const] */
+    _Atomic uint32_t main_exited;     /* goroutine 1 has ended by goexit */
+    int threads_before;               /* [const] threads of the process that are neither weft's nor the program's */
+};
+extern struct weft__sched weft__sched;
+
+/* ---- the claim ---- */
+bool weft__enter_slow(struct weft__m *m);
+
+/* Owner's side. Returns the p, or NULL when the m has none (foreign, tied, or retaken). Always followed by leave. */
+static inline struct weft__p *weft__enter(struct weft__m *m)
+{
+#if WEFT__TSAN
+    atomic_store_explicit(&m->in, 1, memory_order_seq_cst);
+    if (atomic_load_explicit(&m->claim, memory_order_seq_cst) != 0) /* M1 sb, M3 */
+#else
+    atomic_store_explicit(&m->in, 1, memory_order_relaxed);         /* M1 sb: the claimer's membarrier orders */
+    atomic_signal_fence(memory_order_seq_cst);
+    if (weft__unlikely(atomic_load_explicit(&m->claim, memory_order_acquire) != 0)) /* M1 sb, M3 */
+#endif
+        weft__enter_slow(m);
+    return atomic_load_explicit(&m->p, memory_order_relaxed);
+}
+
+static inline void weft__leave(struct weft__m *m)
+{
+    atomic_store_explicit(&m->in, 0, memory_order_release);         /* M2 */
+}
+
+/* Other side: true when the caller now holds m's p (which may be NULL). Call unclaim soon. */
+bool weft__claim(struct weft__m *m);
+void weft__unclaim(struct weft__m *m);
+
+/* ---- run queues: owner inside enter/leave, or claimer ---- */
+bool weft__runq_push(struct weft__p *p, struct weft__g *g);
+struct weft__g *weft__runq_pop(struct weft__p *p);
+static inline uint32_t weft__runq_len(const struct weft__p *p)
+{
+    return atomic_load_explicit(&p->tail, memory_order_relaxed) - atomic_load_explicit(&p->head, memory_order_relaxed);
+}
+/* Queue or, when memory for the ring is short, the global queue. */
+void weft__p_put(struct weft__p *p, struct weft__g *g);
+void weft__global_put(struct weft__g *g);
+/* Up to n from the global queue: the first is returned, the others go to p's queue. */
+struct weft__g *weft__global_get(struct weft__p *p, uint32_t n);
+/* Half of a busy p's queue into p's; the first is returned. NULL: nothing or no luck. */
+struct weft__g *weft__steal(struct weft__m *me, struct weft__p *p);
+
+/* ---- workers: worker.c, idle.c ---- */
+_Noreturn void weft__schedule(void);           /* the scheduler's loop, on an m's own stack */
+struct weft__m *weft__m_new(void);
+struct weft__m *weft__adopt(void);             /* makes the calling thread known; starts the runtime */
+void weft__wake_worker(void);                  /* there is work for one more: wakes one if nobody is looking */
+void weft__hand_off(struct weft__p *p);        /* a p whose owner is gone: to another worker, or idle */
+void weft__run_tied(struct weft__g *g);        /* give g to a worker that runs it without a p */
+void weft__idle(struct weft__m *m);            /* no work: sleep; returns with m->p or m->tied_g set, or to look again */
+struct weft__p *weft__p_try_idle(void);        /* take an idle p, or NULL */
+void weft__p_take(struct weft__m *m, struct weft__p *p);
+void weft__p_release(struct weft__m *m);       /* to the idle list */
+void weft__less_set(struct weft__m *m, bool less);
+void weft__stop_if_frozen(void);
+void weft__deadlock_check(void);
+bool weft__poll_now(struct weft__m *m, weft_dur timeout); /* one weft__poll, and ready what it found */
+void weft__wake_m(struct weft__m *m);
+struct weft__m *weft__m_start(struct weft__p *p, bool spinning, struct weft__g *tied);
+
+/* ---- supplied by src/diag ---- */
+void weft__diag_init(void);
+void weft__diag_thread_init(void);
+
+/* ---- goroutines: g.c, stack.c ---- */
+struct weft__g *weft__g_alloc(struct weft__p *p);
+void weft__g_free(struct weft__p *p, struct weft__g *g);
+void weft__g_reclaim(struct weft__m *m, struct weft__g *g);
+_Noreturn void weft__run_next_after_end(struct weft__m *m, struct weft__p *p, struct weft__g *g, bool keep);
+struct weft__g *weft__stack_carve(void);
+void weft__foreign_each(void (*fn)(struct weft__g *g, void *arg), void *arg);
+
+/* ---- timers ---- */
+weft_time weft__timers_next(void);             /* earliest over all ps, or WEFT__NEVER */
+bool weft__timers_run(struct weft__m *m, weft_time now); /* run what is due, everywhere; true if anything ran */
+bool weft__timers_can_wake(void);              /* some pending timer would wake or start a goroutine */
+
+/* ---- monitor ---- */
+void weft__monitor_start(void);
+void weft__monitor_poke(void);                 /* something runs again */
+
+static inline uint64_t weft__m_rand(struct weft__m *m)
+{
+    uint64_t x = m->rng;                       /* xorshift64* */
+    x ^= x >> 12;
+    x ^= x << 25;
+    x ^= x >> 27;
+    m->rng = x;
+    return x * 0x2545f4914f6cdd1du;
+}
+
+#endif

@@ -1,0 +1,295 @@
+/*
+ * timer.c - what is due when: one 4-ary heap per processor.
+ *
+ * Role    Start, stop and move timers; run the due ones on a scheduler's stack. The goroutine side (weft_sleep) is at the
+ *         end. Near worker.c and idle.c (who run them), sync/ and poll/ (who use them). Layer 2.
+ * Invariants, under a p's tlock:
+ *   T3  heap[i].when >= heap[(i-1)/4].when; heap[i].t->heap_i == i, heap[i].t->heap_p is this p.
+ *   T4  heap_when is heap[0].when, or WEFT__NEVER.
+ *   T5  a heap is run by one thread at a time (heap_runner), so firing names one timer at most.
+ * Locks   tlock, short; fn is called without it.
+ * Order
+ *   T1  heap_p is read without the lock to find the heap and checked again under it.
+ *   T2  firing = NULL release -> weft__timer_quiesce: firing acquire. Carries everything fn did.
+ * Limits  Start and stop are O(log4 n). A heap doubles; when memory is short the process ends (fatal): a timer has no way
+ *         to fail in Go's interface either.
+ * Source  Go runtime/time.go (4-ary heap per P).
+ */
+#include "sched_int.h"
+
+#include <string.h>
+
+weft_time weft__now(void)
+{
+    return weft__sys_now();
+}
+
+/* ---- the heap, tlock held ---- */
+
+static void timer_place(struct weft__p *p, uint32_t i, struct weft__theap_entry e)
+{
+    p->heap[i] = e;
+    e.t->heap_i = i;
+}
+
+static void timer_up(struct weft__p *p, uint32_t i)
+{
+    struct weft__theap_entry e = p->heap[i];
+
+    while (i > 0 && p->heap[(i - 1) / 4].when > e.when) {
+        timer_place(p, i, p->heap[(i - 1) / 4]);
+        i = (i - 1) / 4;
+    }
+    timer_place(p, i, e);
+}
+
+static void timer_down(struct weft__p *p, uint32_t i)
+{
+    struct weft__theap_entry e = p->heap[i];
+    uint32_t n = p->heap_n;
+
+    for (;;) {
+        uint32_t c = 4 * i + 1, best = c;
+        if (c >= n)
+            break;
+        for (uint32_t k = c + 1; k < n && k < c + 4; k++)
+            if (p->heap[k].when < p->heap[best].when)
+                best = k;
+        if (p->heap[best].when >= e.when)
+            break;
+        timer_place(p, i, p->heap[best]);
+        i = best;
+    }
+    timer_place(p, i, e);
+}
+
+static void timer_publish(struct weft__p *p)
+{
+    atomic_store_explicit(&p->heap_when, p->heap_n ? p->heap[0].when : WEFT__NEVER, memory_order_relaxed); /* T4 */
+}
+
+static void timer_remove(struct weft__p *p, struct weft__timer *t)
+{
+    uint32_t i = t->heap_i;
+
+    WEFT_ASSERT(i < p->heap_n && p->heap[i].t == t, "T3");
+    struct weft__theap_entry last = p->heap[--p->heap_n];
+    atomic_store_explicit(&t->heap_p, NULL, memory_order_relaxed);
+    if (last.t != t) {
+        timer_place(p, i, last);
+        timer_up(p, i);
+        timer_down(p, last.t->heap_i);
+    }
+}
+
+static void timer_insert(struct weft__p *p, struct weft__timer *t)
+{
+    uint32_t i = p->heap_n++;
+
+    atomic_store_explicit(&t->heap_p, p, memory_order_relaxed);
+    p->heap[i] = (struct weft__theap_entry){t->when, t};
+    timer_up(p, i);
+}
+
+/* Room for one more; the lock is dropped while memory is asked for. */
+static void timer_lock_with_room(struct weft__p *p)
+{
+    weft__lock(&p->tlock);
+    while (weft__unlikely(p->heap_n == p->heap_cap)) {
+        uint32_t cap = p->heap_cap ? p->heap_cap * 2 : 64;
+        weft__unlock(&p->tlock);
+        struct weft__theap_entry *h = weft__sys_alloc(cap * sizeof *h), *old = NULL;
+        if (!h)
+            weft__fatal("weft: out of memory for timers");
+        weft__lock(&p->tlock);
+        if (p->heap_cap < cap) {
+            memcpy(h, p->heap, p->heap_n * sizeof *h);
+            old = p->heap;
+            p->heap = h;
+            p->heap_cap = cap;
+        } else {
+            old = h;
+        }
+        weft__unlock(&p->tlock);
+        weft__sys_free(old);
+        weft__lock(&p->tlock);
+    }
+}
+
+/* The heap that holds t, locked; NULL when none does. */
+static struct weft__p *timer_lock_home(struct weft__timer *t)
+{
+    for (;;) {
+        struct weft__p *p = atomic_load_explicit(&t->heap_p, memory_order_relaxed); /* T1 */
+        if (!p)
+            return NULL;
+        weft__lock(&p->tlock);
+        if (atomic_load_explicit(&t->heap_p, memory_order_relaxed) == p) /* T1 */
+            return p;
+        weft__unlock(&p->tlock);
+    }
+}
+
+/* ---- start, stop ---- */
+
+void weft__timer_start(struct weft__timer *t, weft_time when)
+{
+    struct weft__p *p = timer_lock_home(t);
+    bool outside = false;
+
+    if (when < 0)
+        when = WEFT__NEVER - 1; /* overflow of now + d: Go's "for ever" */
+    if (p) {
+        p->heap[t->heap_i].when = t->when = when;
+        timer_up(p, t->heap_i);
+        timer_down(p, t->heap_i);
+    } else {
+        struct weft__m *m = weft__m();
+        p = m ? atomic_load_explicit(&m->p, memory_order_relaxed) : NULL;
+        if (!p) {
+            if (!m)
+                (void)weft__adopt();
+            outside = true;
+            p = atomic_load_explicit(&weft__sched.ps[0], memory_order_acquire);
+        }
+        timer_lock_with_room(p);
+        t->when = when;
+        timer_insert(p, t);
+    }
+    timer_publish(p);
+    weft__unlock(&p->tlock);
+    if (outside) /* we have no p that would look at it before sleeping: let a sleeper compute its timeout again */
+        weft__wake_worker();
+}
+
+bool weft__timer_stop(struct weft__timer *t)
+{
+    struct weft__p *p = timer_lock_home(t);
+
+    if (!p)
+        return false;
+    timer_remove(p, t);
+    timer_publish(p);
+    weft__unlock(&p->tlock);
+    return true;
+}
+
+void weft__timer_quiesce(struct weft__timer *t)
+{
+    struct weft__sched *s = &weft__sched;
+    int n = atomic_load_explicit(&s->ps_n, memory_order_acquire);
+    uint32_t spins = 0;
+
+    for (int i = 0; i < n; i++) {
+        struct weft__p *p = atomic_load_explicit(&s->ps[i], memory_order_acquire);
+        while (p && atomic_load_explicit(&p->firing, memory_order_acquire) == t) /* T2 */
+            weft__spin(&spins);
+    }
+}
+
+/* ---- running ---- */
+
+weft_time weft__timers_next(void)
+{
+    struct weft__sched *s = &weft__sched;
+    int n = atomic_load_explicit(&s->ps_n, memory_order_acquire);
+    weft_time best = WEFT__NEVER;
+
+    for (int i = 0; i < n; i++) {
+        struct weft__p *p = atomic_load_explicit(&s->ps[i], memory_order_acquire);
+        weft_time w = p ? atomic_load_explicit(&p->heap_when, memory_order_relaxed) : WEFT__NEVER;
+        if (w < best)
+            best = w;
+    }
+    return best;
+}
+
+/* Fires what is due in one heap, tlock held on entry and exit. */
+static bool timers_fire(struct weft__p *p, weft_time now)
+{
+    bool any = false;
+
+    while (p->heap_n && p->heap[0].when <= now) {
+        struct weft__timer *t = p->heap[0].t;
+        void (*fn)(struct weft__timer *, void *, uint64_t) = t->fn;
+        void *arg = t->arg;
+        uint64_t seq = t->seq;
+        if (t->period > 0) {
+            t->when += t->period * (1 + (now - t->when) / t->period); /* ticks that were missed are dropped */
+            p->heap[0].when = t->when;
+            timer_down(p, 0);
+        } else {
+            timer_remove(p, t);
+        }
+        timer_publish(p);
+        atomic_store_explicit(&p->firing, t, memory_order_relaxed); /* under tlock: stop and quiesce see it */
+        weft__unlock(&p->tlock);
+        fn(t, arg, seq);
+        weft__lock(&p->tlock);
+        atomic_store_explicit(&p->firing, NULL, memory_order_release); /* T2 */
+        any = true;
+    }
+    return any;
+}
+
+bool weft__timers_run(struct weft__m *m, weft_time now)
+{
+    struct weft__sched *s = &weft__sched;
+    int n = atomic_load_explicit(&s->ps_n, memory_order_acquire);
+    bool any = false;
+
+    for (int i = 0; i < n; i++) {
+        struct weft__p *p = atomic_load_explicit(&s->ps[i], memory_order_acquire);
+        if (!p || atomic_load_explicit(&p->heap_when, memory_order_relaxed) > now)
+            continue;
+        weft__lock(&p->tlock);
+        if (!p->heap_runner) { /* T5 */
+            p->heap_runner = m;
+            any |= timers_fire(p, now);
+            p->heap_runner = NULL;
+        }
+        weft__unlock(&p->tlock);
+    }
+    return any;
+}
+
+bool weft__timers_can_wake(void)
+{
+    struct weft__sched *s = &weft__sched;
+    int n = atomic_load_explicit(&s->ps_n, memory_order_acquire);
+    bool can = false;
+
+    for (int i = 0; i < n && !can; i++) {
+        struct weft__p *p = atomic_load_explicit(&s->ps[i], memory_order_acquire);
+        if (!p || atomic_load_explicit(&p->heap_when, memory_order_relaxed) == WEFT__NEVER)
+            continue;
+        weft__lock(&p->tlock);
+        for (uint32_t k = 0; k < p->heap_n && !can; k++) {
+            struct weft__timer *t = p->heap[k].t;
+            can = t->wakes || (t->asleep && !t->asleep(t));
+        }
+        weft__unlock(&p->tlock);
+    }
+    return can;
+}
+
+/* ---- sleep ---- */
+
+static void timer_wake(struct weft__timer *t, void *arg, uint64_t seq)
+{
+    (void)t, (void)seq;
+    weft__ready(arg);
+}
+
+void weft_sleep(weft_dur d)
+{
+    struct weft__g *g = weft__g();
+
+    if (d <= 0)
+        return;
+    g->timer.fn = timer_wake;
+    g->timer.arg = g;
+    g->timer.wakes = true;
+    weft__timer_start(&g->timer, weft__now() + d);
+    weft__park(WEFT__WAIT_SLEEP);
+}

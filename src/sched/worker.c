@@ -1,0 +1,469 @@
+/*
+ * worker.c - park, ready, yield, and the loop that runs goroutines.
+ *
+ * Role    A worker (m) with a processor (p) switches from goroutine to goroutine directly; only when its queue is empty,
+ *         or something outside wants attention, it goes to its own stack and looks further (weft__schedule).
+ * Near    runq.c, idle.c (no work), monitor.c (work that does not come back), switch.S. Layer 2.
+ * Invariants
+ *   W1  between weft__enter and weft__leave a thread may switch goroutines: the section that one goroutine begins, the
+ *       next one ends (in weft__park's tail or in weft__g_enter), always on the same m.
+ *   W2  on the scheduler's stack m->g is NULL and m->in is 1 as long as the m has a p.
+ *   W3  a goroutine with on_cpu == 1 is in no queue; it enters one only from weft__ready (after on_cpu fell), or from
+ *       the scheduler's stack of the m that it just left (yield).
+ *   W4  tied goroutines are never in a run queue while they run; tied changes only while the goroutine is in nobody's
+ *       wait list: when it is dispatched (weft__run_tied) and at the end of a tied park.
+ * Order
+ *   G1  the switch: on_cpu = 0 release (switch.S)  ->  weft__ready: on_cpu acquire. Carries the saved stack; without it
+ *       another thread would run a goroutine whose registers are not saved yet.
+ *   G2  weft__ready of a tied goroutine: wake = 1 release  ->  its park: wake acquire. Carries what the waker did.
+ * Model   tests/model/park.pml.
+ */
+#include "sched_int.h"
+
+#include "../poll/poll.h"
+
+struct weft__sched weft__sched;
+__thread struct weft__m *weft__tls_m __attribute__((tls_model("initial-exec"), visibility("hidden")));
+
+static const char *const worker_wait_text[] = {
+#define X(name, text) text,
+#include "wait.def"
+#undef X
+};
+
+const char *weft__wait_text(enum weft__wait w)
+{
+    return (unsigned)w < WEFT__WAIT_COUNT ? worker_wait_text[w] : "?";
+}
+
+struct weft__g *weft__g(void)
+{
+    struct weft__m *m = weft__m();
+
+    if (weft__unlikely(!m))
+        m = weft__adopt();
+    WEFT_ASSERT(m->g, "W2");
+    return m->g;
+}
+
+struct weft__g *weft__g_or_null(void)
+{
+    struct weft__m *m = weft__m();
+    return m ? m->g : NULL;
+}
+
+void weft__less_set(struct weft__m *m, bool less)
+{
+    if (m->less == less || m->foreign)
+        return;
+    m->less = less;
+    if (less)
+        atomic_fetch_add_explicit(&weft__sched.nless, 1, memory_order_seq_cst); /* D1 */
+    else
+        atomic_fetch_sub_explicit(&weft__sched.nless, 1, memory_order_seq_cst); /* D1 */
+}
+
+/* ---- switching ---- */
+
+/* What a goroutine does when it is on a processor again: end the section that the previous one began (W1). */
+static inline void worker_arrived(struct weft__g *g)
+{
+    weft__fiber_arrive(g->fake_stack);
+    weft__tsan_acquire(g);
+    *weft_errno_location() = g->saved_errno;
+    weft__leave(weft__m());
+}
+
+static inline void worker_set_running(struct weft__m *m, struct weft__g *g)
+{
+    WEFT_DASSERT(atomic_load_explicit(&g->sw.on_cpu, memory_order_relaxed) == 0, "W3");
+    m->g = g;
+    g->m = m;
+    atomic_store_explicit(&g->state, WEFT__G_RUNNING, memory_order_relaxed);
+    atomic_store_explicit(&g->sw.on_cpu, 1, memory_order_relaxed); /* nobody looks before it parks again */
+}
+
+static inline void worker_tick(struct weft__p *p)
+{
+    atomic_store_explicit(&p->tick, atomic_load_explicit(&p->tick, memory_order_relaxed) + 1, memory_order_relaxed);
+}
+
+/* from (a goroutine that goes away, or NULL: it never comes back) to a runnable goroutine, inside the section. */
+static inline void worker_to_g(struct weft__m *m, struct weft__g *from, struct weft__g *to)
+{
+    worker_set_running(m, to);
+    weft__fiber_leave(&from->fake_stack, to->fiber, to->stack_lo, (size_t)(to->stack_hi - to->stack_lo));
+    weft__arch_switch(&from->sw, &to->sw);
+}
+
+static inline void worker_to_sched(struct weft__m *m, struct weft__g *from)
+{
+    m->g = NULL;
+    weft__fiber_leave(&from->fake_stack, m->g0_fiber, m->g0_lo, m->g0_bytes);
+    weft__arch_switch(&from->sw, &m->g0);
+}
+
+/* Next goroutine of the own queue, or NULL: also when the scheduler should look around first. */
+static inline struct weft__g *worker_pick(struct weft__p *p)
+{
+    struct weft__g *g = atomic_load_explicit(&p->next, memory_order_relaxed);
+
+    if (g && (p->next_run < WEFT__NEXT_MAX || weft__runq_len(p) == 0)) {
+        p->next_run++;
+        atomic_store_explicit(&p->next, NULL, memory_order_relaxed);
+        return g;
+    }
+    p->next_run = 0;
+    return weft__runq_pop(p);
+}
+
+/* Puts back what worker_pick gave. */
+static inline void worker_unpick(struct weft__p *p, struct weft__g *g)
+{
+    if (!atomic_load_explicit(&p->next, memory_order_relaxed))
+        atomic_store_explicit(&p->next, g, memory_order_relaxed);
+    else
+        weft__p_put(p, g);
+}
+
+static inline bool worker_wants_look(struct weft__p *p)
+{
+    uint32_t tick = atomic_load_explicit(&p->tick, memory_order_relaxed);
+
+    return atomic_load_explicit(&p->poke, memory_order_relaxed) != 0 ||
+           (tick % WEFT__GLOBAL_EVERY == 0 && atomic_load_explicit(&weft__sched.gq_n, memory_order_relaxed) != 0);
+}
+
+/* ---- park ---- */
+
+static WEFT_PARKS void worker_park_tied(struct weft__g *g)
+{
+    struct weft__m *m = g->m;
+
+    if (m->foreign)
+        atomic_fetch_add_explicit(&weft__sched.foreign_parked, 1, memory_order_seq_cst);
+    weft__less_set(m, false);
+    weft__deadlock_check();
+    while (atomic_exchange_explicit(&g->wake, 0, memory_order_acquire) == 0) { /* G2 */
+        weft__sys_futex_wait(&g->wake, 0, -1);
+        weft__stop_if_frozen();
+    }
+    m->less = !m->foreign; /* the waker counted it (D1): no instant at which nobody seems to run */
+    weft__tsan_acquire(g);
+    atomic_store_explicit(&g->state, WEFT__G_RUNNING, memory_order_relaxed);
+    if (g->blocky && ++g->blocky_parks >= g->blocky_limit) { /* W4: it blocks no more, or seldom: try with a p again */
+        g->blocky = g->tied = false;
+        g->blocked_seen = 0;
+    }
+}
+
+WEFT_PARKS void weft__park(enum weft__wait why)
+{
+    struct weft__m *m = weft__m();
+    struct weft__g *g = m->g;
+
+    WEFT_ASSERT(g, "W2");
+    atomic_store_explicit(&g->wait, why, memory_order_relaxed);
+    atomic_store_explicit(&g->state, WEFT__G_PARKED, memory_order_relaxed);
+    g->saved_errno = *weft_errno_location();
+    if (weft__unlikely(g->tied)) {
+        worker_park_tied(g);
+        *weft_errno_location() = g->saved_errno;
+        return;
+    }
+    struct weft__p *p = weft__enter(m);
+    struct weft__g *next = NULL;
+    if (weft__likely(p && !worker_wants_look(p)))
+        next = worker_pick(p);
+    if (weft__likely(next && !next->blocky)) {
+        worker_tick(p);
+        worker_to_g(m, g, next);
+    } else {
+        if (next)
+            worker_unpick(p, next); /* blocky: the scheduler hands it out */
+        worker_to_sched(m, g);
+    }
+    worker_arrived(g);
+}
+
+/* ---- ready ---- */
+
+static void worker_ready_tied(struct weft__g *g)
+{
+    weft__tsan_release(g);
+    if (g->m->foreign)
+        atomic_fetch_sub_explicit(&weft__sched.foreign_parked, 1, memory_order_seq_cst);
+    else
+        atomic_fetch_add_explicit(&weft__sched.nless, 1, memory_order_seq_cst); /* D1 */
+    atomic_store_explicit(&g->wake, 1, memory_order_release); /* G2 */
+    weft__sys_futex_wake(&g->wake, 1);
+}
+
+void weft__ready(struct weft__g *g)
+{
+    struct weft__m *m = weft__m();
+    uint32_t spins = 0;
+
+    if (weft__unlikely(g->tied)) {
+        worker_ready_tied(g);
+        return;
+    }
+    while (weft__unlikely(atomic_load_explicit(&g->sw.on_cpu, memory_order_acquire) != 0)) /* G1 */
+        weft__spin(&spins);
+    weft__tsan_release(g);
+    atomic_store_explicit(&g->state, WEFT__G_RUNNABLE, memory_order_relaxed);
+    atomic_store_explicit(&g->wait, WEFT__WAIT_NONE, memory_order_relaxed);
+    if (weft__unlikely(!m)) { /* a thread that never used weft before: it need not become known for this */
+        weft__global_put(g);
+        weft__wake_worker();
+        return;
+    }
+    bool on_g = m->g != NULL; /* on the scheduler's stack a section is open already (W2) */
+    struct weft__p *p = on_g ? weft__enter(m) : atomic_load_explicit(&m->p, memory_order_relaxed);
+    bool surplus = true;
+    if (weft__likely(p != NULL)) {
+        struct weft__g *old = atomic_load_explicit(&p->next, memory_order_relaxed);
+        atomic_store_explicit(&p->next, g, memory_order_relaxed);
+        surplus = old != NULL;
+        if (old)
+            weft__p_put(p, old);
+    } else {
+        weft__global_put(g);
+    }
+    if (on_g)
+        weft__leave(m);
+    /* One goroutine alone waits for the caller's next park: moving it to another CPU costs more (monitor.c covers a
+     * caller that goes on computing). */
+    if (surplus && atomic_load_explicit(&weft__sched.nidle, memory_order_relaxed) != 0)
+        weft__wake_worker();
+}
+
+/* ---- yield ---- */
+
+void weft_yield(void)
+{
+    struct weft__m *m = weft__m();
+
+    if (weft__unlikely(!m))
+        m = weft__adopt();
+    struct weft__g *g = m->g;
+    if (g->tied) {
+        sched_yield();
+        return;
+    }
+    g->saved_errno = *weft_errno_location();
+    atomic_store_explicit(&g->wait, WEFT__WAIT_YIELD, memory_order_relaxed);
+    struct weft__p *p = weft__enter(m);
+    struct weft__g *next = NULL;
+    if (weft__likely(p && !worker_wants_look(p)))
+        next = worker_pick(p);
+    if (next && !next->blocky && weft__runq_push(p, g)) {
+        /* In the queue before it is off its stack: only this m takes from it in the section, and thieves are kept
+         * out until the next goroutine has left the section, when this one's stack is saved (W1). */
+        atomic_store_explicit(&g->state, WEFT__G_RUNNABLE, memory_order_relaxed);
+        worker_tick(p);
+        weft__tsan_release(g);
+        worker_to_g(m, g, next);
+    } else if (!next && p && !worker_wants_look(p) && atomic_load_explicit(&weft__sched.gq_n, memory_order_relaxed) == 0) {
+        worker_tick(p); /* alone */
+        weft__leave(m);
+        return;
+    } else {
+        if (next)
+            worker_unpick(p, next);
+        m->requeue = g;
+        weft__tsan_release(g);
+        worker_to_sched(m, g);
+    }
+    worker_arrived(g);
+}
+
+/* ---- the end of a goroutine ---- */
+
+/* The goroutine is counted out and cleared; leaves its stack for good. keep: the descriptor is not a slot to reuse. */
+_Noreturn void weft__run_next_after_end(struct weft__m *m, struct weft__p *p, struct weft__g *g, bool keep)
+{
+    struct weft__g *next = NULL;
+
+    if (!WEFT__TSAN && !WEFT__ASAN && weft__likely(p && !keep && !worker_wants_look(p)))
+        next = worker_pick(p);
+    if (weft__likely(next && !next->blocky)) {
+        weft__g_free(p, g); /* F2 */
+        worker_tick(p);
+        worker_set_running(m, next);
+        weft__arch_switch(&g->sw, &next->sw);
+    } else {
+        if (next)
+            worker_unpick(p, next);
+        m->dead = g->is_main ? NULL : g;
+        m->g = NULL;
+        weft__fiber_leave(NULL, m->g0_fiber, m->g0_lo, m->g0_bytes);
+        weft__arch_switch(&g->sw, &m->g0);
+    }
+    weft__throw("a dead goroutine ran");
+}
+
+/* ---- the loop ---- */
+
+/* Gives the m's p work from outside its queue: due timers, the net. True if anything became runnable. */
+static bool worker_look_outside(struct weft__m *m, bool poll)
+{
+    weft_time next = weft__timers_next();
+    bool any = false;
+
+    if (next != WEFT__NEVER)
+        any = weft__timers_run(m, weft__now());
+    if (poll && weft__poll_started())
+        any |= weft__poll_now(m, 0);
+    return any;
+}
+
+/* Something to run for an m that has a p, or NULL. */
+static struct weft__g *worker_find(struct weft__m *m, struct weft__p *p)
+{
+    struct weft__sched *s = &weft__sched;
+    struct weft__g *g = NULL;
+    uint32_t tick = atomic_load_explicit(&p->tick, memory_order_relaxed);
+    bool poked = atomic_load_explicit(&p->poke, memory_order_relaxed) != 0;
+
+    if (poked) {
+        atomic_store_explicit(&p->poke, 0, memory_order_relaxed);
+        worker_look_outside(m, true);
+    }
+    if (poked || tick % WEFT__GLOBAL_EVERY == 0) {
+        g = weft__global_get(p, 1);
+        if (g)
+            return g;
+    }
+    g = worker_pick(p);
+    if (g)
+        return g;
+    uint32_t share = atomic_load_explicit(&s->gq_n, memory_order_relaxed) /
+                     (uint32_t)atomic_load_explicit(&s->procs, memory_order_relaxed) + 1;
+    g = weft__global_get(p, share < 128 ? share : 128);
+    if (g)
+        return g;
+    if (worker_look_outside(m, true) && (g = worker_pick(p)))
+        return g;
+    return NULL;
+}
+
+/* Looks at the other processors. Few workers spin at a time: the others would only fight. */
+static struct weft__g *worker_spin(struct weft__m *m, struct weft__p *p)
+{
+    struct weft__sched *s = &weft__sched;
+    uint32_t procs = (uint32_t)atomic_load_explicit(&s->procs, memory_order_relaxed);
+
+    if (procs < 2)
+        return NULL;
+    if (!m->spinning) {
+        if (2 * atomic_load_explicit(&s->nspinning, memory_order_relaxed) >=
+            procs - atomic_load_explicit(&s->nidle, memory_order_relaxed) + 1)
+            return NULL;
+        m->spinning = true;
+        atomic_fetch_add_explicit(&s->nspinning, 1, memory_order_seq_cst);
+    }
+    for (int i = 0; i < 4; i++) {
+        struct weft__g *g = weft__steal(m, p);
+        if (!g)
+            g = weft__global_get(p, 1);
+        if (g)
+            return g;
+        for (int k = 0; k < 20; k++)
+            weft__pause();
+    }
+    return NULL;
+}
+
+static void worker_stop_spinning(struct weft__m *m)
+{
+    if (!m->spinning)
+        return;
+    m->spinning = false;
+    /* The last one to stop looking makes sure that somebody else looks for what came meanwhile. */
+    if (atomic_fetch_sub_explicit(&weft__sched.nspinning, 1, memory_order_seq_cst) == 1 &&
+        atomic_load_explicit(&weft__sched.nidle, memory_order_relaxed) != 0)
+        weft__wake_worker();
+}
+
+/* A processor beyond weft_procs: its goroutines go to the others. */
+static bool worker_retire_p(struct weft__m *m, struct weft__p *p)
+{
+    struct weft__g *g;
+
+    if (weft__likely(p->id < atomic_load_explicit(&weft__sched.procs, memory_order_relaxed)))
+        return false;
+    while ((g = worker_pick(p)))
+        weft__global_put(g);
+    weft__lock(&weft__sched.lock);
+    atomic_store_explicit(&p->m, NULL, memory_order_release);
+    atomic_store_explicit(&m->p, NULL, memory_order_relaxed);
+    weft__unlock(&weft__sched.lock);
+    weft__wake_worker();
+    return true;
+}
+
+/* What the goroutine that just left this stack's thread asked for. */
+static void worker_after_switch(struct weft__m *m)
+{
+    if (m->dead) {
+        weft__g_reclaim(m, m->dead);
+        m->dead = NULL;
+    }
+    struct weft__g *g = m->requeue;
+    if (g) {
+        m->requeue = NULL;
+        atomic_store_explicit(&g->state, WEFT__G_RUNNABLE, memory_order_relaxed);
+        weft__p_put(atomic_load_explicit(&m->p, memory_order_relaxed), g);
+        if (!atomic_load_explicit(&m->p, memory_order_relaxed))
+            weft__wake_worker();
+    }
+}
+
+static void worker_run(struct weft__m *m, struct weft__g *g)
+{
+    worker_set_running(m, g);
+    weft__fiber_leave(&m->g0_fake, g->fiber, g->stack_lo, (size_t)(g->stack_hi - g->stack_lo));
+    weft__arch_switch(&m->g0, &g->sw);
+    weft__fiber_arrive(m->g0_fake);
+}
+
+_Noreturn void weft__schedule(void)
+{
+    struct weft__m *m = weft__m();
+
+    for (;;) {
+        weft__stop_if_frozen();
+        worker_after_switch(m);
+        (void)weft__enter(m); /* W2 */
+        struct weft__g *g = m->tied_g;
+        struct weft__p *p = atomic_load_explicit(&m->p, memory_order_relaxed);
+        if (g) {
+            m->tied_g = NULL;
+            worker_run(m, g);
+            continue;
+        }
+        if (!p) {
+            weft__less_set(m, false);
+            weft__leave(m);
+            weft__idle(m);
+            continue;
+        }
+        if (worker_retire_p(m, p))
+            continue;
+        g = worker_find(m, p);
+        if (!g)
+            g = worker_spin(m, p);
+        if (!g) {
+            weft__idle(m);
+            continue;
+        }
+        worker_stop_spinning(m);
+        if (g->blocky) {
+            weft__run_tied(g);
+            continue;
+        }
+        worker_tick(p);
+        worker_run(m, g);
+    }
+}

@@ -1,0 +1,225 @@
+/*
+ * real.c - the seam's real side: Linux.
+ *
+ * Role    Each function is one kernel service in the form sys.h states. Layer 1.
+ * Limits  Linux 4.14 and later (membarrier private expedited); guards by MADV_GUARD_INSTALL from 6.13 on, else mprotect.
+ */
+#include "sys.h"
+
+#include <dirent.h>
+#include <linux/futex.h>
+#include <linux/membarrier.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/random.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+#ifndef MADV_GUARD_INSTALL
+#define MADV_GUARD_INSTALL 102
+#endif
+
+static int64_t real_ns(const struct timespec *t)
+{
+    return (int64_t)t->tv_sec * WEFT_SEC + t->tv_nsec;
+}
+
+weft_time weft__sys_now(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return real_ns(&t);
+}
+
+int64_t weft__sys_thread_cpu(int clock_id)
+{
+    struct timespec t;
+    if (clock_gettime((clockid_t)clock_id, &t) != 0)
+        return -1;
+    return real_ns(&t);
+}
+
+int weft__sys_thread_clock(void)
+{
+    clockid_t id;
+    if (pthread_getcpuclockid(pthread_self(), &id) != 0)
+        return CLOCK_THREAD_CPUTIME_ID;
+    return (int)id;
+}
+
+uint64_t weft__sys_entropy(void)
+{
+    uint64_t v = 0;
+    if (getrandom(&v, sizeof v, GRND_NONBLOCK) != sizeof v)
+        v = (uint64_t)weft__sys_now() * 0x9e3779b97f4a7c15u;
+    return v;
+}
+
+int weft__sys_futex_wait(_Atomic uint32_t *addr, uint32_t expect, weft_dur timeout)
+{
+    struct timespec ts, *tp = NULL;
+    if (timeout >= 0) {
+        ts = (struct timespec){.tv_sec = timeout / WEFT_SEC, .tv_nsec = timeout % WEFT_SEC};
+        tp = &ts;
+    }
+    return syscall(SYS_futex, addr, FUTEX_WAIT_PRIVATE, expect, tp, NULL, 0) < 0 ? -errno : 0;
+}
+
+void weft__sys_futex_wake(_Atomic uint32_t *addr, int n)
+{
+    (void)syscall(SYS_futex, addr, FUTEX_WAKE_PRIVATE, n, NULL, NULL, 0); /* nobody there is no error */
+}
+
+void weft__sys_barrier_all(void)
+{
+    (void)syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0); /* registered: cannot fail */
+}
+
+int weft__sys_barrier_init(void)
+{
+    return syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) < 0 ? -errno : 0;
+}
+
+void *weft__sys_reserve(size_t bytes, size_t align)
+{
+    char *p = mmap(NULL, bytes + align, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    if (p == MAP_FAILED)
+        return NULL;
+    char *at = (char *)(((uintptr_t)p + align - 1) & ~(uintptr_t)(align - 1));
+    if (at > p)
+        munmap(p, (size_t)(at - p));
+    size_t tail = (size_t)(p + bytes + align - (at + bytes));
+    if (tail)
+        munmap(at + bytes, tail);
+    (void)madvise(at, bytes, MADV_NOHUGEPAGE); /* an older kernel without THP says no: nothing is lost */
+    return at;
+}
+
+int weft__sys_guard(void *addr, size_t bytes)
+{
+    static _Atomic int no_guard_install; /* 1 once the kernel has refused it */
+    if (!atomic_load_explicit(&no_guard_install, memory_order_relaxed)) {
+        if (madvise(addr, bytes, MADV_GUARD_INSTALL) == 0)
+            return 0;
+        atomic_store_explicit(&no_guard_install, 1, memory_order_relaxed);
+    }
+    return mprotect(addr, bytes, PROT_NONE) != 0 ? -errno : 0;
+}
+
+void *weft__sys_alloc(size_t bytes)
+{
+    return calloc(1, bytes);
+}
+
+void weft__sys_free(void *p)
+{
+    free(p);
+}
+
+/* cgroup v2: the quota of our group and of its parents, in CPUs rounded up; 0 when there is none. */
+static int real_cgroup_cpus(void)
+{
+    char line[512], path[640];
+    int best = 0;
+    FILE *f = fopen("/proc/self/cgroup", "re");
+    if (!f)
+        return 0;
+    char *dir = NULL;
+    while (fgets(line, sizeof line, f))
+        if (strncmp(line, "0::", 3) == 0) {
+            line[strcspn(line, "\n")] = 0;
+            dir = line + 3;
+            break;
+        }
+    fclose(f);
+    while (dir && *dir) {
+        snprintf(path, sizeof path, "/sys/fs/cgroup%s/cpu.max", strcmp(dir, "/") ? dir : "");
+        FILE *q = fopen(path, "re");
+        long long quota = 0, period = 0;
+        if (q) {
+            if (fscanf(q, "%lld %lld", &quota, &period) == 2 && quota > 0 && period > 0) {
+                int cpus = (int)((quota + period - 1) / period);
+                if (best == 0 || cpus < best)
+                    best = cpus;
+            }
+            fclose(q);
+        }
+        char *slash = strrchr(dir, '/');
+        if (!slash || strcmp(dir, "/") == 0)
+            break;
+        slash[slash == dir ? 1 : 0] = 0;
+    }
+    return best;
+}
+
+int weft__sys_cpus(void)
+{
+    cpu_set_t set;
+    int n = 1;
+    if (sched_getaffinity(0, sizeof set, &set) == 0)
+        n = CPU_COUNT(&set);
+    int quota = real_cgroup_cpus();
+    if (quota > 0 && quota < n)
+        n = quota;
+    return n > 0 ? n : 1;
+}
+
+int weft__sys_thread_count(void)
+{
+    DIR *d = opendir("/proc/self/task");
+    if (!d)
+        return -errno;
+    int n = 0;
+    for (struct dirent *e; (e = readdir(d));)
+        if (e->d_name[0] != '.')
+            n++;
+    closedir(d);
+    return n;
+}
+
+void weft__sys_timer_slack(void)
+{
+    (void)prctl(PR_SET_TIMERSLACK, 1);
+}
+
+int weft__sys_tid(void)
+{
+    return (int)syscall(SYS_gettid);
+}
+
+int weft__sys_pid(void)
+{
+    return (int)getpid();
+}
+
+int weft__sys_thread_start(void *(*fn)(void *), void *arg, size_t stack_bytes)
+{
+    pthread_attr_t a;
+    pthread_t t;
+    pthread_attr_init(&a);
+    pthread_attr_setdetachstate(&a, PTHREAD_CREATE_DETACHED);
+    if (stack_bytes)
+        pthread_attr_setstacksize(&a, stack_bytes);
+    int err = pthread_create(&t, &a, fn, arg);
+    pthread_attr_destroy(&a);
+    return -err;
+}
+
+void weft__sys_thread_stack(char **ret_lo, char **ret_hi)
+{
+    pthread_attr_t a;
+    void *lo = NULL;
+    size_t bytes = 0;
+    if (pthread_getattr_np(pthread_self(), &a) == 0) {
+        pthread_attr_getstack(&a, &lo, &bytes);
+        pthread_attr_destroy(&a);
+    }
+    *ret_lo = lo;
+    *ret_hi = (char *)lo + bytes;
+}

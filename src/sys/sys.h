@@ -1,0 +1,53 @@
+/*
+ * sys.h - THE seam: time, randomness, memory pages and the kernel enter libweft's core here and nowhere else.
+ *
+ * Simulation and fault injection will replace real.c behind these names. Everything answers -errno, never errno.
+ * Layer 1.
+ */
+#ifndef WEFT_SYS_SYS_H
+#define WEFT_SYS_SYS_H
+#include <stdatomic.h>
+#include <weft/base.h>
+
+/* Monotonic clock, ns since an arbitrary start. */
+weft_time weft__sys_now(void);
+/* CPU time that the thread behind the clock id has used, ns; -1 when it is gone. */
+int64_t weft__sys_thread_cpu(int clock_id);
+/* The clock id of the calling thread, for weft__sys_thread_cpu. */
+int weft__sys_thread_clock(void);
+/* 64 random bits from the kernel. */
+uint64_t weft__sys_entropy(void);
+
+/* Waits while *addr == expect; timeout ns, < 0 none. 0, -EAGAIN, -EINTR or -ETIMEDOUT. */
+int weft__sys_futex_wait(_Atomic uint32_t *addr, uint32_t expect, weft_dur timeout);
+/* Wakes up to n waiters. */
+void weft__sys_futex_wake(_Atomic uint32_t *addr, int n);
+
+/* Every running thread of the process passes a full memory barrier before this returns (membarrier(2)). */
+void weft__sys_barrier_all(void);
+/* Registers for it; -errno when the kernel has none (then the library cannot start: 4.14 and later have it). */
+int weft__sys_barrier_init(void);
+
+/* Address space without memory behind it, aligned; NULL when refused. */
+void *weft__sys_reserve(size_t bytes, size_t align);
+/* Makes [addr, addr+bytes) fault on any touch. Returns 0 or -errno. */
+int weft__sys_guard(void *addr, size_t bytes);
+
+/* Zeroed memory from the C library; NULL when short. */
+void *weft__sys_alloc(size_t bytes);
+void weft__sys_free(void *p);
+
+/* CPUs this process may use: affinity, cgroup v2 quota rounded up, at least 1. */
+int weft__sys_cpus(void);
+/* Threads of this process now, or -errno. */
+int weft__sys_thread_count(void);
+/* The calling thread's sleeps end on time, not up to 50 us late (prctl PR_SET_TIMERSLACK). */
+void weft__sys_timer_slack(void);
+int weft__sys_tid(void);
+int weft__sys_pid(void);
+/* Starts a detached thread with all signals as the caller has them. 0 or -errno. */
+int weft__sys_thread_start(void *(*fn)(void *), void *arg, size_t stack_bytes);
+/* Bounds of the calling thread's own stack. */
+void weft__sys_thread_stack(char **ret_lo, char **ret_hi);
+
+#endif

@@ -5,6 +5,8 @@
 #define WEFT_WEFT_H
 #include <weft/base.h>
 #include <weft/go.h>
+#include <weft/chan.h>
+#include <weft/select.h>
 #include <weft/net.h>
 #include <weft/tls.h>
 #include <weft/http.h>

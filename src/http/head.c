@@ -1,0 +1,221 @@
+/*
+ * head.c - the head of a message: llhttp, strict, and a table of the fields.
+ *
+ * Role    Turn the bytes of a status or request line and its fields into offsets; stop right behind the empty line.
+ * Near    wirebody.c goes on with the same parser when the body is chunked; llhttp's api.md. Layer 5.
+ *
+ * Invariants
+ *   H1  offsets are into buf->data, so that a buffer may grow (move) between two calls of weft__head_parse.
+ *   H2  once complete, each name and value is followed by a NUL, written over the ':' or over a blank or CR.
+ *
+ * Limits  The caller bounds the bytes. Fields past 32 are in malloc'ed memory, doubled each time.
+ * Failure WEFT_EPROTO with llhttp's reason; WEFT_ENOMEM.
+ * Not so  llhttp's own bodies of stated length are not used: wirebody.c counts for itself and reads straight to where
+ *         the bytes are wanted.
+ */
+#include "http_int.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+static int head_on_url(llhttp_t *p, const char *at, size_t len)
+{
+    struct weft__head *h = (struct weft__head *)p;
+    if (!h->target_len)
+        h->target = (uint32_t)(at - h->buf->data);
+    h->target_len += (uint32_t)len;
+    return 0;
+}
+
+static bool head_grow(struct weft__head *h)
+{
+    uint32_t cap = h->fields_cap * 2;
+    struct weft__hfield *f = malloc(cap * sizeof *f);
+    if (!f)
+        return false;
+    memcpy(f, h->fields, h->fields_len * sizeof *f);
+    if (h->fields != h->near)
+        free(h->fields);
+    h->fields = f;
+    h->fields_cap = cap;
+    return true;
+}
+
+static int head_on_field(llhttp_t *p, const char *at, size_t len)
+{
+    struct weft__head *h = (struct weft__head *)p;
+    if (h->in_body)   /* trailers are read over */
+        return 0;
+    if (!h->fields_len || h->in_value) {
+        if (h->fields_len == h->fields_cap && !head_grow(h)) {
+            h->nomem = true;
+            return HPE_USER;
+        }
+        h->fields[h->fields_len++] = (struct weft__hfield){.name = (uint32_t)(at - h->buf->data)};
+        h->in_value = false;
+    }
+    h->fields[h->fields_len - 1].name_len += (uint32_t)len;
+    return 0;
+}
+
+static int head_on_value(llhttp_t *p, const char *at, size_t len)
+{
+    struct weft__head *h = (struct weft__head *)p;
+    if (h->in_body)
+        return 0;
+    struct weft__hfield *f = &h->fields[h->fields_len - 1];
+    if (!f->value_len)
+        f->value = (uint32_t)(at - h->buf->data);
+    f->value_len += (uint32_t)len;
+    h->in_value = true;
+    return 0;
+}
+
+static int head_on_value_complete(llhttp_t *p)
+{
+    ((struct weft__head *)p)->in_value = true;
+    return 0;
+}
+
+static int head_on_headers_complete(llhttp_t *p)
+{
+    struct weft__head *h = (struct weft__head *)p;
+    h->complete = true;
+    return HPE_PAUSED;
+}
+
+/* Chunked body: the pieces are moved together at h->out. */
+static int head_on_body(llhttp_t *p, const char *at, size_t len)
+{
+    struct weft__head *h = (struct weft__head *)p;
+    char *to = h->out + h->out_len;
+    if (to != at)
+        memmove(to, at, len);
+    h->out_len += len;
+    return 0;
+}
+
+static int head_on_message_complete(llhttp_t *p)
+{
+    struct weft__head *h = (struct weft__head *)p;
+    h->message_done = true;
+    return HPE_PAUSED;
+}
+
+static const llhttp_settings_t head_settings = {
+    .on_url = head_on_url,
+    .on_header_field = head_on_field,
+    .on_header_value = head_on_value,
+    .on_header_value_complete = head_on_value_complete,
+    .on_headers_complete = head_on_headers_complete,
+    .on_body = head_on_body,
+    .on_message_complete = head_on_message_complete,
+};
+
+void weft__head_init(struct weft__head *h, llhttp_type_t type, struct weft__hbuf *buf)
+{
+    llhttp_init(&h->p, type, &head_settings);
+    h->buf = buf;
+    h->parsed = h->end = h->target = h->target_len = h->fields_len = 0;
+    h->complete = h->in_value = h->in_body = h->nomem = h->message_done = false;
+    h->fields = h->near;
+    h->fields_cap = WEFT__HEAD_FIELDS;
+    h->out = NULL;
+    h->out_len = 0;
+}
+
+void weft__head_done(struct weft__head *h)
+{
+    if (h->fields != h->near)
+        free(h->fields);
+    h->fields = h->near;
+    h->fields_len = 0;
+}
+
+/* H2 */
+static void head_terminate(struct weft__head *h)
+{
+    char *d = h->buf->data;
+    for (uint32_t i = 0; i < h->fields_len; i++) {
+        struct weft__hfield *f = &h->fields[i];
+        d[f->name + f->name_len] = '\0';
+        while (f->value_len && (d[f->value + f->value_len - 1] == ' ' || d[f->value + f->value_len - 1] == '\t'))
+            f->value_len--;
+        if (f->value_len)
+            d[f->value + f->value_len] = '\0';
+    }
+    if (h->target_len)
+        d[h->target + h->target_len] = '\0';
+}
+
+int weft__head_parse(struct weft__head *h, size_t len)
+{
+    if (len == h->parsed)
+        return 0;
+    llhttp_errno_t e = llhttp_execute(&h->p, h->buf->data + h->parsed, len - h->parsed);
+    if (e == HPE_OK) {
+        h->parsed = (uint32_t)len;
+        return 0;
+    }
+    if (e != HPE_PAUSED || !h->complete)
+        return h->nomem ? WEFT_ENOMEM : WEFT_EPROTO;
+    h->end = h->parsed = (uint32_t)(llhttp_get_error_pos(&h->p) - h->buf->data);
+    head_terminate(h);
+    return 1;
+}
+
+const char *weft__head_reason(const struct weft__head *h)
+{
+    const char *r = llhttp_get_error_reason(&h->p);
+    return r && *r ? r : "not HTTP/1";
+}
+
+static const char *head_value(const struct weft__head *h, const struct weft__hfield *f)
+{
+    return f->value_len ? h->buf->data + f->value : "";
+}
+
+const char *weft__head_find(const struct weft__head *h, const char *name)
+{
+    size_t n = strlen(name);
+    for (uint32_t i = 0; i < h->fields_len; i++) {
+        const struct weft__hfield *f = &h->fields[i];
+        if (f->name_len == n && strncasecmp(h->buf->data + f->name, name, n) == 0)
+            return head_value(h, f);
+    }
+    return NULL;
+}
+
+bool weft__head_at(const struct weft__head *h, size_t i, struct weft_http_field *ret_field)
+{
+    if (i >= h->fields_len)
+        return false;
+    ret_field->name = h->buf->data + h->fields[i].name;
+    ret_field->value = head_value(h, &h->fields[i]);
+    return true;
+}
+
+bool weft__http_has_word(const char *value, const char *word)
+{
+    size_t n = strlen(word);
+    for (const char *s = value; *s;) {
+        s += strspn(s, " \t,");
+        size_t len = strcspn(s, " \t,;");
+        if (len == n && strncasecmp(s, word, n) == 0)
+            return true;
+        s += strcspn(s, ",");
+    }
+    return false;
+}
+
+bool weft__http_field_ok(const char *name, const char *value)
+{
+    static const char token[] = "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
+    if (!name || !*name || name[strspn(name, token)] || !value)
+        return false;
+    for (const unsigned char *v = (const unsigned char *)value; *v; v++)
+        if ((*v < 0x20 && *v != '\t') || *v == 0x7f)
+            return false;
+    return true;
+}

@@ -1,0 +1,141 @@
+/*
+ * http_int.h - what the files of src/http share: buffers, heads, bodies, URLs.
+ *
+ * A *buffer* is 16 KiB from a pool; who holds one has work under way, an idle connection has none. A *head* is a table of
+ * offsets into the buffer that it arrived in. Layer 5.
+ */
+#ifndef WEFT_HTTP_HTTP_INT_H
+#define WEFT_HTTP_HTTP_INT_H
+#include <llhttp.h>
+#include <weft/http.h>
+
+#include "../base/assert.h"
+#include "../base/lock.h"
+
+/* ---- buffers: httpbuf.c ---- */
+
+#define WEFT__HBUF_BYTES 16384
+
+struct weft__hbuf {
+    struct weft__hbuf *next;   /* [own] free list */
+    size_t cap;                /* [const] bytes of data; those of another size than the pool's go back to malloc */
+    char data[];
+};
+/* cap at least the given one; 0 is the pool's size. NULL when memory is short. */
+struct weft__hbuf *weft__hbuf_get(size_t cap);
+void weft__hbuf_put(struct weft__hbuf *b);
+/* A buffer twice as large with the first len bytes of *b, which is given back. False when memory is short. */
+bool weft__hbuf_grow(struct weft__hbuf **b, size_t len);
+
+/* Objects of one size that are used again: responses, exchanges, decoders. Keeps up to keep_max. */
+struct weft__hpool {
+    struct weft__lock lock;
+    void *head;                /* [lock] linked through the first word */
+    uint32_t len, keep_max;    /* [lock], [const] */
+};
+void *weft__hpool_get(struct weft__hpool *p);
+/* False when the pool is full: the caller frees x. */
+bool weft__hpool_put(struct weft__hpool *p, void *x);
+
+/* ---- heads: head.c ---- */
+
+struct weft__hfield {
+    uint32_t name, name_len, value, value_len;   /* offsets into the buffer */
+};
+#define WEFT__HEAD_FIELDS 32
+
+struct weft__head {
+    llhttp_t p;                    /* first: callbacks find the head by it */
+    struct weft__hbuf *buf;        /* bytes from buf->data on */
+    uint32_t parsed;               /* bytes given to the parser */
+    uint32_t end;                  /* once complete: offset of the first byte after the head */
+    uint32_t target, target_len;   /* request target */
+    uint32_t fields_len, fields_cap;
+    bool complete, in_value, in_body, nomem, message_done;
+    struct weft__hfield *fields;   /* near, or malloc'ed when there are more */
+    struct weft__hfield near[WEFT__HEAD_FIELDS];
+    /* while a chunked body is decoded in place */
+    char *out;
+    uint64_t out_len;
+};
+
+void weft__head_init(struct weft__head *h, llhttp_type_t type, struct weft__hbuf *buf);
+void weft__head_done(struct weft__head *h);
+/* Parse buf->data[parsed .. len). 1: complete; 0: more is needed; WEFT_EPROTO, WEFT_ENOMEM. */
+int weft__head_parse(struct weft__head *h, size_t len);
+/* Why the parser refused, in words. */
+const char *weft__head_reason(const struct weft__head *h);
+const char *weft__head_find(const struct weft__head *h, const char *name);
+bool weft__head_at(const struct weft__head *h, size_t i, struct weft_http_field *ret_field);
+/* Is word one of the comma separated words of the value? Without regard to case. */
+bool weft__http_has_word(const char *value, const char *word);
+/* May name and value stand in a head as they are? */
+bool weft__http_field_ok(const char *name, const char *value);
+
+/* ---- bodies on the wire: wirebody.c ---- */
+
+enum weft__framing { WEFT__BODY_NONE, WEFT__BODY_LENGTH, WEFT__BODY_CHUNKED, WEFT__BODY_CLOSE };
+
+/*
+ * What is left of a message on its connection.
+ *   W1  data[pos .. end) of buf has been read and not yet handed out.
+ *   W2  done: nothing of this message is left; what is in pos .. end belongs to the next one.
+ */
+struct weft__wire {
+    weft_conn *conn;
+    struct weft__head *head;       /* its parser decodes chunks */
+    struct weft__hbuf *buf;
+    uint32_t pos, end;
+    uint32_t base;                 /* bytes before it are the head's and stay */
+    enum weft__framing framing;
+    bool done, in_own_buf;         /* in_own_buf: buf is not the head's, to be given back */
+    uint64_t left;                 /* LENGTH: bytes to come, those in the buffer included */
+    uint64_t wire_bytes, plain_bytes;
+    const char *why;               /* words for the last error */
+};
+/* The framing of a complete head's body. WEFT_EPROTO when it is one that readers could differ about. */
+weft_err weft__wire_framing(struct weft__head *h, bool is_request, bool no_body, enum weft__framing *ret_framing,
+                            uint64_t *ret_len);
+/* Next piece, at most max bytes, in the buffer until the next call: bytes, 0 at the end, or an error. */
+WEFT_PARKS ssize_t weft__wire_next(weft_ctx *ctx, struct weft__wire *w, size_t max, const char **ret_piece);
+/* Straight to ret_buf when the buffer is empty and the framing is simple. As weft__wire_next. */
+WEFT_PARKS ssize_t weft__wire_read(weft_ctx *ctx, struct weft__wire *w, void *ret_buf, size_t len);
+/* Throws away what is in the buffer; true when that was the rest of the message. Does not park. */
+bool weft__wire_skip_buffered(struct weft__wire *w);
+
+/* ---- content coding: decode.c ---- */
+
+struct weft__decoder;
+/* For the Content-Encoding values gzip, x-gzip, deflate. NULL when memory is short. */
+struct weft__decoder *weft__decoder_get(bool gzip);
+void weft__decoder_put(struct weft__decoder *d);
+/* Decode the next of w into out: bytes (at least 1), 0 at the end, or an error; d->why has the words. */
+WEFT_PARKS ssize_t weft__decoder_read(weft_ctx *ctx, struct weft__decoder *d, struct weft__wire *w, void *ret_buf, size_t len);
+const char *weft__decoder_why(const struct weft__decoder *d);
+
+/* ---- URLs: url.c ---- */
+
+#define WEFT__URL_MAX 8192
+
+/* A URL cut into pieces: offsets into text, which is normal: lower-case scheme and host, no fragment, no user. */
+struct weft__url {
+    char *text;                    /* malloc'ed or near */
+    uint32_t len;
+    bool https;
+    uint16_t port;
+    uint32_t host, host_len;       /* IPv6 without brackets */
+    uint32_t authority_len;        /* host and, unless it is the default, ":port", as in Host */
+    uint32_t authority;
+    uint32_t target;               /* path and query: the request target; never empty */
+    char near[384];
+};
+/* Cut text. WEFT_EADDR; WEFT_EUNSUPPORTED (another scheme); WEFT_ENOMEM. ret_url is then untouched. */
+weft_err weft__url_parse(struct weft__url *ret_url, const char *text, size_t len);
+/* ref as found in a document at base. */
+weft_err weft__url_resolve(struct weft__url *ret_url, const struct weft__url *base, const char *ref);
+void weft__url_done(struct weft__url *u);
+void weft__url_move(struct weft__url *to, struct weft__url *from);
+/* RFC 3986 5.2: text of ref resolved against base into out; length or WEFT_EADDR (not absolute), WEFT_ETOOBIG. */
+int weft__url_join(const char *base, const char *ref, char *out, size_t cap);
+
+#endif

@@ -23,6 +23,7 @@ struct weft__site {
     unsigned line;
     unsigned stack_bytes;     /* upper bound of the stack arguments, multiple of 16 */
     unsigned ints_only;       /* 1: at most 6 arguments, all integers or pointers: no vector registers */
+    const char *func;         /* the function that holds the call */
 };
 
 /* Travels in the static-chain register; lives on the caller's stack during the call. */
@@ -89,7 +90,7 @@ struct weft__call {
 
 #define WEFT__SITE(id, fn_, ...)                                                       \
     static const struct weft__site id = {#fn_, __FILE__, __LINE__,                     \
-                                         WEFT__STACK_BYTES(__VA_ARGS__), WEFT__INTS_ONLY(__VA_ARGS__)}
+                                         WEFT__STACK_BYTES(__VA_ARGS__), WEFT__INTS_ONLY(__VA_ARGS__), __func__}
 
 /* Make the call fn_(args...) arrive at `entry`, with `rec` (an lvalue) in the static-chain register. */
 #define WEFT__ENTER(entry, rec, fn_, ...)                                         \

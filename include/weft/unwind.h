@@ -74,13 +74,14 @@ struct weft__try {
     struct weft__try **head;         /* 16: the goroutine's innermost try */
     struct weft__try *prev;          /* 24: what it was before */
     const char *msg;                 /* 32: NULL, or the panic's message */
+    struct weft__panic *outer;       /* what was under way when it began: not its business */
 };
 
 extern WEFT_API void weft__defer_entry_ints(void);
 extern WEFT_API void weft__defer_entry_all(void);
 extern WEFT_API void weft__defer_run(struct weft__defer *d);
 extern WEFT_API void weft__try_entry(void);
-WEFT_API struct weft__try **weft__try_head(void);
+WEFT_API void weft__try_begin(struct weft__try *t);
 
 static inline __attribute__((unused)) void weft__defer_end(struct weft__defer **d)
 {
@@ -113,7 +114,8 @@ static inline __attribute__((unused)) void weft__defer_end(struct weft__defer **
     __extension__({                                                                           \
         WEFT__CHECK_RESULT("weft_try", fn_, __VA_ARGS__);                                     \
         WEFT__SITE(weft__site_, fn_, __VA_ARGS__);                                            \
-        struct weft__try weft__t_ = {(void *)(fn_), &weft__site_, weft__try_head(), NULL, NULL}; \
+        struct weft__try weft__t_ = {.fn = (void *)(fn_), .site = &weft__site_};             \
+        weft__try_begin(&weft__t_);                                                           \
         WEFT__ENTER(weft__try_entry, weft__t_, fn_, __VA_ARGS__);                             \
         __asm__ volatile("" : "+m"(weft__t_) : : "memory");                                   \
         weft__t_.msg;                                                                         \

@@ -16,6 +16,7 @@
  */
 #include "sched_int.h"
 
+#include "../diag/diag.h"
 #include "../poll/poll.h"
 
 enum { MON_IDLE_TICKS = 10 };
@@ -190,6 +191,7 @@ static void *mon_main(void *arg)
             wait = d < MON_TICK_MIN ? MON_TICK_MIN : d < wait ? d : wait;
         }
         weft__sys_futex_wait(&never, 0, wait);
+        weft__diag_monitor();
         weft__stop_if_frozen();
         if (atomic_load_explicit(&s->nidle, memory_order_relaxed) >=
             (uint32_t)atomic_load_explicit(&s->procs, memory_order_relaxed)) {

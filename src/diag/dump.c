@@ -1,0 +1,170 @@
+/*
+ * dump.c - what every goroutine is doing, as Go prints it.
+ *
+ * Role    "goroutine 18 [chan receive]:", its frames, who created it.
+ * Near    report.c calls it when the world stands still; trace.c, where.c. Layer 2.
+ *
+ * Invariants
+ *   U1  Only a goroutine whose registers are saved is walked: its thread has left it (on_cpu == 0) and the world is
+ *       frozen, so it stays so. Others say that their stack is not available.
+ * Limits  10,000 goroutines, in the order of their numbers; how many were left out is said. 100 frames each.
+ *         Frames of weft's own (weft__...) and of the C library's start are not shown.
+ * Failure Without memory for the list nobody but the failing goroutine is shown.
+ */
+#include "diag.h"
+
+#include <string.h>
+#include <sys/mman.h>
+
+enum { DUMP_MAX = 10000 };
+
+struct dump_list {
+    struct weft__g **g;
+    const struct weft__g *but;
+    uint32_t n;
+    uint64_t left_out;
+};
+
+static bool dump_hidden(const char *name)
+{
+    static const char *const start[] = {"_start", "__libc_start_main", "__libc_start_call_main", "start_thread",
+                                        "__clone", "__clone3", "clone3", "weft_panic", "weft_goexit"};
+
+    if (strncmp(name, "weft__", 6) == 0)
+        return true;
+    for (size_t i = 0; i < sizeof start / sizeof start[0]; i++) {
+        size_t n = strlen(start[i]);
+        if (strncmp(name, start[i], n) == 0 && (name[n] == '\0' || name[n] == '.' || name[n] == '@'))
+            return true;
+    }
+    return false;
+}
+
+/* One frame; false when it is one of those that are not shown. */
+static bool dump_frame(void *pc, bool is_return, bool lines)
+{
+    struct weft__where w;
+
+    weft__where((uintptr_t)pc - is_return, lines, &w);
+    if (w.name && dump_hidden(w.name))
+        return false;
+    if (w.name)
+        weft__print("%.*s(...)\n", (int)strcspn(w.name, "."), w.name);
+    else
+        weft__print("0x%lx\n", (unsigned long)(uintptr_t)pc);
+    if (w.file)
+        weft__print("\t%s:%d +0x%lx\n", w.file, w.line, (unsigned long)w.offset + is_return);
+    else if (w.module)
+        weft__print("\t%s(+0x%lx) +0x%lx\n", w.module, (unsigned long)w.module_offset,
+                    (unsigned long)w.offset + is_return);
+    else
+        weft__print("\tunknown module\n");
+    return true;
+}
+
+static bool dump_frames(const struct weft__trace *t, bool lines)
+{
+    uint32_t n = weft__trace_kept(t);
+    bool any = false;
+
+    for (uint32_t i = 0; i < n; i++) {
+        void *pc = weft__trace_at(t, i);
+        if (i == WEFT__TRACE_MAX / 2 && t->total > n)
+            weft__print("...%llu frames elided...\n", (unsigned long long)(t->total - n));
+        any |= dump_frame(pc, pc != t->exact, lines);
+    }
+    return any;
+}
+
+static void dump_creator(const struct weft__g *g)
+{
+    if (!g->site)
+        return;
+    weft__print("created by %s in goroutine %llu\n\t%s:%u\n", g->site->func, (unsigned long long)g->parent_id,
+                g->site->file, g->site->line);
+}
+
+static const char *dump_state(const struct weft__g *g, bool self)
+{
+    switch (self ? WEFT__G_RUNNING : atomic_load_explicit(&g->state, memory_order_relaxed)) {
+    case WEFT__G_RUNNABLE:
+        return "runnable";
+    case WEFT__G_RUNNING:
+        return "running";
+    case WEFT__G_PARKED:
+        return weft__wait_text((enum weft__wait)atomic_load_explicit(&g->wait, memory_order_relaxed));
+    default:
+        return "dead";
+    }
+}
+
+static void dump_header(const struct weft__g *g, bool self)
+{
+    weft__print("goroutine %llu [%s%s]", (unsigned long long)atomic_load_explicit(&g->id, memory_order_relaxed),
+                dump_state(g, self), g->lock_thread_depth ? ", locked to thread" : "");
+    if (g->label[0])
+        weft__print(" \"%.*s\"", (int)sizeof g->label, g->label);
+    weft__print(":\n");
+}
+
+void weft__dump_g(struct weft__g *g, const struct weft__trace *trace, bool self, bool lines)
+{
+    static struct weft__trace own;
+
+    dump_header(g, self);
+    if (!trace && atomic_load_explicit(&g->sw.on_cpu, memory_order_acquire) == 0) { /* U1, G1 */
+        weft__trace_parked(&own, g);
+        trace = &own;
+    }
+    if (!trace)
+        weft__print("\tgoroutine running on other thread; stack unavailable\n");
+    else if (!dump_frames(trace, lines) && g->site)
+        weft__print("%s(...)\n\tnot started yet\n", g->site->name);
+    dump_creator(g);
+}
+
+/* The first ones that the walk meets are kept. */
+static void dump_collect(struct weft__g *g, void *arg)
+{
+    struct dump_list *l = arg;
+
+    if (g == l->but || g->system || atomic_load_explicit(&g->id, memory_order_relaxed) == 0)
+        return;
+    if (l->n < DUMP_MAX)
+        l->g[l->n++] = g;
+    else
+        l->left_out++;
+}
+
+/* Shell sort by number: no memory, no recursion. */
+static void dump_sort(struct dump_list *l)
+{
+    for (uint32_t gap = l->n / 2; gap > 0; gap = gap == 2 ? 1 : gap * 5 / 11)
+        for (uint32_t i = gap; i < l->n; i++) {
+            struct weft__g *g = l->g[i];
+            uint32_t k = i;
+            for (; k >= gap && atomic_load_explicit(&l->g[k - gap]->id, memory_order_relaxed) >
+                                   atomic_load_explicit(&g->id, memory_order_relaxed);
+                 k -= gap)
+                l->g[k] = l->g[k - gap];
+            l->g[k] = g;
+        }
+}
+
+void weft__dump_others(const struct weft__g *self, bool lines)
+{
+    struct dump_list l = {.but = self};
+    void *p = mmap(NULL, DUMP_MAX * sizeof *l.g, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+    if (p == MAP_FAILED)
+        return;
+    l.g = p;
+    weft__g_each(dump_collect, &l);
+    dump_sort(&l);
+    for (uint32_t i = 0; i < l.n; i++) {
+        weft__print("\n");
+        weft__dump_g(l.g[i], NULL, false, lines);
+    }
+    if (l.left_out)
+        weft__print("\n...%llu more goroutines not shown...\n", (unsigned long long)l.left_out);
+}

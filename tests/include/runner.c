@@ -14,7 +14,9 @@
  *         leaves goroutines or descriptors. Status 77 is a skip. Times are stretched by WEFT_TEST_STRETCH=N.
  * Limits  64 at once. Output of a test is kept in memory and shown, cut to 64 KiB, only if it fails.
  */
+#ifndef _GNU_SOURCE
 #define _GNU_SOURCE
+#endif
 #include "weft_test.h"
 #include <dirent.h>
 #include <errno.h>

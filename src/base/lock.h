@@ -4,14 +4,14 @@
  * Role    Mutual exclusion between threads, never between goroutines: nobody parks, allocates, makes a system
  *         call or readies a goroutine while holding one (style.md section 7). Layer 0.
  * Order   L1  release: v release  ->  acquire: v acquire (exchange). Carries everything written under the lock.
- * Limits  Spins 64 pauses, then gives the CPU away between tries: on a busy machine the holder may be off CPU.
+ * Limits  Spins 200 pauses, then naps 20 us between tries: on a busy machine the holder may be off CPU.
  */
 #ifndef WEFT_BASE_LOCK_H
 #define WEFT_BASE_LOCK_H
-#include <sched.h>
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stdint.h>
+#include <time.h>
 
 struct weft__lock {
     _Atomic uint32_t v; /* [L1] 0 free, 1 held */
@@ -26,13 +26,16 @@ static inline void weft__pause(void)
 #endif
 }
 
-/* Wait a little between two looks at a word that another thread is about to change. */
+/* Wait a little between two looks at a word that another thread is about to change. After 200 pauses (some us) that
+ * thread is probably off its CPU: a short nap lets it on. sched_yield would cost a whole time slice on a busy machine. */
 static inline void weft__spin(uint32_t *count)
 {
-    if (++*count < 64)
+    if (++*count < 200) {
         weft__pause();
-    else
-        sched_yield();
+    } else {
+        const struct timespec nap = {0, 20000};
+        nanosleep(&nap, NULL);
+    }
 }
 
 static inline bool weft__lock_try(struct weft__lock *l)

@@ -15,15 +15,28 @@
 
 #include <string.h>
 
-static struct weft__g *g_free_global_pop(void)
+/* One, and a batch for p's own list. */
+static struct weft__g *g_free_global_pop(struct weft__p *p)
 {
     struct weft__sched *s = &weft__sched;
 
+    if (!atomic_load_explicit(&s->gfree_n, memory_order_relaxed))
+        return NULL;
     weft__lock(&s->gfree_lock);
-    struct weft__g *g = s->gfree;
-    if (g)
-        s->gfree = g->next;
+    struct weft__g *g = s->gfree, *last = g;
+    uint32_t n = g ? 1 : 0;
+    for (; p && n && n <= WEFT__GFREE_BATCH && last->next; n++)
+        last = last->next;
+    if (g) {
+        s->gfree = last->next;
+        atomic_store_explicit(&s->gfree_n, atomic_load_explicit(&s->gfree_n, memory_order_relaxed) - n, memory_order_relaxed);
+    }
     weft__unlock(&s->gfree_lock);
+    if (n > 1) {
+        last->next = p->gfree;
+        p->gfree = g->next;
+        p->gfree_n += n - 1;
+    }
     return g;
 }
 
@@ -34,6 +47,7 @@ static void g_free_global_push(struct weft__g *g)
     weft__lock(&s->gfree_lock);
     g->next = s->gfree;
     s->gfree = g;
+    atomic_store_explicit(&s->gfree_n, atomic_load_explicit(&s->gfree_n, memory_order_relaxed) + 1, memory_order_relaxed);
     weft__unlock(&s->gfree_lock);
 }
 
@@ -46,7 +60,7 @@ struct weft__g *weft__g_alloc(struct weft__p *p)
         p->gfree_n--;
         return g;
     }
-    g = g_free_global_pop();
+    g = g_free_global_pop(p);
     if (!g)
         g = weft__stack_carve();
     if (!g)
@@ -71,12 +85,15 @@ void weft__g_free(struct weft__p *p, struct weft__g *g)
         last = last->next;
     struct weft__g *give = last->next, *end = give;
     last->next = NULL;
+    uint32_t n = 1;
     p->gfree_n = WEFT__GFREE_KEEP / 2;
-    while (end->next)
+    for (; end->next; n++)
         end = end->next;
     weft__lock(&weft__sched.gfree_lock);
     end->next = weft__sched.gfree;
     weft__sched.gfree = give;
+    atomic_store_explicit(&weft__sched.gfree_n, atomic_load_explicit(&weft__sched.gfree_n, memory_order_relaxed) + n,
+                          memory_order_relaxed);
     weft__unlock(&weft__sched.gfree_lock);
 }
 
@@ -118,13 +135,13 @@ void weft__go_c(const void *regs, const void *stack_args, const struct weft__cal
     if (weft__unlikely(!m))
         m = weft__adopt();
     bool on_g = m->g != NULL; /* from a timer's callback we are inside a section already */
-    struct weft__p *p = on_g ? weft__enter(m) : atomic_load_explicit(&m->p, memory_order_relaxed);
+    struct weft__p *p = on_g ? weft__enter_regain(m) : atomic_load_explicit(&m->p, memory_order_relaxed);
     struct weft__g *g = weft__g_alloc(p);
 
 #if WEFT__ASAN
     __asan_unpoison_memory_region(g->stack_lo, (size_t)(g->stack_hi - g->stack_lo));
 #endif
-    g->sw.sp = weft__arch_prepare((char *)((uintptr_t)g->stack_hi & ~(uintptr_t)63), call, regs, stack_args);
+    g->sw.sp = weft__arch_prepare((char *)g, call, regs, stack_args);
     g->site = call->site;
     g->at_end = call->at_end;
     g->owner = call->owner;
@@ -154,22 +171,22 @@ void weft__g_enter(void)
 
     weft__fiber_arrive(NULL);
     weft__tsan_acquire(m->g);
-    *weft_errno_location() = 0;
     weft__leave(m);
 }
 
-static void g_clear(struct weft__g *g)
+static inline void g_clear(struct weft__g *g)
 {
-    weft__sys_free(g->panic_text);
-    g->panic_text = NULL;
+    if (weft__unlikely(g->panic_text != NULL)) {
+        weft__sys_free(g->panic_text);
+        g->panic_text = NULL;
+    }
     g->try_top = NULL;
     g->panic = NULL;
     g->exiting = 0;
-    g->saved_errno = 0;
     g->blocked_seen = 0;
-    g->blocky = 0;
-    g->lock_thread_depth = 0;
-    g->fake_stack = NULL;
+    g->blocky = false;
+    if (WEFT__ASAN)
+        g->fake_stack = NULL;
     atomic_store_explicit(&g->id, 0, memory_order_relaxed);
     atomic_store_explicit(&g->state, WEFT__G_DEAD, memory_order_relaxed);
 }
@@ -197,8 +214,13 @@ _Noreturn void weft__g_finish(long result)
     struct weft__p *p = weft__enter(m);
     g_count(p, -1);
     bool is_main = g->is_main, was_tied = g->tied;
+    if (weft__unlikely(was_tied)) {
+        g->tied = false;
+        g->lock_thread_depth = g->blocky_limit = 0;
+    }
+    if (weft__unlikely(is_main))
+        atomic_store_explicit(&weft__sched.main_exited, 1, memory_order_relaxed);
     g_clear(g);
-    g->tied = false;
     weft__run_next_after_end(m, p, g, is_main || was_tied);
 }
 

@@ -242,6 +242,17 @@ static bool idle_retake(struct weft__m *m, bool spin)
     return true;
 }
 
+struct weft__p *weft__regain(struct weft__m *m)
+{
+    struct weft__p *p = m->g->tied ? NULL : weft__p_try_idle();
+
+    if (p) {
+        weft__p_take(m, p);
+        weft__less_set(m, false);
+    }
+    return p;
+}
+
 bool weft__poll_now(struct weft__m *m, weft_dur timeout)
 {
     struct weft__sched *s = &weft__sched;
@@ -256,7 +267,9 @@ bool weft__poll_now(struct weft__m *m, weft_dur timeout)
         if (idle_work_left(m)) /* pushed before poll_sleeping could be seen: wake_worker then started a thread, or will */
             timeout = 0;
     }
+    weft__tsan_acquire(&s->poller);
     struct weft__g *list = weft__poll(timeout), *g;
+    weft__tsan_release(&s->poller);
     atomic_store_explicit(&s->poll_sleeping, 0, memory_order_seq_cst);
     atomic_store_explicit(&s->poll_last, weft__now(), memory_order_relaxed);
     atomic_store_explicit(&s->poller, 0, memory_order_release);

@@ -9,7 +9,8 @@
  *   tick moved on        -> progress; if timers are due, the net or the global queue waits: poke it to look.
  *   tick stands still    -> other work waits behind it (its queue, global, timers due, net) for a slice: claim, retake.
  *   an idle p beside it  -> move its queue and next slot to the global queue (a claim) and wake a worker.
- * Limits  A slice is 1 ms; blocked means that its thread used less than 1/8 of the wall time. While all processors
+ * Limits  Blocked goroutines lose the processor after 1 ms, computing ones after 2 or 10 ms (MON_SLICE), or as soon as a
+ *         timer is due and no processor is idle. Blocked means that its thread used less than 1/8 of the wall time. While all processors
  *         are idle for 10 ticks the monitor sleeps on a futex: an idle process has no wake-ups.
  * Order   W2  mon_sleep: set by the monitor (seq_cst), then it looks at nidle and nless once more; who takes a p from the
  *         idle list looks at mon_sleep after.
@@ -22,6 +23,8 @@
 enum { MON_IDLE_TICKS = 10 };
 #define MON_TICK WEFT_MS
 #define MON_TICK_MIN (20 * WEFT_US)
+#define MON_SLICE_OUTSIDE (2 * WEFT_MS) /* a computing goroutine, while the net or the global queue waits */
+#define MON_SLICE_LOCAL (10 * WEFT_MS)  /* while only its own queue waits; Go's slice */
 
 bool weft__enter_slow(struct weft__m *m)
 {
@@ -60,7 +63,7 @@ void weft__unclaim(struct weft__m *m)
 /* Was the owner's thread blocked since it was first seen at this tick? */
 static bool mon_blocked(struct weft__p *p, struct weft__m *m, weft_time now)
 {
-    int64_t cpu = weft__sys_thread_cpu(m->cpu_clock);
+    int64_t cpu = weft__sys_thread_cpu(atomic_load_explicit(&m->cpu_clock, memory_order_relaxed));
 
     return cpu >= 0 && cpu - p->mon_cpu < (now - p->mon_since) / 8;
 }
@@ -120,7 +123,7 @@ static bool mon_look(struct weft__p *p, weft_time now, bool outside, bool due)
         p->mon_tick = tick;
         p->mon_m = m;
         p->mon_since = now;
-        p->mon_cpu = weft__sys_thread_cpu(m->cpu_clock);
+        p->mon_cpu = weft__sys_thread_cpu(atomic_load_explicit(&m->cpu_clock, memory_order_relaxed));
         if (outside)
             atomic_store_explicit(&p->poke, 1, memory_order_relaxed);
         return false;
@@ -134,7 +137,12 @@ static bool mon_look(struct weft__p *p, weft_time now, bool outside, bool due)
         return false;
     }
     weft_dur slice = now - p->mon_since;
-    if ((slice >= MON_TICK && (outside || mon_has_local(p))) || (due && slice > 0))
+    bool local = mon_has_local(p);
+    if (due && slice > 0)
+        return mon_retake(p, m, now);
+    if (slice < MON_TICK || !(outside || local))
+        return false;
+    if (slice >= (outside ? MON_SLICE_OUTSIDE : MON_SLICE_LOCAL) || mon_blocked(p, m, now))
         return mon_retake(p, m, now);
     return false;
 }

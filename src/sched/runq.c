@@ -5,7 +5,7 @@
  *         head and tail are atomic only because thieves and the monitor look at the length from outside.
  * Near    worker.c (who takes), idle.c (who steals), sched_int.h (the claim). Layer 2.
  * Invariants
- *   Q1  tail - head <= mask + 1; ring[head .. tail-1] are runnable goroutines, each in no other queue.
+ *   Q1  tail - head <= slots; ring[head .. tail-1] are runnable goroutines, each in no other queue.
  *   Q2  gq_n is the length of the global list, under sched.lock.
  * Limits  The ring doubles from 256 slots while memory lasts; after that goroutines go to the global list.
  * Not so  Go's and Tokio's bounded rings with CAS: 8 ns a take on the measured machine; the claim costs a thief 1-2 us
@@ -15,50 +15,22 @@
 
 #include <string.h>
 
-static bool runq_grow(struct weft__p *p)
+bool weft__runq_grow(struct weft__p *p)
 {
-    uint32_t slots = p->ring ? (p->mask + 1) * 2 : WEFT__RUNQ_START;
+    uint32_t slots = p->slots ? p->slots * 2 : WEFT__RUNQ_START;
     uint32_t head = atomic_load_explicit(&p->head, memory_order_relaxed), n = weft__runq_len(p);
     struct weft__g **ring = slots ? weft__sys_alloc((size_t)slots * sizeof *ring) : NULL;
 
     if (!ring)
         return false;
     for (uint32_t i = 0; i < n; i++)
-        ring[i] = p->ring[(head + i) & p->mask];
+        ring[i] = p->ring[(head + i) & (p->slots - 1)];
     weft__sys_free(p->ring);
     p->ring = ring;
-    p->mask = slots - 1;
+    p->slots = slots;
     atomic_store_explicit(&p->head, 0, memory_order_relaxed);
     atomic_store_explicit(&p->tail, n, memory_order_relaxed);
     return true;
-}
-
-bool weft__runq_push(struct weft__p *p, struct weft__g *g)
-{
-    uint32_t t = atomic_load_explicit(&p->tail, memory_order_relaxed);
-
-    if (weft__unlikely(t - atomic_load_explicit(&p->head, memory_order_relaxed) > p->mask || !p->ring)) {
-        if (!runq_grow(p))
-            return false;
-        t = atomic_load_explicit(&p->tail, memory_order_relaxed);
-    }
-    p->ring[t & p->mask] = g;
-    atomic_store_explicit(&p->tail, t + 1, memory_order_relaxed);
-    return true;
-}
-
-struct weft__g *weft__runq_pop(struct weft__p *p)
-{
-    uint32_t h = atomic_load_explicit(&p->head, memory_order_relaxed);
-    uint32_t n = atomic_load_explicit(&p->tail, memory_order_relaxed) - h;
-
-    if (n == 0)
-        return NULL;
-    struct weft__g *g = p->ring[h & p->mask];
-    if (n > 6)
-        __builtin_prefetch(p->ring[(h + 6) & p->mask]); /* a cold goroutine is a cache miss: start it early */
-    atomic_store_explicit(&p->head, h + 1, memory_order_relaxed);
-    return g;
 }
 
 void weft__global_put(struct weft__g *g)

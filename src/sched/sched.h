@@ -21,6 +21,7 @@
 
 struct weft__m;
 struct weft__p;
+struct weft__defer; /* unwind/defer.c */
 struct weft__try;   /* unwind/try.c */
 struct weft__panic; /* unwind/panic.c */
 
@@ -61,33 +62,37 @@ struct weft__timer {
 
 /* A goroutine. At the top of its own stack slot; never given back to malloc (S6: a stale pointer is still a g). */
 struct weft__g {
+    /* first cache line: what a switch touches */
     struct weft__sw sw;              /* first: arch/switch.S */
-    struct weft__g *next;            /* [own of the list it is in] run queue overflow, free lists */
+    struct weft__g *next;            /* [own of the list it is in] global queue, free lists */
     _Atomic uint32_t state;          /* [stat] enum weft__gstate, for dumps and asserts */
     _Atomic uint32_t wait;           /* [stat] enum weft__wait */
     struct weft__m *m;               /* [own] the thread it runs on; or the one it is tied to (tied) */
     bool tied;                       /* [own] runs on m only, without a P: foreign thread, lock_thread, blocky */
+    bool blocky;                     /* [own; monitor under a claim] to be run tied, on a thread without a P (worker.c) */
     bool is_main;                    /* [const] goroutine 1 */
-    bool system;                     /* [const] the runtime's own: not counted, no part in deadlock detection */
     uint8_t exiting;                 /* [own] goexit under way */
     int saved_errno;                 /* [own] errno across a park */
-    uint32_t lock_thread_depth;      /* [own] */
     _Atomic uint64_t id;             /* [stat] from 1; 0 while dead */
+    /* second: birth and death */
     uint64_t parent_id;              /* [const] goroutine that made it */
     const struct weft__site *site;   /* [const] the weft_go that made it; NULL for main and foreign threads */
-    char label[24];                  /* [own] weft_go_named */
-    char *stack_lo;                  /* [const] lowest usable byte, above the guard */
-    char *stack_hi;                  /* [const] one past the highest */
     void (*at_end)(void *, long);    /* [const] struct weft__call */
     void *owner;                     /* [const] */
     struct weft__try *try_top;       /* [own] innermost weft_try: unwind/ */
+    struct weft__defer *defer_top;   /* [own] innermost deferred call: unwind/ */
     struct weft__panic *panic;       /* [own] innermost panic under way: unwind/ */
     char *panic_text;                /* [own] last recovered message; freed with the next one or at the end */
-    _Atomic uint32_t wake;           /* [G2] tied goroutines: futex word */
     uint32_t blocked_seen;           /* [own; monitor under a claim] times the monitor saw it blocked in a system call */
-    bool blocky;                     /* [the same] to be run tied, on a thread without a P (worker.c) */
+    _Atomic uint32_t wake;           /* [G2] tied goroutines: futex word */
+    /* the rest */
+    char *stack_lo;                  /* [const] lowest usable byte, above the guard */
+    char *stack_hi;                  /* [const] one past the highest */
+    bool system;                     /* [const] the runtime's own: dumps leave it out */
+    uint32_t lock_thread_depth;      /* [own] */
     uint32_t blocky_parks;           /* [own] parks since it was tied for that */
     uint32_t blocky_limit;           /* [own] parks after which it is tried with a P again; doubles each time */
+    char label[24];                  /* [own] weft_go_named */
     struct weft__timer timer;        /* [own] sleep and timed waits */
     void *fiber;                     /* [own] ThreadSanitizer */
     void *fake_stack;                /* [own] AddressSanitizer */

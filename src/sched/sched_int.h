@@ -29,6 +29,7 @@ enum {
     WEFT__NEXT_MAX = 16,              /* the next slot may jump the queue this often in a row */
     WEFT__GLOBAL_EVERY = 64,          /* ticks between looks at the global queue */
     WEFT__GFREE_KEEP = 256,           /* dead goroutines a p keeps for itself */
+    WEFT__GFREE_BATCH = 64,           /* and takes from the shared list at once */
     WEFT__GUARD_BYTES = 16384,
     WEFT__SCHED_STACK_BYTES = 128 * 1024
 };
@@ -48,7 +49,7 @@ struct weft__p {
     struct weft__g *_Atomic next;     /* [own/claim] runs before the queue; never stolen at once */
     uint32_t next_run;                /* [own] times in a row that next jumped the queue */
     _Atomic uint32_t head, tail;      /* [own/claim; stat for others] free running, queue is ring[head .. tail-1] */
-    uint32_t mask;                    /* [own/claim] slots - 1 */
+    uint32_t slots;                   /* [own/claim] 0 or a power of two */
     struct weft__g **ring;            /* [own/claim] */
     struct weft__g *gfree;            /* [own] dead goroutines, warm first */
     uint32_t gfree_n;                 /* [own] */
@@ -87,7 +88,8 @@ struct weft__m {
     struct weft__m *idle_next;        /* [sched.lock] */
     struct weft__m *all_next;         /* [const] */
     uint64_t rng;                     /* [own] */
-    int cpu_clock;                    /* [const] */
+    int *errno_at;                    /* [const] this thread's errno */
+    _Atomic int cpu_clock;            /* [const] after the thread has started; 0 before */
     int tid;                          /* [const] */
     char *g0_lo;                      /* [const] bounds of the scheduler's stack, for AddressSanitizer */
     size_t g0_bytes;                  /* [const] */
@@ -114,6 +116,7 @@ struct weft__sched {
     _Atomic uint32_t nm;              /* threads that weft started, and the main thread */
     struct weft__lock gfree_lock;
     struct weft__g *gfree;            /* [gfree_lock] */
+    _Atomic uint32_t gfree_n;         /* [gfree_lock for writes] */
     _Atomic uint64_t id_next;         /* goroutine numbers */
     _Atomic int64_t created;          /* started minus ended outside any p */
     _Atomic uint32_t frozen;          /* 1: the process is about to end, nobody schedules */
@@ -149,17 +152,56 @@ static inline void weft__leave(struct weft__m *m)
     atomic_store_explicit(&m->in, 0, memory_order_release);         /* M2 */
 }
 
+/* A goroutine that lost its p takes an idle one if there is one. Inside the section; NULL if not. */
+struct weft__p *weft__regain(struct weft__m *m);
+
+static inline struct weft__p *weft__enter_regain(struct weft__m *m)
+{
+    struct weft__p *p = weft__enter(m);
+    return weft__likely(p != NULL) ? p : weft__regain(m);
+}
+
 /* Other side: true when the caller now holds m's p (which may be NULL). Call unclaim soon. */
 bool weft__claim(struct weft__m *m);
 void weft__unclaim(struct weft__m *m);
 
 /* ---- run queues: owner inside enter/leave, or claimer ---- */
-bool weft__runq_push(struct weft__p *p, struct weft__g *g);
-struct weft__g *weft__runq_pop(struct weft__p *p);
+bool weft__runq_grow(struct weft__p *p);
+
 static inline uint32_t weft__runq_len(const struct weft__p *p)
 {
     return atomic_load_explicit(&p->tail, memory_order_relaxed) - atomic_load_explicit(&p->head, memory_order_relaxed);
 }
+
+/* False when the ring is full and memory is short. Invariant Q1 (runq.c). */
+static inline bool weft__runq_push(struct weft__p *p, struct weft__g *g)
+{
+    uint32_t t = atomic_load_explicit(&p->tail, memory_order_relaxed);
+
+    if (weft__unlikely(t - atomic_load_explicit(&p->head, memory_order_relaxed) >= p->slots)) {
+        if (!weft__runq_grow(p))
+            return false;
+        t = atomic_load_explicit(&p->tail, memory_order_relaxed);
+    }
+    p->ring[t & (p->slots - 1)] = g;
+    atomic_store_explicit(&p->tail, t + 1, memory_order_relaxed);
+    return true;
+}
+
+static inline struct weft__g *weft__runq_pop(struct weft__p *p)
+{
+    uint32_t h = atomic_load_explicit(&p->head, memory_order_relaxed);
+    uint32_t n = atomic_load_explicit(&p->tail, memory_order_relaxed) - h;
+
+    if (n == 0)
+        return NULL;
+    struct weft__g *g = p->ring[h & (p->slots - 1)];
+    if (n > 6)
+        __builtin_prefetch(p->ring[(h + 6) & (p->slots - 1)]); /* a cold goroutine is a cache miss: start it early */
+    atomic_store_explicit(&p->head, h + 1, memory_order_relaxed);
+    return g;
+}
+
 /* Queue or, when memory for the ring is short, the global queue. */
 void weft__p_put(struct weft__p *p, struct weft__g *g);
 void weft__global_put(struct weft__g *g);

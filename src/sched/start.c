@@ -45,7 +45,8 @@ __attribute__((noinline)) int *weft_errno_location(void)
 static void start_m_fields(struct weft__m *m)
 {
     m->rng = weft__sys_entropy() | 1;
-    m->cpu_clock = weft__sys_thread_clock();
+    m->errno_at = weft_errno_location();
+    atomic_store_explicit(&m->cpu_clock, weft__sys_thread_clock(), memory_order_relaxed);
     m->tid = weft__sys_tid();
     struct weft__m *old = atomic_load_explicit(&weft__sched.all_m, memory_order_relaxed);
     do
@@ -235,6 +236,7 @@ static struct weft__m *start_adopt_foreign(void)
     }
     struct weft__g *g = &f->g;
     f->m.foreign = true;
+    f->m.errno_at = weft_errno_location();
     f->m.g = g;
     f->m.rng = weft__sys_entropy() | 1;
     g->m = &f->m;

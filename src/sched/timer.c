@@ -11,6 +11,8 @@
  * Order
  *   T1  heap_p is read without the lock to find the heap and checked again under it.
  *   T2  firing = NULL release -> weft__timer_quiesce: firing acquire. Carries everything fn did.
+ *   T6  heap_p = NULL release -> a stop that finds it NULL: heap_p acquire. Carries firing, so that a quiesce after that
+ *       stop sees the firing under way.
  * Limits  Start and stop are O(log4 n). A heap doubles; when memory is short the process ends (fatal): a timer has no way
  *         to fail in Go's interface either.
  * Source  Go runtime/time.go (4-ary heap per P).
@@ -74,7 +76,7 @@ static void timer_remove(struct weft__p *p, struct weft__timer *t)
 
     WEFT_ASSERT(i < p->heap_n && p->heap[i].t == t, "T3");
     struct weft__theap_entry last = p->heap[--p->heap_n];
-    atomic_store_explicit(&t->heap_p, NULL, memory_order_relaxed);
+    atomic_store_explicit(&t->heap_p, NULL, memory_order_release); /* T6 */
     if (last.t != t) {
         timer_place(p, i, last);
         timer_up(p, i);
@@ -120,7 +122,7 @@ static void timer_lock_with_room(struct weft__p *p)
 static struct weft__p *timer_lock_home(struct weft__timer *t)
 {
     for (;;) {
-        struct weft__p *p = atomic_load_explicit(&t->heap_p, memory_order_relaxed); /* T1 */
+        struct weft__p *p = atomic_load_explicit(&t->heap_p, memory_order_acquire); /* T1, T6 */
         if (!p)
             return NULL;
         weft__lock(&p->tlock);
@@ -157,6 +159,7 @@ void weft__timer_start(struct weft__timer *t, weft_time when)
         timer_insert(p, t);
     }
     timer_publish(p);
+    weft__tsan_release(t); /* what the starter did happens before fn */
     weft__unlock(&p->tlock);
     if (outside) /* we have no p that would look at it before sleeping: let a sleeper compute its timeout again */
         weft__wake_worker();
@@ -184,6 +187,7 @@ void weft__timer_quiesce(struct weft__timer *t)
         struct weft__p *p = atomic_load_explicit(&s->ps[i], memory_order_acquire);
         while (p && atomic_load_explicit(&p->firing, memory_order_acquire) == t) /* T2 */
             weft__spin(&spins);
+        weft__tsan_acquire(p);
     }
 }
 
@@ -214,6 +218,7 @@ static bool timers_fire(struct weft__p *p, weft_time now)
         void (*fn)(struct weft__timer *, void *, uint64_t) = t->fn;
         void *arg = t->arg;
         uint64_t seq = t->seq;
+        atomic_store_explicit(&p->firing, t, memory_order_relaxed); /* T6: before the timer is seen to be inactive */
         if (t->period > 0) {
             t->when += t->period * (1 + (now - t->when) / t->period); /* ticks that were missed are dropped */
             p->heap[0].when = t->when;
@@ -222,9 +227,10 @@ static bool timers_fire(struct weft__p *p, weft_time now)
             timer_remove(p, t);
         }
         timer_publish(p);
-        atomic_store_explicit(&p->firing, t, memory_order_relaxed); /* under tlock: stop and quiesce see it */
         weft__unlock(&p->tlock);
+        weft__tsan_acquire(t);
         fn(t, arg, seq);
+        weft__tsan_release(p); /* not t: its storage may be gone */
         weft__lock(&p->tlock);
         atomic_store_explicit(&p->firing, NULL, memory_order_release); /* T2 */
         any = true;

@@ -22,6 +22,8 @@
 
 #include "../poll/poll.h"
 
+#include <sched.h>
+
 struct weft__sched weft__sched;
 __thread struct weft__m *weft__tls_m __attribute__((tls_model("initial-exec"), visibility("hidden")));
 
@@ -70,8 +72,9 @@ static inline void worker_arrived(struct weft__g *g)
 {
     weft__fiber_arrive(g->fake_stack);
     weft__tsan_acquire(g);
-    *weft_errno_location() = g->saved_errno;
-    weft__leave(weft__m());
+    struct weft__m *m = weft__m();
+    *m->errno_at = g->saved_errno;
+    weft__leave(m);
 }
 
 static inline void worker_set_running(struct weft__m *m, struct weft__g *g)
@@ -165,10 +168,10 @@ WEFT_PARKS void weft__park(enum weft__wait why)
     WEFT_ASSERT(g, "W2");
     atomic_store_explicit(&g->wait, why, memory_order_relaxed);
     atomic_store_explicit(&g->state, WEFT__G_PARKED, memory_order_relaxed);
-    g->saved_errno = *weft_errno_location();
+    g->saved_errno = *m->errno_at;
     if (weft__unlikely(g->tied)) {
         worker_park_tied(g);
-        *weft_errno_location() = g->saved_errno;
+        *m->errno_at = g->saved_errno; /* tied: still the same thread */
         return;
     }
     struct weft__p *p = weft__enter(m);
@@ -219,7 +222,7 @@ void weft__ready(struct weft__g *g)
         return;
     }
     bool on_g = m->g != NULL; /* on the scheduler's stack a section is open already (W2) */
-    struct weft__p *p = on_g ? weft__enter(m) : atomic_load_explicit(&m->p, memory_order_relaxed);
+    struct weft__p *p = on_g ? weft__enter_regain(m) : atomic_load_explicit(&m->p, memory_order_relaxed);
     bool surplus = true;
     if (weft__likely(p != NULL)) {
         struct weft__g *old = atomic_load_explicit(&p->next, memory_order_relaxed);
@@ -251,7 +254,7 @@ void weft_yield(void)
         sched_yield();
         return;
     }
-    g->saved_errno = *weft_errno_location();
+    g->saved_errno = *m->errno_at;
     atomic_store_explicit(&g->wait, WEFT__WAIT_YIELD, memory_order_relaxed);
     struct weft__p *p = weft__enter(m);
     struct weft__g *next = NULL;

@@ -4,11 +4,14 @@
 #ifndef WEFT_WEFT_H
 #define WEFT_WEFT_H
 #include <weft/base.h>
-#include <weft/go.h>
 #include <weft/chan.h>
-#include <weft/select.h>
-#include <weft/net.h>
-#include <weft/tls.h>
+#include <weft/ctx.h>
+#include <weft/go.h>
 #include <weft/http.h>
+#include <weft/net.h>
+#include <weft/select.h>
+#include <weft/sync.h>
+#include <weft/time.h>
+#include <weft/tls.h>
 #include <weft/unwind.h>
 #endif

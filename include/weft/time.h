@@ -1,0 +1,95 @@
+/*
+ * weft/time.h - the clock, timers, tickers and functions that run later: Go's package time.
+ *
+ * weft_timer and weft_ticker are the caller's storage; all bytes zero is "never started". While one is active, or a
+ * goroutine waits on its channel, the storage must stay where it is; stop it before it goes away. A timer whose value
+ * has been received needs no stop.
+ *
+ * Differs from Go  a channel gives the instant (weft_now) at which the time was up, as there is no time.Time. It belongs
+ *                  to the timer: nobody frees or closes it; its len and cap are 0.
+ * Source  Go time, as since 1.23: after stop or reset has returned no stale value is received.
+ */
+#ifndef WEFT_TIME_H
+#define WEFT_TIME_H
+#include <weft/chan.h>
+
+#pragma GCC system_header
+
+/** weft_now - monotonic clock, ns; not the time of day. Any thread. Costs about 20 ns. */
+WEFT_API weft_time weft_now(void);
+
+typedef struct weft_timer {
+    uint64_t weft__opaque[24];
+} weft_timer;
+
+typedef struct weft_ticker {
+    uint64_t weft__opaque[24];
+} weft_ticker;
+
+/**
+ * weft_timer_start - have the timer's channel give one value after d.
+ *
+ * @t        storage; an active timer is moved to the new time.
+ * @d        nanoseconds; 0 or less: at once.
+ *
+ * Parks     never. Any thread. Costs no allocation.
+ * Source    Go time.NewTimer. Tests: test_timer.c.
+ */
+WEFT_API void weft_timer_start(weft_timer *t, weft_dur d);
+
+/**
+ * weft_timer_stop - have it not fire.
+ *
+ * Returns   true if this stopped it: it was active, or its value was there and had not been received. False if it had
+ *           fired and its value was received (weft_after_func: fn was started), or it was not started.
+ *           After it returns the channel gives no value, and the storage may go away.
+ * Parks     never. May spin for the moment in which the timer fires.
+ * Source    Go Timer.Stop.
+ */
+WEFT_API bool weft_timer_stop(weft_timer *t);
+
+/**
+ * weft_timer_reset - stop it, and start it anew with d. Does nothing with a timer that was never started.
+ *
+ * Returns   as weft_timer_stop. A value of the former run is not received after it returns.
+ * Source    Go Timer.Reset.
+ */
+WEFT_API bool weft_timer_reset(weft_timer *t, weft_dur d);
+
+/**
+ * weft_timer_chan - the channel; the same one for the life of the storage, also before the first start.
+ *
+ * Returns   NULL, never ready, for a timer made by weft_after_func.
+ */
+WEFT_API weft_receiver(weft_dur) weft_timer_chan(weft_timer *t);
+
+/**
+ * weft_after_func - run fn(arg) in its own goroutine after d.
+ *
+ * @t        storage, for weft_timer_stop and weft_timer_reset (which runs fn again); it may go away once fn has started.
+ *
+ * weft_timer_stop does not wait for an fn that has been started.
+ * Source    Go time.AfterFunc.
+ */
+WEFT_API void weft_after_func(weft_timer *t, weft_dur d, void (*fn)(void *arg), void *arg);
+
+/**
+ * weft_ticker_start - have the ticker's channel give a value every d, until stopped.
+ *
+ * @d        more than 0, else it panics "non-positive interval for NewTicker".
+ *
+ * A tick that finds the one before it not yet received is dropped, so a slow receiver does not see a burst.
+ * Source    Go time.NewTicker.
+ */
+WEFT_API void weft_ticker_start(weft_ticker *t, weft_dur d);
+
+/** weft_ticker_stop - no more ticks; the channel stays open. After it returns the storage may go away. Go Ticker.Stop. */
+WEFT_API void weft_ticker_stop(weft_ticker *t);
+
+/** weft_ticker_reset - a new period, from now. Panics "non-positive interval for Ticker.Reset". Go Ticker.Reset. */
+WEFT_API void weft_ticker_reset(weft_ticker *t, weft_dur d);
+
+/** weft_ticker_chan - the channel of ticks; the same one for the life of the storage. */
+WEFT_API weft_receiver(weft_dur) weft_ticker_chan(weft_ticker *t);
+
+#endif

@@ -1,0 +1,60 @@
+/*
+ * once.c - run something once; everybody else waits until it has run.
+ *
+ * Role    The two ends around the direct call that the macro weft_once_do makes.
+ * Near    include/weft/sync.h (WEFT__ONCE: the cleanup attribute runs weft__once_end on return, panic and goexit).
+ *
+ *   ON1  state only grows: FRESH, RUNNING, DONE. FRESH -> RUNNING makes one runner; only it goes to DONE.
+ *   ON2  somebody is in line => RUNNING, whenever the line's lock is free.
+ * Order   ON3  end: state release  ->  begin that sees DONE: state acquire (parked: S2, S3).
+ * Source  Go sync/once.go.
+ */
+#include "waitline.h"
+
+enum { FRESH, RUNNING, DONE };
+
+__asm__(".pushsection .text\n"
+        ".globl weft__once_skip\n"
+        ".type weft__once_skip, %function\n"
+        "weft__once_skip:\n"
+#if defined(__x86_64__)
+        "\tendbr64\n"
+#endif
+        "\tret\n"
+        ".size weft__once_skip, .-weft__once_skip\n"
+        ".popsection\n");
+
+static __attribute__((noinline)) weft_once *once_begin_slow(weft_once *o)
+{
+    struct weft__sync_waiter w = {.g = weft__g()};
+
+    weft__line_lock(&o->weft__line);
+    uint32_t s = atomic_load_explicit(&o->weft__state, memory_order_acquire);
+    if (s == FRESH)
+        atomic_store_explicit(&o->weft__state, RUNNING, memory_order_relaxed);  /* ON1 */
+    if (s == RUNNING)
+        weft__line_push(&o->weft__line, &w);                                    /* ON2 */
+    weft__line_unlock(&o->weft__line);
+    if (s == RUNNING)
+        weft__park(WEFT__WAIT_ONCE);
+    return s == FRESH ? o : NULL;
+}
+
+weft_once *weft__once_begin(weft_once *o)
+{
+    if (weft__likely(atomic_load_explicit(&o->weft__state, memory_order_acquire) == DONE))   /* ON3 */
+        return NULL;
+    return once_begin_slow(o);
+}
+
+void weft__once_end(weft_once **ref_o)
+{
+    weft_once *o = *ref_o;
+    if (!o)
+        return;
+    weft__line_lock(&o->weft__line);
+    atomic_store_explicit(&o->weft__state, DONE, memory_order_release);         /* ON3 */
+    struct weft__sync_waiter *all = weft__line_take_all(&o->weft__line);
+    weft__line_unlock(&o->weft__line);
+    weft__line_ready_all(all);
+}

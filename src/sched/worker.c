@@ -54,6 +54,12 @@ struct weft__g *weft__g_or_null(void)
     return m ? m->g : NULL;
 }
 
+uint32_t weft__rand_below(uint32_t n)
+{
+    struct weft__m *m = weft__m();
+    return (uint32_t)(((weft__m_rand(m ? m : weft__adopt()) >> 32) * n) >> 32);
+}
+
 void weft__less_set(struct weft__m *m, bool less)
 {
     if (m->less == less || m->foreign)

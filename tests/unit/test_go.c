@@ -1,0 +1,338 @@
+/*
+ * test_go.c - goroutines: arguments, counts, order, processors, threads.
+ */
+#include <pthread.h>
+#include <stdatomic.h>
+#include <time.h>
+#include <weft/weft.h>
+
+#include "weft_test.h"
+
+static _Atomic long count;
+
+static void wait_count(long n)
+{
+    for (int i = 0; atomic_load(&count) < n && i < 20000; i++)
+        weft_sleep(WEFT_MS / 4);
+}
+
+static void add(int k)
+{
+    atomic_fetch_add(&count, k);
+}
+
+TEST(go, runs_a_goroutine_and_counts_it)
+{
+    EXPECT_EQ(weft_num_goroutines(), 1);
+    EXPECT_EQ(weft_goid(), 1);
+    weft_go(add, 7);
+    EXPECT_EQ(weft_num_goroutines(), 2);
+    wait_count(7);
+    EXPECT_EQ(atomic_load(&count), 7);
+}
+
+struct wide {
+    double d;
+    long v[4];
+};
+
+static void take_many(char a, double b, struct wide w, float c, const char *s, long d, int e, short f, unsigned g, int h)
+{
+    if (a == 'x' && b == 2.5 && w.d == 0.5 && w.v[3] == 4 && c == 1.25f && !strcmp(s, "str") && d == -9 && e == 1 && f == 2 &&
+        g == 3 && h == 4)
+        add(1);
+}
+
+TEST(go, passes_ten_arguments_of_every_class)
+{
+    weft_go(take_many, 'x', 2.5, ((struct wide){0.5, {1, 2, 3, 4}}), 1.25f, "str", -9L, 1, 2, 3u, 4);
+    wait_count(1);
+    EXPECT_EQ(atomic_load(&count), 1);
+}
+
+static void take_sixteen(int a, int b, int c, int d, int e, int f, int g, int h, int i, int j, int k, int l, int m, int n, int o, int p)
+{
+    if (a == 1 && b == 2 && c == 3 && d == 4 && e == 5 && f == 6 && g == 7 && h == 8 && i == 9 && j == 10 && k == 11 && l == 12 &&
+        m == 13 && n == 14 && o == 15 && p == 16)
+        add(1);
+}
+
+TEST(go, passes_sixteen_arguments)
+{
+    weft_go(take_sixteen, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16);
+    wait_count(1);
+    EXPECT_EQ(atomic_load(&count), 1);
+}
+
+static void none(void)
+{
+    add(1);
+}
+
+static int returns(int x)
+{
+    add(x);
+    return x;
+}
+
+TEST(go, takes_functions_pointers_and_scalar_results)
+{
+    void (*fp)(void) = none;
+    int (*table[2])(int) = {returns, returns};
+    int i = 0;
+
+    weft_go(none);
+    weft_go(fp);
+    weft_go(table[i++], 1);
+    EXPECT_EQ(i, 1);
+    weft_go_named("label", returns, 1);
+    wait_count(4);
+    EXPECT_EQ(atomic_load(&count), 4);
+}
+
+TEST(go, evaluates_arguments_at_the_go_statement)
+{
+    int x = 5;
+
+    weft_go(add, x);
+    x = 100;
+    wait_count(5);
+    EXPECT_EQ(atomic_load(&count), 5);
+}
+
+static int order[8], order_n;
+
+static void note(int i)
+{
+    order[order_n++] = i;
+}
+
+TEST_ENV(go, runs_in_creation_order_on_one_proc, "WEFT_PROCS=1")
+{
+    for (int i = 0; i < 8; i++)
+        weft_go(note, i);
+    while (order_n < 8)
+        weft_yield();
+    for (int i = 0; i < 8; i++)
+        EXPECT_EQ(order[i], i);
+}
+
+static void yielder(int rounds)
+{
+    for (int i = 0; i < rounds; i++)
+        weft_yield();
+    add(1);
+}
+
+static void spawn_tree(int depth)
+{
+    if (depth > 0)
+        for (int i = 0; i < 4; i++)
+            weft_go(spawn_tree, depth - 1);
+    add(1);
+}
+
+static void tree_and_yields(void)
+{
+    weft_go(spawn_tree, 6);
+    for (int i = 0; i < 50; i++)
+        weft_go(yielder, 200);
+    wait_count(5461 + 50);
+    EXPECT_EQ(atomic_load(&count), 5461 + 50);
+}
+
+TEST_ENV(go, trees_of_goroutines_all_run_on_one_proc, "WEFT_PROCS=1")
+{
+    tree_and_yields();
+}
+
+TEST_ENV(go, trees_of_goroutines_all_run_on_two_procs, "WEFT_PROCS=2")
+{
+    tree_and_yields();
+}
+
+TEST_ENV(go, trees_of_goroutines_all_run_on_eight_procs, "WEFT_PROCS=8")
+{
+    tree_and_yields();
+}
+
+static void keep_errno(int value)
+{
+    errno = value;
+    for (int i = 0; i < 50; i++) {
+        weft_yield();
+        if (i % 10 == 0)
+            weft_sleep(100 * WEFT_US);
+        if (errno != value)
+            weft_test_fail(__FILE__, __LINE__, "errno is %d, expected %d", errno, value);
+    }
+    add(1);
+}
+
+TEST_ENV(go, errno_survives_a_park, "WEFT_PROCS=4")
+{
+    for (int i = 1; i <= 20; i++)
+        weft_go(keep_errno, i);
+    wait_count(20);
+    EXPECT_EQ(atomic_load(&count), 20);
+}
+
+TEST_ENV(procs, says_the_environments_value_and_sets_a_new_one, "WEFT_PROCS=3")
+{
+    EXPECT_EQ(weft_procs(0), 3);
+    EXPECT_EQ(weft_procs(1), 3);
+    EXPECT_EQ(weft_procs(-5), 1);
+    for (int n = 1; n <= 6; n++) {
+        atomic_store(&count, 0);
+        weft_procs(n);
+        for (int i = 0; i < 20; i++)
+            weft_go(yielder, 50);
+        wait_count(20);
+        EXPECT_EQ(atomic_load(&count), 20);
+    }
+}
+
+static atomic_int spin_stop;
+
+static void spin(void)
+{
+    while (!atomic_load_explicit(&spin_stop, memory_order_relaxed))
+        ;
+    add(1);
+}
+
+TEST_ENV(monitor, an_endless_c_loop_does_not_hold_up_the_others, "WEFT_PROCS=1")
+{
+    int ticks = 0;
+
+    weft_go(spin);
+    weft_go(spin);
+    weft_time end = weft_now() + 300 * WEFT_MS;
+    while (weft_now() < end) {
+        weft_sleep(WEFT_MS);
+        ticks++;
+    }
+    EXPECT(ticks >= 30); /* 300 when the machine is quiet */
+    atomic_store(&spin_stop, 1);
+    wait_count(2);
+    EXPECT_EQ(atomic_load(&count), 2);
+}
+
+static void block(int rounds)
+{
+    for (int i = 0; i < rounds; i++) {
+        struct timespec t = {0, 5000000};
+        nanosleep(&t, NULL);
+        weft_yield();
+    }
+    add(1);
+}
+
+TEST_ENV(monitor, blocking_system_calls_run_beside_each_other, "WEFT_PROCS=1")
+{
+    weft_time start = weft_now();
+
+    for (int i = 0; i < 20; i++)
+        weft_go(block, 10); /* one after another: a second at least */
+    wait_count(20);
+    EXPECT_EQ(atomic_load(&count), 20);
+    EXPECT(weft_now() - start < 800 * WEFT_MS);
+}
+
+static void bracketed(void)
+{
+    struct timespec t = {0, 50000000};
+    weft_block_begin();
+    nanosleep(&t, NULL);
+    weft_block_end();
+    add(1);
+}
+
+TEST_ENV(block, a_bracketed_call_gives_the_processor_up_at_once, "WEFT_PROCS=1")
+{
+    weft_time start = weft_now();
+
+    for (int i = 0; i < 20; i++)
+        weft_go(bracketed);
+    wait_count(20);
+    EXPECT_EQ(atomic_load(&count), 20);
+    EXPECT(weft_now() - start < 500 * WEFT_MS);
+}
+
+static void locked(void)
+{
+    pthread_t self = pthread_self();
+
+    weft_lock_thread();
+    self = pthread_self();
+    for (int i = 0; i < 100; i++) {
+        weft_yield();
+        weft_sleep(10 * WEFT_US);
+        if (!pthread_equal(self, pthread_self()))
+            weft_test_fail(__FILE__, __LINE__, "moved to another thread");
+    }
+    weft_unlock_thread();
+    add(1);
+}
+
+TEST_ENV(lock_thread, keeps_the_goroutine_on_its_thread, "WEFT_PROCS=2")
+{
+    for (int i = 0; i < 4; i++)
+        weft_go(locked);
+    for (int i = 0; i < 10; i++)
+        weft_go(yielder, 100);
+    wait_count(14);
+    EXPECT_EQ(atomic_load(&count), 14);
+}
+
+static void *foreign(void *arg)
+{
+    (void)arg;
+    for (int i = 0; i < 200; i++) {
+        weft_go(add, 1);
+        if (i % 20 == 0)
+            weft_sleep(50 * WEFT_US);
+    }
+    return NULL;
+}
+
+TEST_ENV(foreign, any_pthread_may_start_goroutines_and_sleep, "WEFT_PROCS=2")
+{
+    pthread_t t[4];
+
+    for (int i = 0; i < 4; i++)
+        EXPECT_EQ(pthread_create(&t[i], NULL, foreign, NULL), 0);
+    wait_count(800);
+    EXPECT_EQ(atomic_load(&count), 800);
+    for (int i = 0; i < 4; i++)
+        pthread_join(t[i], NULL);
+}
+
+TEST(sleep, lasts_at_least_as_long_as_asked)
+{
+    for (int i = 1; i <= 5; i++) {
+        weft_time t = weft_now();
+        weft_sleep(i * WEFT_MS);
+        EXPECT(weft_now() - t >= i * WEFT_MS);
+    }
+    weft_sleep(0);
+    weft_sleep(-5);
+}
+
+static void sleeper(int us)
+{
+    weft_sleep(us * WEFT_US);
+    add(1);
+}
+
+TEST(sleep, a_hundred_thousand_sleepers_all_wake)
+{
+    int n = weft_procs(0) > 0 ? 100000 : 0;
+#if defined(__SANITIZE_THREAD__)
+    n = 2000; /* ThreadSanitizer holds 8,128 fibers */
+#endif
+    for (int i = 0; i < n; i++)
+        weft_go(sleeper, i * 37 % 20000);
+    wait_count(n);
+    EXPECT_EQ(atomic_load(&count), n);
+}

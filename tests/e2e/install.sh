@@ -1,0 +1,72 @@
+#!/bin/sh
+# What `make install` leaves is enough for a stranger: cc x.c $(pkg-config --cflags --libs weft), by gcc and by clang,
+# and the program runs with no LD_LIBRARY_PATH. Also DESTDIR, the static library, and no name exported but weft's.
+set -eu
+cd "$(dirname "$0")/../.."
+build=${WEFT_BUILD:-$PWD/build/release-gcc}
+case $(basename "$build") in release-*|debug-*) ;; *) echo "an installed library is not sanitized"; exit 77 ;; esac
+tmp=$(mktemp -d)
+trap 'rm -rf "$tmp"' EXIT
+unset LD_LIBRARY_PATH MAKEFLAGS MAKELEVEL
+fail() { echo "$*"; exit 1; }
+
+scripts/install "$build" "$tmp/p" >/dev/null
+for f in lib/libweft.so lib/libweft.so.0 lib/libweft.a lib/pkgconfig/weft.pc include/weft/weft.h include/weft/go.h; do
+    [ -e "$tmp/p/$f" ] || fail "make install PREFIX=DIR leaves no $f"
+done
+for h in include/weft/*.h; do
+    [ -e "$tmp/p/$h" ] || fail "$h is not installed: see include/weft/meson.build"
+done
+[ -x "$tmp/p/bin/weft" ] || fail "make install leaves no bin/weft"
+"$tmp/p/bin/weft" --help >/dev/null || fail "the installed weft --help ends with $?"
+
+scripts/install "$build" /opt/weft "$tmp/d" >/dev/null
+[ -e "$tmp/d/opt/weft/lib/libweft.so" ] || fail "DESTDIR is not honoured"
+grep -qx 'prefix=/opt/weft' "$tmp/d/opt/weft/lib/pkgconfig/weft.pc" || fail "weft.pc names DESTDIR, or not PREFIX"
+
+cat >"$tmp/x.c" <<'C'
+#include <stdio.h>
+#include <weft/weft.h>
+
+static void square(int n, weft_sender(int) out)
+{
+    weft_send(out, n * n);
+}
+
+int main(void)
+{
+    weft_chan(int) squares = weft_make(int);
+    int sum = 0;
+
+    for (int i = 1; i <= 10; i++)
+        weft_go(square, i, squares);
+    for (int i = 1; i <= 10; i++)
+        sum += weft_recv(squares);
+    printf("%d\n", sum);
+    weft_free(squares);
+    return 0;
+}
+C
+
+# only this weft.pc, so that nothing else of ours helps
+export PKG_CONFIG_PATH="$tmp/p/lib/pkgconfig"
+compilers=gcc
+for c in clang-19 clang clang-14; do command -v $c >/dev/null && compilers="gcc $c" && break; done
+for cc in $compilers; do
+    for opt in -O0 -O2; do
+        # -Werror: a user's -Wall must stay silent
+        $cc -std=gnu11 -Wall -Wextra -Werror $opt "$tmp/x.c" -o "$tmp/x" $(pkg-config --cflags --libs weft) || fail "$cc $opt does not build x.c"
+        out=$(timeout 20 "$tmp/x") || fail "$cc $opt: x ends with $?"
+        [ "$out" = 385 ] || fail "$cc $opt: x prints $out, expected 385"
+        $cc -std=gnu11 $opt "$tmp/x.c" -o "$tmp/xs" $(pkg-config --static --cflags --libs weft | sed 's/-lweft/-l:libweft.a/') || fail "$cc $opt: no static link"
+        out=$(timeout 20 "$tmp/xs") || fail "$cc $opt: static x ends with $?"
+        [ "$out" = 385 ] || fail "$cc $opt: static x prints $out, expected 385"
+        ! readelf -d "$tmp/xs" | grep -q libweft || fail "the static program still asks for libweft.so"
+    done
+    # no flag of ours but those
+    $cc "$tmp/x.c" -o "$tmp/x" $(pkg-config --cflags --libs weft) || fail "$cc by its own defaults does not build x.c"
+done
+
+# the library gives away no name that is not weft's
+strange=$(nm -D --defined-only "$tmp/p/lib/libweft.so" | awk '{print $3}' | grep -v '^weft_' || true)
+[ -z "$strange" ] || fail "libweft.so exports: $strange"

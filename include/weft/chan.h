@@ -40,10 +40,10 @@ struct weft__chan;
 #define WEFT__IS_VIEW(ch, qual) \
     __builtin_types_compatible_p(__typeof__(ch), __typeof__(WEFT__ELEM(ch)(*qual *)[WEFT__CHAN_TAG]))
 
-#define WEFT__CHECK_CHAN(what, ch)                                                                              \
-    _Static_assert(__builtin_classify_type(ch) == 5 &&                                                          \
-                       __builtin_types_compatible_p(__typeof__(**(ch)), __typeof__(WEFT__ELEM(ch)[WEFT__CHAN_TAG])), \
-                   what ": this is not a channel");                                                             \
+#define WEFT__CHECK_CHAN(what, ch)                                                                         \
+    _Static_assert(__builtin_classify_type(ch) == 5, what ": this is not a channel");                      \
+    _Static_assert(__builtin_types_compatible_p(__typeof__(**(ch)), __typeof__(WEFT__ELEM(ch)[WEFT__CHAN_TAG])), \
+                   what ": this is not a channel");                                                        \
     _Static_assert(sizeof(***(ch)) <= 65536, what ": an element is at most 65536 bytes, of constant size")
 #define WEFT__CHECK_SEND(what, ch)   \
     WEFT__CHECK_CHAN(what, ch);      \

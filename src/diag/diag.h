@@ -39,6 +39,8 @@ struct weft__where {
 /* Reporter only. lines: source lines too, which allocates and loads libdw. */
 void weft__where(uintptr_t pc, bool lines, struct weft__where *ret_where);
 bool weft__where_module(uintptr_t pc, const char **ret_path, uintptr_t *ret_base);
+/* Is it in the C library or the loader? */
+bool weft__where_libc(uintptr_t pc);
 /* Source line by libdw; false when there is none. */
 bool weft__line_find(uintptr_t pc, const char **ret_file, int *ret_line);
 

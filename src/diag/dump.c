@@ -28,7 +28,7 @@ struct dump_list {
 static bool dump_hidden(const char *name)
 {
     static const char *const start[] = {"_start", "__libc_start_main", "__libc_start_call_main", "start_thread",
-                                        "__clone", "__clone3", "clone3", "weft_panic", "weft_goexit"};
+                                        "__clone", "__clone3", "clone3"};
 
     if (strncmp(name, "weft__", 6) == 0)
         return true;
@@ -40,13 +40,13 @@ static bool dump_hidden(const char *name)
     return false;
 }
 
-/* One frame; false when it is one of those that are not shown. */
-static bool dump_frame(void *pc, bool is_return, bool lines)
+/* One frame; false when it is one of those that are not shown. below: there are frames that it called. */
+static bool dump_frame(void *pc, bool is_return, bool lines, bool below)
 {
     struct weft__where w;
 
     weft__where((uintptr_t)pc - is_return, lines, &w);
-    if (w.name && dump_hidden(w.name))
+    if (w.name && (dump_hidden(w.name) || (!below && strncmp(w.name, "weft_panic", 10) == 0)))
         return false;
     if (w.name)
         weft__print("%.*s(...)\n", (int)strcspn(w.name, "."), w.name);
@@ -62,18 +62,41 @@ static bool dump_frame(void *pc, bool is_return, bool lines)
     return true;
 }
 
-static bool dump_frames(const struct weft__trace *t, bool lines)
+/* The outermost frames are the C library's start of main or of a thread: nobody asks for them. */
+static uint32_t dump_trim(const struct weft__trace *t)
 {
     uint32_t n = weft__trace_kept(t);
+    struct weft__where w;
+
+    for (; n > 0; n--) {
+        uintptr_t pc = (uintptr_t)weft__trace_at(t, n - 1) - 1;
+        weft__where(pc, false, &w);
+        if (!(w.name && dump_hidden(w.name)) && !weft__where_libc(pc))
+            return n;
+    }
+    return weft__trace_kept(t);
+}
+
+static bool dump_frames(const struct weft__trace *t, bool lines)
+{
+    uint32_t n = dump_trim(t);
     bool any = false;
 
     for (uint32_t i = 0; i < n; i++) {
         void *pc = weft__trace_at(t, i);
-        if (i == WEFT__TRACE_MAX / 2 && t->total > n)
-            weft__print("...%llu frames elided...\n", (unsigned long long)(t->total - n));
-        any |= dump_frame(pc, pc != t->exact, lines);
+        if (i == WEFT__TRACE_MAX / 2 && t->total > WEFT__TRACE_MAX)
+            weft__print("...%llu frames elided...\n", (unsigned long long)(t->total - WEFT__TRACE_MAX));
+        any |= dump_frame(pc, pc != t->exact, lines, any);
     }
     return any;
+}
+
+/* A goroutine whose function has not been entered, or has handed its frame on in a tail call. */
+static void dump_no_frames(const struct weft__g *g)
+{
+    bool parked = atomic_load_explicit(&g->state, memory_order_relaxed) == WEFT__G_PARKED;
+
+    weft__print("%s(...)\n\t%s\n", g->site->name, parked ? "in a tail call" : "not started yet");
 }
 
 static void dump_creator(const struct weft__g *g)
@@ -119,7 +142,7 @@ void weft__dump_g(struct weft__g *g, const struct weft__trace *trace, bool self,
     if (!trace)
         weft__print("\tgoroutine running on other thread; stack unavailable\n");
     else if (!dump_frames(trace, lines) && g->site)
-        weft__print("%s(...)\n\tnot started yet\n", g->site->name);
+        dump_no_frames(g);
     dump_creator(g);
 }
 

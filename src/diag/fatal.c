@@ -24,7 +24,9 @@ static void fatal_head(void *arg)
     weft__print("fatal error: %s%s\n", m->prefix, m->text);
 }
 
-static _Noreturn void fatal_report(struct fatal_message *m, int status)
+/* Named so that dumps do not show it. */
+_Noreturn void weft__fatal_report(struct fatal_message *m, int status);
+void weft__fatal_report(struct fatal_message *m, int status)
 {
     static struct weft__trace trace; /* too large for the stack; whoever comes second never uses it */
     struct weft__trace *t = &trace;
@@ -46,7 +48,7 @@ void weft__fatal(const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(m.text, sizeof m.text, fmt, ap);
     va_end(ap);
-    fatal_report(&m, 2);
+    weft__fatal_report(&m, 2);
 }
 
 void weft__throw(const char *fmt, ...)
@@ -57,5 +59,5 @@ void weft__throw(const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(m.text, sizeof m.text, fmt, ap);
     va_end(ap);
-    fatal_report(&m, WEFT__REPORT_ABORT);
+    weft__fatal_report(&m, WEFT__REPORT_ABORT);
 }

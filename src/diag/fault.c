@@ -45,20 +45,11 @@ static void *fault_pc(const ucontext_t *uc)
 #endif
 }
 
-static bool fault_in_libc(void *pc)
-{
-    const char *path, *libc;
-    uintptr_t base, libc_base;
-
-    return weft__where_module((uintptr_t)pc, &path, &base) && weft__where_module((uintptr_t)&malloc, &libc, &libc_base) &&
-           base == libc_base;
-}
-
 /* The interrupted code may hold the allocator's lock: some frame near the top is the C library's. */
 static bool fault_in_malloc(const struct weft__trace *t)
 {
     for (uint32_t i = 0; i < weft__trace_kept(t) && i < 16; i++)
-        if (fault_in_libc(weft__trace_at(t, i)))
+        if (weft__where_libc((uintptr_t)weft__trace_at(t, i)))
             return true;
     return false;
 }

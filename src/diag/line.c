@@ -11,6 +11,7 @@
 #include "diag.h"
 
 #include <dlfcn.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "../sys/sys.h"
@@ -23,7 +24,6 @@ struct line_callbacks { /* Dwfl_Callbacks */
 };
 
 static struct {
-    bool tried;
     void *dwfl;
     void *(*begin)(const struct line_callbacks *);
     int (*proc_report)(void *dwfl, pid_t pid);
@@ -31,6 +31,11 @@ static struct {
     void *(*addrmodule)(void *dwfl, uint64_t addr);
     void *(*getsrc)(void *module, uint64_t addr);
     const char *(*lineinfo)(void *line, uint64_t *addr, int *line_no, int *col, uint64_t *mtime, uint64_t *len);
+    void *(*nextcu)(void *module, void *last, uint64_t *bias);
+    int (*haspc)(void *die, uint64_t addr);
+    void *(*getsrc_die)(void *die, uint64_t addr);
+    const char *(*linesrc)(void *line, uint64_t *mtime, uint64_t *len);
+    int (*lineno)(void *line, int *line_no);
 } line_dw;
 
 static int line_no_debuginfo(void)
@@ -41,41 +46,64 @@ static int line_no_debuginfo(void)
 static bool line_load(void)
 {
     static struct line_callbacks cb = {.find_debuginfo = line_no_debuginfo};
+    const struct {
+        const char *name;
+        void *to;
+    } need[] = {{"dwfl_begin", &line_dw.begin},           {"dwfl_linux_proc_report", &line_dw.proc_report},
+                {"dwfl_report_end", &line_dw.report_end}, {"dwfl_addrmodule", &line_dw.addrmodule},
+                {"dwfl_module_getsrc", &line_dw.getsrc},  {"dwfl_lineinfo", &line_dw.lineinfo},
+                {"dwfl_module_nextcu", &line_dw.nextcu},  {"dwarf_haspc", &line_dw.haspc},
+                {"dwarf_getsrc_die", &line_dw.getsrc_die}, {"dwarf_linesrc", &line_dw.linesrc},
+                {"dwarf_lineno", &line_dw.lineno},        {"dwfl_linux_proc_find_elf", &cb.find_elf}};
     void *lib = dlopen("libdw.so.1", RTLD_NOW | RTLD_LOCAL);
 
     if (!lib)
         return false;
-    *(void **)&line_dw.begin = dlsym(lib, "dwfl_begin");
-    *(void **)&line_dw.proc_report = dlsym(lib, "dwfl_linux_proc_report");
-    *(void **)&line_dw.report_end = dlsym(lib, "dwfl_report_end");
-    *(void **)&line_dw.addrmodule = dlsym(lib, "dwfl_addrmodule");
-    *(void **)&line_dw.getsrc = dlsym(lib, "dwfl_module_getsrc");
-    *(void **)&line_dw.lineinfo = dlsym(lib, "dwfl_lineinfo");
-    cb.find_elf = dlsym(lib, "dwfl_linux_proc_find_elf");
-    if (!line_dw.begin || !line_dw.proc_report || !line_dw.report_end || !line_dw.addrmodule || !line_dw.getsrc ||
-        !line_dw.lineinfo || !cb.find_elf)
-        return false;
+    for (size_t i = 0; i < sizeof need / sizeof need[0]; i++) {
+        void *f = dlsym(lib, need[i].name);
+        if (!f)
+            return false;
+        memcpy(need[i].to, &f, sizeof f);
+    }
     line_dw.dwfl = line_dw.begin(&cb);
     return line_dw.dwfl && line_dw.proc_report(line_dw.dwfl, weft__sys_pid()) == 0 &&
            line_dw.report_end(line_dw.dwfl, NULL, NULL) == 0;
 }
 
+/* clang writes no table of address ranges: ask each unit. */
+static bool line_search(void *module, uintptr_t pc, const char **ret_file, int *ret_line)
+{
+    uint64_t bias = 0;
+
+    for (void *cu = NULL; (cu = line_dw.nextcu(module, cu, &bias));) {
+        if (line_dw.haspc(cu, pc - bias) <= 0)
+            continue;
+        void *line = line_dw.getsrc_die(cu, pc - bias);
+        const char *file = line ? line_dw.linesrc(line, NULL, NULL) : NULL;
+        if (!file || line_dw.lineno(line, ret_line) != 0)
+            return false;
+        *ret_file = file;
+        return true;
+    }
+    return false;
+}
+
 bool weft__line_find(uintptr_t pc, const char **ret_file, int *ret_line)
 {
-    static bool loaded;
+    static bool tried, loaded;
 
-    if (!line_dw.tried) {
-        line_dw.tried = true;
+    if (!tried) {
+        tried = true;
         loaded = line_load();
     }
-    if (!loaded)
+    void *module = loaded ? line_dw.addrmodule(line_dw.dwfl, pc) : NULL;
+    if (!module)
         return false;
-    void *module = line_dw.addrmodule(line_dw.dwfl, pc);
-    void *line = module ? line_dw.getsrc(module, pc) : NULL;
+    void *line = line_dw.getsrc(module, pc);
     int no = 0;
     const char *file = line ? line_dw.lineinfo(line, NULL, &no, NULL, NULL, NULL) : NULL;
     if (!file)
-        return false;
+        return line_search(module, pc, ret_file, ret_line);
     *ret_file = file;
     *ret_line = no;
     return true;

@@ -40,6 +40,7 @@ struct where_find {
 
 struct where_entry {
     uintptr_t pc;
+    bool lines;                      /* the source line was looked for too */
     struct weft__where where;
 };
 
@@ -87,6 +88,18 @@ bool weft__where_module(uintptr_t pc, const char **ret_path, uintptr_t *ret_base
     *ret_path = f.path && f.path[0] ? f.path : where_exe_path();
     *ret_base = f.base;
     return true;
+}
+
+bool weft__where_libc(uintptr_t pc)
+{
+    const char *path, *slash;
+    uintptr_t base;
+
+    if (!weft__where_module(pc, &path, &base))
+        return false;
+    slash = strrchr(path, '/');
+    slash = slash ? slash + 1 : path;
+    return strncmp(slash, "libc.", 5) == 0 || strncmp(slash, "libc-", 5) == 0 || strncmp(slash, "ld-", 3) == 0;
 }
 
 /* [off, off + n * size) lies inside the file. */
@@ -180,7 +193,7 @@ void weft__where(uintptr_t pc, bool lines, struct weft__where *ret_where)
 {
     struct where_entry *e = &where_cache[(pc ^ pc >> 10) % WHERE_CACHE];
 
-    if (e->pc != pc) {
+    if (e->pc != pc || (lines && !e->lines)) {
         struct weft__where w = {0};
         struct where_module *m = where_module_of(pc);
         if (m) {
@@ -195,6 +208,7 @@ void weft__where(uintptr_t pc, bool lines, struct weft__where *ret_where)
                 w.file = NULL;
         }
         e->pc = pc;
+        e->lines = lines;
         e->where = w;
     }
     *ret_where = e->where;

@@ -1,33 +1,30 @@
 /*
- * panic.c - panics and goexit: forced unwinding of a goroutine's stack.
+ * panic.c - panics and goexit: deferred calls first, then forced unwinding.
  *
- * Role    weft_panic, weft_goexit; the report of a panic that nobody stopped.
- * Near    try.c stops panics; the compiler's clean-ups and arch/.../defer.S run the deferred calls; sched ends the
- *         goroutine. docs/design/unwind.md. Layer 3.
+ * Role    weft_panic, weft_goexit; the report of a panic that nobody stops.
+ * Near    defer.c has the deferred calls; try.c stops panics; sched ends the goroutine. docs/design/unwind.md. Layer 3.
  *
- * How     _Unwind_ForcedUnwind visits each frame from the innermost on, first our stop function, then the frame's own
- *         personality. A frame with clean-ups gets control: all frames below it are gone then, and its deferred calls
- *         run as part of it, on its stack; _Unwind_Resume goes on from there. A try frame's personality ends the
- *         journey (try.c). At the base the unwinder reports the end of the stack: the stop function does not return.
+ * How     A panic makes the deferred calls inside of the innermost weft_try, one after the other, on top of the stack
+ *         that panicked. Then, with a try, _Unwind_ForcedUnwind takes the frames away up to it, running the compiler's
+ *         clean-ups on the way, and the try frame's personality takes over (try.c). Without a try it reports: the whole
+ *         stack is still there. Goexit makes all deferred calls, unwinds to the base and ends the goroutine there.
  *
  * Invariants
- *   U2  g->panic is the chain of what is under way, latest first. An earlier one is there because a deferred call that
- *       it ran panicked or called goexit: it will never go on by itself, unless a weft_try inside that deferred call
+ *   U3  g->panic is the chain of what is under way, latest first. An earlier one is there because a deferred call that
+ *       it made panicked or called goexit: it will never go on by itself, unless a weft_try inside that deferred call
  *       stops the later one.
- *   U3  What was on the chain when a weft_try began lies outside of it; what came on top since then lies inside, and
- *       goes away when a panic stops there. (Comparing stack addresses instead fails when a clean-up is inlined.)
- * Order   Only the goroutine itself touches its chain; parking in a deferred call is allowed, as nothing of the unwinder
- *         is on the stack then.
- * Limits  One allocation for a panic that a try stops, two for others. A frame without unwind information ends the
- *         journey: deferred calls outside of it do not run.
- * Not so  Jumping to the try frame from the stop function works too (the prototype did), but leaves the restoring of
- *         registers, and a shadow stack where there is one, to us instead of the unwinder.
+ *   U4  What was on the chains when a weft_try began lies outside of it; what came since lies inside, and goes away when
+ *       a panic stops there.
+ *   U5  When goexit makes a deferred call from outside of a try, that try is out of the chain and its head is NULL: it
+ *       stops nothing any more, though its frame is still on the stack.
+ * Order   Only the goroutine itself touches its chains; deferred calls may park: nothing thread-local is kept.
+ * Limits  Two allocations for a panic. A frame without unwind information ends the journey: if a try lies beyond it, the
+ *         panic is reported as one that nobody stopped.
  */
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "unwind_int.h"
 
@@ -39,7 +36,7 @@ void __asan_handle_no_return(void);
 
 enum { PANIC_CHAIN_MAX = 100 };
 
-struct weft__panic *weft__panic_new(bool goexit)
+static struct weft__panic *panic_new(struct weft__g *g, bool goexit)
 {
     struct weft__panic *p = calloc(1, sizeof *p);
 
@@ -47,15 +44,17 @@ struct weft__panic *weft__panic_new(bool goexit)
         weft__fatal("out of memory in a panic");
     p->exc.exception_class = WEFT__UNWIND_CLASS;
     p->goexit = goexit;
+    p->prev = g->panic;
     return p;
 }
 
 void weft__panic_free(struct weft__panic *p)
 {
     free(p->text);
-    free(p->trace);
     free(p);
 }
+
+/* ---- nobody stops it ---- */
 
 /* The chain, oldest first, in Go's words. */
 static void panic_print_chain(void *arg)
@@ -79,15 +78,20 @@ static void panic_print_chain(void *arg)
     }
 }
 
-static _Noreturn void panic_report(struct weft__g *g, struct weft__panic *p)
+/* Named so that dumps do not show it. */
+_Noreturn void weft__panic_report(struct weft__g *g, struct weft__panic *p);
+__attribute__((noinline)) void weft__panic_report(struct weft__g *g, struct weft__panic *p)
 {
-    struct weft__report r = {panic_print_chain, p, g, p->trace, false, false, 2};
-    static const struct weft__trace none; /* a try was around it, but a frame without unwind information between */
+    static struct weft__trace trace;
+    static _Atomic uint32_t taken;
+    struct weft__report r = {panic_print_chain, p, g, &trace, false, false, 2};
 
-    if (!r.trace)
-        r.trace = &none;
+    if (atomic_exchange_explicit(&taken, 1, memory_order_relaxed) == 0) /* the second one waits in weft__report */
+        weft__trace_here(&trace);
     weft__report(&r);
 }
+
+/* ---- unwinding ---- */
 
 static _Noreturn void goexit_end(struct weft__g *g)
 {
@@ -98,11 +102,8 @@ static _Noreturn void goexit_end(struct weft__g *g)
         g->panic = p->prev;
         weft__panic_free(p);
     }
-    g->try_top = NULL;
-    if (foreign) {
-        g->exiting = 0;
+    if (foreign)
         pthread_exit(NULL);
-    }
     weft__g_finish(0);
 }
 
@@ -110,53 +111,65 @@ static _Noreturn void unwind_end(struct weft__g *g, struct weft__panic *p)
 {
     if (p->goexit)
         goexit_end(g);
-    panic_report(g, p);
+    weft__panic_report(g, p);
 }
 
 static _Unwind_Reason_Code unwind_stop(int version, _Unwind_Action actions, _Unwind_Exception_Class class,
                                        struct _Unwind_Exception *exc, struct _Unwind_Context *ctx, void *arg)
 {
-    struct weft__panic *p = arg;
-
     (void)version, (void)class, (void)exc, (void)ctx;
     if (actions & _UA_END_OF_STACK)
-        unwind_end(weft__g(), p);
+        unwind_end(weft__g(), arg);
     return _URC_NO_REASON;
 }
 
-void weft__unwind_start(struct weft__g *g, struct weft__panic *p)
+/* Takes the frames away, up to the try that stops p or to the base. */
+static _Noreturn void unwind_frames(struct weft__g *g, struct weft__panic *p)
 {
-    p->prev = g->panic;
-    g->panic = p;
-    if (!p->goexit && !g->try_top) {
-        p->trace = malloc(sizeof *p->trace);
-        if (p->trace)
-            weft__trace_here(p->trace);
-    }
 #if WEFT__ASAN
-    __asan_handle_no_return(); /* the frames below are given up: their poison goes */
+    __asan_handle_no_return(); /* the frames are given up: their poison goes */
 #endif
     _Unwind_ForcedUnwind(&p->exc, unwind_stop, p);
-    unwind_end(g, p); /* the unwinder gave up: no information about this very code */
+    unwind_end(g, p); /* the unwinder knows nothing about some frame */
 }
+
+/* ---- the two ways in ---- */
 
 void weft_panic(const char *fmt, ...)
 {
     struct weft__g *g = weft__g();
-    struct weft__panic *p = weft__panic_new(false);
+    struct weft__panic *p = panic_new(g, false);
     va_list ap;
 
     va_start(ap, fmt);
     if (vasprintf(&p->text, fmt, ap) < 0)
         weft__fatal("out of memory in a panic");
     va_end(ap);
-    weft__unwind_start(g, p);
+    g->panic = p;
+    struct weft__try *t = g->try_top;
+    while (g->defer_top != (t ? t->deferred : NULL))
+        weft__defer_pop(g);
+    if (!t)
+        weft__panic_report(g, p);
+    unwind_frames(g, p);
 }
 
 void weft_goexit(void)
 {
     struct weft__g *g = weft__g();
+    struct weft__panic *p = panic_new(g, true);
 
     g->exiting = 1;
-    weft__unwind_start(g, weft__panic_new(true));
+    g->panic = p;
+    for (;;) {
+        struct weft__try *t = g->try_top;
+        if (t && g->defer_top == t->deferred) { /* U5 */
+            g->try_top = t->prev;
+            t->head = NULL;
+        } else if (g->defer_top) {
+            weft__defer_pop(g);
+        } else {
+            unwind_frames(g, p);
+        }
+    }
 }

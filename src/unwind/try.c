@@ -1,14 +1,14 @@
 /*
- * try.c - where a panic stops, and what a deferred or tried call of no function does.
+ * try.c - where a panic stops.
  *
  * Role    The personality routine of weft__try_entry's frame, and what happens once the goroutine is there.
- * Near    arch/.../try.S, defer.S; panic.c. Layer 3.
+ * Near    arch/.../try.S; panic.c (U3 to U5). Layer 3.
  *
  * Invariants
- *   U4  g->try_top is the innermost weft_try whose fn runs; the entry links it, and whatever leaves the frame unlinks
- *       it: the normal return (try.S), a panic (weft__try_landed), goexit, pthread_exit or a C++ exception
- *       (the personality, passing by).
- * Failure A panic stopped while goexit was under way around it goes on as goexit: Go issue 29226.
+ *   U6  g->try_top is the innermost weft_try whose fn runs; the entry links it, and whatever leaves it unlinks it: the
+ *       normal return (try.S), a panic (weft__try_landed), goexit (U5), pthread_exit or a C++ exception (the
+ *       personality, passing by).
+ * Failure A panic stopped while goexit was under way around it goes on as goexit, as in Go.
  */
 #include <stdlib.h>
 
@@ -20,19 +20,14 @@
 void __asan_handle_no_return(void);
 #endif
 
-_Static_assert(offsetof(struct weft__defer, gr) == 16, "defer.S");
-_Static_assert(offsetof(struct weft__defer, nvec) == 64, "defer.S");
-_Static_assert(sizeof(struct weft__defer) == 72, "defer.S: what follows it");
 _Static_assert(offsetof(struct weft__try, head) == 16, "try.S");
 _Static_assert(offsetof(struct weft__try, prev) == 24, "try.S");
-_Static_assert(offsetof(struct weft__site, stack_bytes) == 20, "try.S, defer.S");
-_Static_assert(offsetof(struct weft__site, ints_only) == 24, "defer.S");
+_Static_assert(offsetof(struct weft__site, stack_bytes) == 20, "try.S");
 
 /* Known to the assembly only. */
 void weft__try_land(void);
 void weft__try_landed(struct weft__try *t);
 _Noreturn void weft__try_nil(void);
-_Noreturn void weft__defer_nil(void);
 _Unwind_Reason_Code weft__try_personality(int version, _Unwind_Action actions, _Unwind_Exception_Class class,
                                           struct _Unwind_Exception *exc, struct _Unwind_Context *ctx);
 
@@ -44,6 +39,7 @@ void weft__try_begin(struct weft__try *t)
 
     t->head = &g->try_top;
     t->outer = g->panic;
+    t->deferred = g->defer_top;
 }
 
 _Unwind_Reason_Code weft__try_personality(int version, _Unwind_Action actions, _Unwind_Exception_Class class,
@@ -53,11 +49,13 @@ _Unwind_Reason_Code weft__try_personality(int version, _Unwind_Action actions, _
     if (actions & _UA_SEARCH_PHASE)
         return _URC_CONTINUE_UNWIND;
     struct weft__try *t = (struct weft__try *)_Unwind_GetGR(ctx, TRY_RECORD_REGISTER);
+    if (!t->head) /* U5 */
+        return _URC_CONTINUE_UNWIND;
     if (class == WEFT__UNWIND_CLASS && !((struct weft__panic *)exc)->goexit) {
         _Unwind_SetIP(ctx, (uintptr_t)weft__try_land);
         return _URC_INSTALL_CONTEXT;
     }
-    *t->head = t->prev; /* U4 */
+    *t->head = t->prev; /* U6 */
     return _URC_CONTINUE_UNWIND;
 }
 
@@ -72,9 +70,9 @@ void weft__try_landed(struct weft__try *t)
 #if WEFT__ASAN
     __asan_handle_no_return();
 #endif
-    *t->head = t->prev; /* U4 */
+    *t->head = t->prev; /* U6 */
     p->text = NULL;
-    while ((p = g->panic) != t->outer) { /* U3: it and all that it overtook inside of this try */
+    while ((p = g->panic) != t->outer) { /* U4: it and all that it overtook inside of this try */
         g->panic = p->prev;
         goexit |= p->goexit;
         weft__panic_free(p);
@@ -89,9 +87,4 @@ void weft__try_landed(struct weft__try *t)
 void weft__try_nil(void)
 {
     weft_panic("call of nil func in weft_try");
-}
-
-void weft__defer_nil(void)
-{
-    weft_panic("deferred call of nil func");
 }

@@ -1,9 +1,9 @@
 /*
  * defer.S (x86-64) - captures the arguments of a deferred call, and makes the call later.
  *
- * struct weft__defer (weft/unwind.h): 0 fn, 8 site, 16 six integer registers, 64 rax; then, unless the site says
- * ints_only: 72 eight vector registers, 200 the stack arguments. struct weft__site: 20 stack_bytes, 24 ints_only.
- * unwind/defer.c checks these at compile time.
+ * struct weft__defer (weft/unwind.h): 0 fn, 8 site, 16 six integer registers, 64 rax, 72 head, 80 prev; then, unless the
+ * site says ints_only: 88 eight vector registers, 216 the stack arguments. struct weft__site: 20 stack_bytes,
+ * 24 ints_only. unwind/defer.c checks these at compile time. The entries end in weft__defer_link (unwind/defer.c).
  *
  * The copy of the stack arguments goes up to an upper bound and so may read past them, into the caller's own frame,
  * never beyond it: the record itself lies there and is larger. Upwards, so that the true arguments, which lie below
@@ -24,7 +24,8 @@ weft__defer_entry_ints:
 	movq %rcx,40(%r10)
 	movq %r8,48(%r10)
 	movq %r9,56(%r10)
-	ret
+	movq %r10,%rdi
+	jmp weft__defer_link
 	.cfi_endproc
 	.size weft__defer_entry_ints,.-weft__defer_entry_ints
 
@@ -42,33 +43,55 @@ weft__defer_entry_all:
 	movq %r8,48(%r10)
 	movq %r9,56(%r10)
 	movq %rax,64(%r10)
-	movups %xmm0,72(%r10)
-	movups %xmm1,88(%r10)
-	movups %xmm2,104(%r10)
-	movups %xmm3,120(%r10)
-	movups %xmm4,136(%r10)
-	movups %xmm5,152(%r10)
-	movups %xmm6,168(%r10)
-	movups %xmm7,184(%r10)
+	movups %xmm0,88(%r10)
+	movups %xmm1,104(%r10)
+	movups %xmm2,120(%r10)
+	movups %xmm3,136(%r10)
+	movups %xmm4,152(%r10)
+	movups %xmm5,168(%r10)
+	movups %xmm6,184(%r10)
+	movups %xmm7,200(%r10)
 	movq 8(%r10),%rax
 	movl 20(%rax),%ecx
 	testl %ecx,%ecx
 	jz 2f
 	xorl %eax,%eax
 1:	movq 8(%rsp,%rax),%rdx
-	movq %rdx,200(%r10,%rax)
+	movq %rdx,216(%r10,%rax)
 	addq $8,%rax
 	cmpq %rcx,%rax
 	jb 1b
-2:	ret
+2:	movq %r10,%rdi
+	jmp weft__defer_link
 	.cfi_endproc
 	.size weft__defer_entry_all,.-weft__defer_entry_all
 
-/* void weft__defer_run(struct weft__defer *d): the call itself; panics, goexit and parking pass through it. */
+/*
+ * void weft__defer_run(struct weft__defer *d): the end of the block. Takes the record out of the goroutine's chain and
+ * makes the call, unless a panic or goexit has made it already (head is NULL).
+ * void weft__defer_call(struct weft__defer *d): the call alone. Panics, goexit and parking pass through both.
+ */
 	.globl weft__defer_run
 	.type weft__defer_run,@function
 	.p2align 4
 weft__defer_run:
+	.cfi_startproc
+	endbr64
+	movq 72(%rdi),%rax
+	movq 80(%rdi),%rcx
+	testq %rax,%rax
+	jz 4f
+	movq %rcx,(%rax)
+	jmp weft__defer_call
+4:	ret
+	.cfi_endproc
+	.size weft__defer_run,.-weft__defer_run
+
+	.globl weft__defer_call
+	.hidden weft__defer_call
+	.type weft__defer_call,@function
+	.p2align 4
+weft__defer_call:
 	.cfi_startproc
 	endbr64
 	movq (%rdi),%r11
@@ -97,7 +120,7 @@ weft__defer_run:
 	testl %ecx,%ecx
 	jz 2f
 1:	subq $8,%rcx
-	movq 200(%r10,%rcx),%rdx
+	movq 216(%r10,%rcx),%rdx
 	movq %rdx,(%rsp,%rcx)
 	jnz 1b
 2:	movq 16(%r10),%rdi
@@ -107,18 +130,20 @@ weft__defer_run:
 	movq 48(%r10),%r8
 	movq 56(%r10),%r9
 	movq 64(%r10),%rax
-	movups 72(%r10),%xmm0
-	movups 88(%r10),%xmm1
-	movups 104(%r10),%xmm2
-	movups 120(%r10),%xmm3
-	movups 136(%r10),%xmm4
-	movups 152(%r10),%xmm5
-	movups 168(%r10),%xmm6
-	movups 184(%r10),%xmm7
+	movups 88(%r10),%xmm0
+	movups 104(%r10),%xmm1
+	movups 120(%r10),%xmm2
+	movups 136(%r10),%xmm3
+	movups 152(%r10),%xmm4
+	movups 168(%r10),%xmm5
+	movups 184(%r10),%xmm6
+	movups 200(%r10),%xmm7
 	call *%r11
 	leave
 	.cfi_def_cfa %rsp,8
 	ret
 	.cfi_endproc
-	.size weft__defer_run,.-weft__defer_run
+	.size weft__defer_call,.-weft__defer_call
+	.hidden weft__defer_link
+	.hidden weft__defer_nil
 	.section .note.GNU-stack,"",@progbits

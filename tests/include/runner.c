@@ -382,7 +382,6 @@ int main(int argc, char **argv)
     const char *filter = NULL, *run = NULL;
     bool list = false;
     size_t all = (size_t)(__stop_weft_tests - __start_weft_tests);
-    const struct weft_test **tests = calloc(all + 1, sizeof(*tests));
 
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--list") == 0)
@@ -405,6 +404,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "no test %s\n", run);
         return 2;
     }
+    const struct weft_test **tests = calloc(all + 1, sizeof(*tests));
     int n = choose(filter, tests);
     if (list) {
         for (int i = 0; i < n; i++)

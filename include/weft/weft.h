@@ -10,6 +10,7 @@
 #include <weft/http.h>
 #include <weft/net.h>
 #include <weft/select.h>
+#include <weft/signal.h>
 #include <weft/sync.h>
 #include <weft/time.h>
 #include <weft/tls.h>

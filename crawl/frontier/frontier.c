@@ -1,0 +1,427 @@
+/*
+ * frontier.c - the frontier in memory: a line of URLs per site, a heap of sites by the time they may be asked.
+ *
+ * Role    Decides what is fetched next. Politeness is here: robots.txt first, so many fetches of a site at a time, the
+ *         pause between two.
+ * Near    conductor.c (the one goroutine that calls this), seen.c, robots/robots.c.
+ * Invariants
+ *   F1  a site is in the heap exactly if site_ready(): it has something to hand out and a free slot.
+ *   F2  in_flight counts the visits with v->slot that are out; in_flight <= limit.
+ *   F3  no page of a site is handed out before its rules are there.
+ *   F4  the heap's order is (next_at, turn): with no pause, sites take turns.
+ *   F5  with pages_left == 0 no visit waits that was never fetched.
+ * Locks   none: one owner.
+ * Limits  SITE_QUEUE_MAX URLs a site, 136 bytes and the URL each; a site is some 200 bytes and its rules.
+ * Failure memory: the program ends (mem.h).
+ */
+#include "frontier.h"
+#include "../base/mem.h"
+#include "../robots/robots.h"
+#define XXH_INLINE_ALL
+#include <xxhash.h>
+
+enum { RULES_UNKNOWN, RULES_ASKED, RULES_KNOWN };
+#define NOT_IN_HEAP SIZE_MAX
+
+struct site {
+    struct site *next;        /* in its bucket */
+    struct visit *head, *tail;
+    struct robots *rules;
+    uint64_t hash;
+    uint64_t turn;            /* when it was last handed out, as a count */
+    int64_t delay, next_at;
+    size_t heap_at;
+    uint32_t queued, name_len;
+    int in_flight, limit;
+    uint8_t state;            /* RULES_* */
+    char name[];              /* "http://h:8080" */
+};
+
+struct frontier {
+    struct frontier_opts opts;
+    struct seen seen;
+    struct site **buckets;
+    size_t buckets_len, sites_len;
+    struct site **heap;
+    size_t heap_len, heap_cap;
+    uint64_t turn, pages_left, queued, denied, dropped;
+    bool limited;
+};
+
+/* ---- heap ---- */
+
+static bool site_before(const struct site *a, const struct site *b)
+{
+    return a->next_at != b->next_at ? a->next_at < b->next_at : a->turn < b->turn;             /* F4 */
+}
+
+static void heap_set(struct frontier *f, size_t i, struct site *s)
+{
+    f->heap[i] = s;
+    s->heap_at = i;
+}
+
+static void heap_up(struct frontier *f, size_t i)
+{
+    struct site *s = f->heap[i];
+    for (size_t up; i > 0 && site_before(s, f->heap[up = (i - 1) / 2]); i = up)
+        heap_set(f, i, f->heap[up]);
+    heap_set(f, i, s);
+}
+
+static void heap_down(struct frontier *f, size_t i)
+{
+    struct site *s = f->heap[i];
+    for (size_t kid; (kid = 2 * i + 1) < f->heap_len; i = kid) {
+        if (kid + 1 < f->heap_len && site_before(f->heap[kid + 1], f->heap[kid]))
+            kid++;
+        if (!site_before(f->heap[kid], s))
+            break;
+        heap_set(f, i, f->heap[kid]);
+    }
+    heap_set(f, i, s);
+}
+
+static bool site_ready(const struct site *s)
+{
+    return s->queued && s->state != RULES_ASKED && s->in_flight < s->limit;
+}
+
+/* Put the site where it belongs after anything of it has changed. */
+static void site_settle(struct frontier *f, struct site *s)
+{
+    if (!site_ready(s)) {                                              /* F1 */
+        size_t i = s->heap_at;
+        if (i == NOT_IN_HEAP)
+            return;
+        s->heap_at = NOT_IN_HEAP;
+        struct site *last = f->heap[--f->heap_len];
+        if (last == s)
+            return;
+        heap_set(f, i, last);
+        heap_up(f, i);
+        heap_down(f, last->heap_at);
+        return;
+    }
+    if (s->heap_at == NOT_IN_HEAP) {
+        if (f->heap_len == f->heap_cap) {
+            f->heap_cap = f->heap_cap ? 2 * f->heap_cap : 64;
+            f->heap = mem_grow(f->heap, f->heap_cap * sizeof *f->heap);
+        }
+        heap_set(f, f->heap_len++, s);
+    }
+    heap_up(f, s->heap_at);
+    heap_down(f, s->heap_at);
+}
+
+/* ---- sites and visits ---- */
+
+static void buckets_grow(struct frontier *f)
+{
+    size_t len = f->buckets_len ? 2 * f->buckets_len : 256;
+    struct site **b = mem_new(len * sizeof *b);
+    for (size_t i = 0; i < f->buckets_len; i++)
+        for (struct site *s = f->buckets[i], *next; s; s = next) {
+            next = s->next;
+            s->next = b[s->hash & (len - 1)];
+            b[s->hash & (len - 1)] = s;
+        }
+    free(f->buckets);
+    f->buckets = b;
+    f->buckets_len = len;
+}
+
+static struct site *frontier_site(struct frontier *f, const char *url, uint32_t name_len)
+{
+    uint64_t h = XXH3_64bits(url, name_len);
+    if (f->buckets_len)
+        for (struct site *s = f->buckets[h & (f->buckets_len - 1)]; s; s = s->next)
+            if (s->hash == h && s->name_len == name_len && !memcmp(s->name, url, name_len))
+                return s;
+    if (f->sites_len >= f->buckets_len)
+        buckets_grow(f);
+    struct site *s = mem_new(sizeof *s + name_len + 1);
+    s->hash = h;
+    s->name_len = name_len;
+    memcpy(s->name, url, name_len);
+    s->heap_at = NOT_IN_HEAP;
+    s->next_at = INT64_MIN;
+    s->delay = f->opts.delay;
+    s->limit = f->opts.per_site;
+    s->next = f->buckets[h & (f->buckets_len - 1)];
+    f->buckets[h & (f->buckets_len - 1)] = s;
+    f->sites_len++;
+    return s;
+}
+
+static struct visit *visit_new(const char *url, uint32_t len, uint32_t site_len)
+{
+    struct visit *v = mem_new(sizeof *v + len + 1);
+    memcpy(v->url, url, len);
+    v->url_len = len;
+    v->site_len = site_len;
+    v->why = "";
+    return v;
+}
+
+static void visit_free(struct visit *v)
+{
+    free(v->from);
+    free(v->harvest);
+    free(v);
+}
+
+static void site_push(struct frontier *f, struct site *s, struct visit *v, bool first)
+{
+    v->site = s;
+    v->next = first ? s->head : NULL;
+    if (first)
+        s->head = v;
+    else if (s->tail)
+        s->tail->next = v;
+    else
+        s->head = v;
+    if (!v->next)
+        s->tail = v;
+    s->queued++;
+    f->queued++;
+    site_settle(f, s);
+}
+
+static struct visit *site_pop(struct frontier *f, struct site *s)
+{
+    struct visit *v = s->head;
+    s->head = v->next;
+    if (!s->head)
+        s->tail = NULL;
+    v->next = NULL;
+    s->queued--;
+    f->queued--;
+    return v;
+}
+
+static bool site_allows(const struct site *s, const char *url, uint32_t len)
+{
+    return robots_allows(s->rules, url + s->name_len, len - s->name_len);
+}
+
+/* ---- what the conductor calls ---- */
+
+struct frontier *frontier_new(const struct frontier_opts *opts)
+{
+    struct frontier *f = mem_new(sizeof *f);
+    f->opts = *opts;
+    f->limited = opts->pages_max != 0;
+    f->pages_left = opts->pages_max;
+    return f;
+}
+
+static void site_free(struct site *s)
+{
+    for (struct visit *v = s->head, *next; v; v = next) {
+        next = v->next;
+        visit_free(v);
+    }
+    robots_free(s->rules);
+    free(s);
+}
+
+void frontier_free(struct frontier *f)
+{
+    for (size_t i = 0; i < f->buckets_len; i++)
+        for (struct site *s = f->buckets[i], *next; s; s = next) {
+            next = s->next;
+            site_free(s);
+        }
+    free(f->buckets);
+    free(f->heap);
+    seen_done(&f->seen);
+    free(f);
+}
+
+void frontier_link(struct frontier *f, const struct link *link, uint32_t depth)
+{
+    if (depth > f->opts.depth_max || (f->limited && !f->pages_left) || !seen_add(&f->seen, link->print))
+        return;
+    struct site *s = frontier_site(f, link->url, link->parts.site_len);
+    if (s->state == RULES_KNOWN && !site_allows(s, link->url, link->parts.len)) {
+        f->denied++;
+        return;
+    }
+    if (s->queued >= SITE_QUEUE_MAX) {
+        f->dropped++;
+        return;
+    }
+    struct visit *v = visit_new(link->url, link->parts.len, link->parts.site_len);
+    v->depth = depth;
+    site_push(f, s, v, false);
+}
+
+bool frontier_give(struct frontier *f, const struct link *link, bool again)
+{
+    if (!again && !seen_add(&f->seen, link->print))
+        return false;
+    struct visit *v = visit_new(link->url, link->parts.len, link->parts.site_len);
+    v->given = true;
+    site_push(f, frontier_site(f, link->url, link->parts.site_len), v, false);
+    return true;
+}
+
+static bool visit_is_new(const struct visit *v)
+{
+    return v->kind == VISIT_PAGE && !v->hops && !v->tries;
+}
+
+/* F5: the last page allowed is handed out. Only redirects and retries of pages already counted stay. */
+static void frontier_drop_new(struct frontier *f)
+{
+    for (size_t i = 0; i < f->buckets_len; i++)
+        for (struct site *s = f->buckets[i]; s; s = s->next) {
+            struct visit *keep = NULL, **end = &keep;
+            while (s->head) {
+                struct visit *v = site_pop(f, s);
+                if (visit_is_new(v)) {
+                    visit_free(v);
+                } else {
+                    *end = v;
+                    end = &v->next;
+                }
+            }
+            while (keep) {
+                struct visit *v = keep;
+                keep = v->next;
+                site_push(f, s, v, false);
+            }
+            site_settle(f, s);
+        }
+}
+
+/* Hand v out: it takes a slot of its site. */
+static struct visit *site_send(struct frontier *f, struct site *s, struct visit *v)
+{
+    v->site = s;
+    v->slot = true;
+    s->in_flight++;                                                    /* F2 */
+    s->turn = ++f->turn;
+    site_settle(f, s);
+    if (f->limited && visit_is_new(v) && --f->pages_left == 0)
+        frontier_drop_new(f);
+    return v;
+}
+
+static struct visit *site_ask_rules(struct frontier *f, struct site *s)
+{
+    static const char path[] = "/robots.txt";
+    struct visit *v = visit_new(s->name, s->name_len, s->name_len);
+    v = mem_grow(v, sizeof *v + s->name_len + sizeof path);
+    memcpy(v->url + s->name_len, path, sizeof path);
+    v->url_len += sizeof path - 1;
+    v->kind = VISIT_ROBOTS;
+    s->state = RULES_ASKED;
+    return site_send(f, s, v);
+}
+
+/* A visit that its site's rules forbid: a note if somebody waits for its row, else NULL. */
+static struct visit *visit_deny(struct frontier *f, struct visit *v)
+{
+    f->denied++;
+    if (!v->given && !v->hops) {
+        visit_free(v);
+        return NULL;
+    }
+    const char *why = robots_why(v->site->rules);
+    v->kind = VISIT_NOTE;
+    v->status = v->hops ? v->status : -1;
+    v->why = *why ? why : "disallowed by robots.txt";
+    return v;
+}
+
+struct visit *frontier_next(struct frontier *f, int64_t now, int64_t *ret_wake)
+{
+    while (f->heap_len) {
+        struct site *s = f->heap[0];
+        if (s->next_at > now) {
+            *ret_wake = s->next_at;
+            return NULL;
+        }
+        if (s->state == RULES_UNKNOWN)                                 /* F3 */
+            return site_ask_rules(f, s);
+        struct visit *v = site_pop(f, s);
+        if (site_allows(s, v->url, v->url_len))
+            return site_send(f, s, v);
+        site_settle(f, s);
+        v = visit_deny(f, v);
+        if (v)
+            return v;
+    }
+    *ret_wake = FRONTIER_NEVER;
+    return NULL;
+}
+
+/* Give the slot back; the pause begins. */
+static void visit_leave(struct frontier *f, struct visit *v, int64_t now, int64_t pause)
+{
+    struct site *s = v->site;
+    if (!v->slot)
+        return;
+    v->slot = false;
+    s->in_flight--;
+    if (pause < s->delay)
+        pause = s->delay;
+    if (s->next_at < now + pause)
+        s->next_at = now + pause;
+    site_settle(f, s);
+}
+
+void frontier_done(struct frontier *f, struct visit *v, int64_t now)
+{
+    visit_leave(f, v, now, 0);
+    visit_free(v);
+}
+
+void frontier_rules(struct frontier *f, struct visit *v, int64_t now)
+{
+    struct site *s = v->site;
+    int64_t asked = robots_delay_ms(v->rules) * 1000000;
+    s->rules = v->rules;
+    s->state = RULES_KNOWN;
+    if (asked) {
+        s->limit = 1;
+        if (s->delay < asked)
+            s->delay = asked;
+    }
+    visit_leave(f, v, now, 0);
+    site_settle(f, s);
+    visit_free(v);
+}
+
+void frontier_retry(struct frontier *f, struct visit *v, int64_t now)
+{
+    visit_leave(f, v, now, v->retry_ns);
+    v->tries++;
+    site_push(f, v->site, v, true);
+}
+
+bool frontier_redirect(struct frontier *f, struct visit *v, const struct link *to, bool always, int64_t now)
+{
+    visit_leave(f, v, now, 0);
+    bool fresh = seen_add(&f->seen, to->print);
+    if (!fresh && !always)
+        return false;
+    struct visit *n = visit_new(to->url, to->parts.len, to->parts.site_len);
+    n->from = v->from ? v->from : mem_dup(v->url, v->url_len);
+    n->ns = v->ns;
+    n->depth = v->depth;
+    n->status = v->status;
+    n->hops = (uint8_t)(v->hops + 1);
+    n->given = v->given;
+    v->from = NULL;
+    visit_free(v);
+    site_push(f, frontier_site(f, n->url, n->site_len), n, true);
+    return true;
+}
+
+void frontier_counts(const struct frontier *f, struct frontier_counts *ret)
+{
+    *ret = (struct frontier_counts){f->queued, f->sites_len, f->seen.len, f->denied, f->dropped};
+}

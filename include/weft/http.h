@@ -56,7 +56,8 @@ struct weft_http_client_opts {
 struct weft_http_call {
     const char *method;                     /* default "GET" */
     const char *url;                        /* absolute, http or https; user:password@ is refused; a fragment is dropped */
-    const struct weft_http_field *fields;   /* sent as given; Host, User-Agent, Accept-Encoding here win over ours */
+    const struct weft_http_field *fields;   /* sent as given; Host, User-Agent, Accept-Encoding here win over ours; with
+                                             * Accept-Encoding or Range of its own the call gets the body undecoded */
     size_t fields_len;
     const void *body;                       /* sent with Content-Length; may be sent again after a redirect 307/308 */
     size_t body_len;
@@ -100,7 +101,7 @@ WEFT_API void weft_http_client_close_idle(weft_http_client *client);
 /**
  * weft_http_get - GET a URL; weft_http_do with a method, fields and a body.
  *
- * @ctx      cancels the call, the reading of its body included: keep it until the response is freed. NULL: background.
+ * @ctx      cancels the call until its head is there; the body calls take their own. NULL: background.
  * @client   NULL: one with default options, shared by the process.
  * @url      absolute http or https URL.
  * @ret_resp the response after redirects, whatever its status; free it with weft_http_response_free.
@@ -205,6 +206,8 @@ typedef void weft_http_handler(weft_http_request *rq, weft_http_writer *w, void 
 struct weft_http_server_opts {
     weft_http_handler *handler;
     void *arg;                   /* for handler */
+    /* Told of a panic in handler, with its message; default: nobody, the client sees the 500. */
+    void (*on_panic)(weft_http_request *rq, const char *message, void *arg);
     size_t head_bytes_max;       /* request line and headers: default 64 KiB; more: 431 */
     uint64_t body_bytes_max;     /* request body: default 16 MiB; more: 413 */
     weft_dur head_timeout;       /* a request's first byte to the end of its headers: default 10 s */
@@ -279,7 +282,7 @@ WEFT_API void weft_http_reply_status(weft_http_writer *w, int status);
  * weft_http_reply_field - add a header field, before the first byte of body. Copied.
  *
  * Content-Length may be given here or by weft_http_reply_length. Date, Connection and Transfer-Encoding are the server's.
- * Returns   0; WEFT_EINVAL (control characters, or too late); WEFT_ETOOBIG (fields past 8 KiB).
+ * Returns   0; WEFT_EINVAL (control characters, or too late); WEFT_ETOOBIG (fields past 7 KiB).
  */
 WEFT_API weft_err weft_http_reply_field(weft_http_writer *w, const char *name, const char *value);
 /** weft_http_reply_length - bytes of body to come; less or more than that breaks the connection. Not needed for small bodies. */

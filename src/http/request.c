@@ -1,0 +1,207 @@
+/*
+ * request.c - a request as its handler sees it: checked head, path and query, body with a limit.
+ *
+ * Role    Refuse what a second reader could read differently; give the body out; see whether its end was reached.
+ * Near    serveconn.c, wirebody.c, reply.c. Layer 5.
+ *
+ * Limits  body_bytes_max; io_timeout for each wait; up to 256 KiB of an unread body are read away to keep the connection.
+ * Failure A body error stays (rq->err), and the connection is not used again.
+ */
+#include "server_int.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+#include <weft/time.h>
+
+#define DRAIN_MAX (256 * 1024)
+#define SLACK WEFT_SEC   /* a deadline may come this much early: fewer timer moves */
+
+void weft__sconn_read_limit(struct weft__sconn *sc, weft_dur d)
+{
+    weft_time at = weft_now() + d, off = at - sc->read_limit;
+    if (off >= 0 && off < (d > 4 * SLACK ? SLACK : 1))
+        return;
+    sc->read_limit = at;
+    (void)weft_conn_set_read_deadline(sc->conn, at);   /* closed: the next read says so */
+}
+
+void weft__sconn_write_limit(struct weft__sconn *sc, weft_dur d)
+{
+    weft_time at = weft_now() + d, off = at - sc->write_limit;
+    if (off >= 0 && off < (d > 4 * SLACK ? SLACK : 1))
+        return;
+    sc->write_limit = at;
+    (void)weft_conn_set_write_deadline(sc->conn, at);
+}
+
+void weft__request_init(struct weft__exch *x)
+{
+    x->rq = (struct weft_http_request){.x = x};
+}
+
+void weft__request_done(struct weft_http_request *rq)
+{
+    if (rq->ctx) {
+        weft_cancel(rq->ctx);
+        weft_ctx_unref(rq->ctx);
+    }
+    free(rq->path_copy);
+    rq->ctx = NULL;
+    rq->path_copy = NULL;
+}
+
+static int request_hosts(const struct weft__head *h)
+{
+    struct weft_http_field f;
+    int n = 0;
+    for (size_t i = 0; weft__head_at(h, i, &f); i++)
+        n += strcasecmp(f.name, "host") == 0;
+    return n;
+}
+
+/* "/p?q", "http://host/p?q" or "*": path and query. */
+static int request_target(struct weft_http_request *rq)
+{
+    const char *t = weft_http_request_target(rq);
+    if (strncasecmp(t, "http://", 7) == 0 || strncasecmp(t, "https://", 8) == 0) {
+        t = strchr(t, ':') + 3;
+        t += strcspn(t, "/?");
+        if (*t != '/')   /* no path there is the path "/" */
+            t = "/";
+    }
+    if (*t != '/' && strcmp(t, "*") != 0)
+        return 400;
+    size_t n = strcspn(t, "?#");
+    rq->path = t;
+    if (!t[n])
+        return 0;
+    rq->query = t[n] == '?' ? t + n + 1 : NULL;
+    rq->path_copy = malloc(n + 1);
+    if (!rq->path_copy)
+        return 503;
+    memcpy(rq->path_copy, t, n);
+    rq->path_copy[n] = '\0';
+    rq->path = rq->path_copy;
+    return 0;
+}
+
+int weft__request_accept(struct weft__exch *x)
+{
+    struct weft__head *h = &x->head;
+    struct weft__wire *w = &x->wire;
+    if (h->p.http_major != 1)
+        return 505;
+    int hosts = request_hosts(h);
+    if (hosts > 1 || (hosts == 0 && h->p.http_minor >= 1))
+        return 400;
+    if (h->p.method == HTTP_CONNECT || (h->p.method >= HTTP_PRI && h->p.method <= HTTP_FLUSH))   /* HTTP/2's, RTSP's */
+        return 501;
+    if (weft__wire_framing(h, true, false, &w->framing, &w->left) < 0)
+        return 501;
+    w->done = w->framing == WEFT__BODY_NONE;
+    if (w->left > x->sc->server->o.body_bytes_max)
+        return 413;
+    const char *expect = weft__head_find(h, "expect");
+    if (expect && strcasecmp(expect, "100-continue") != 0)
+        return 417;
+    x->rq.expect = expect && h->p.http_minor >= 1 && !w->done;
+    return request_target(&x->rq);
+}
+
+/* ---- the handler's view ---- */
+
+weft_ctx *weft_http_request_ctx(weft_http_request *rq)
+{
+    if (!rq->ctx)
+        rq->ctx = weft_with_cancel(rq->x->sc->server->ctx);
+    return rq->ctx;
+}
+
+const char *weft_http_request_method(const weft_http_request *rq)
+{
+    return llhttp_method_name((llhttp_method_t)rq->x->head.p.method);
+}
+
+const char *weft_http_request_target(const weft_http_request *rq)
+{
+    return rq->x->buf->data + rq->x->head.target;
+}
+
+const char *weft_http_request_path(const weft_http_request *rq)
+{
+    return rq->path;
+}
+
+const char *weft_http_request_query(const weft_http_request *rq)
+{
+    return rq->query;
+}
+
+int weft_http_request_version(const weft_http_request *rq)
+{
+    return 10 + rq->x->head.p.http_minor;
+}
+
+const char *weft_http_request_header(const weft_http_request *rq, const char *name)
+{
+    return weft__head_find(&rq->x->head, name);
+}
+
+bool weft_http_request_header_at(const weft_http_request *rq, size_t i, struct weft_http_field *ret_field)
+{
+    return weft__head_at(&rq->x->head, i, ret_field);
+}
+
+int64_t weft_http_request_content_length(const weft_http_request *rq)
+{
+    if (rq->x->wire.framing == WEFT__BODY_CHUNKED)
+        return -1;
+    return rq->x->head.p.flags & F_CONTENT_LENGTH ? (int64_t)rq->x->head.p.content_length : 0;
+}
+
+static weft_err request_continue(struct weft_http_request *rq)
+{
+    static const char text[] = "HTTP/1.1 100 Continue\r\n\r\n";
+    struct weft__exch *x = rq->x;
+    rq->expect = false;
+    if (x->w.head_sent || x->wire.pos < x->wire.end)   /* an answer is out, or the client did not wait */
+        return 0;
+    weft__sconn_write_limit(x->sc, x->sc->server->o.io_timeout);
+    ssize_t n = weft_conn_write(NULL, x->sc->conn, text, sizeof text - 1);
+    return n < 0 ? (weft_err)n : 0;
+}
+
+ssize_t weft_http_request_read(weft_http_request *rq, void *ret_buf, size_t len)
+{
+    struct weft__exch *x = rq->x;
+    if (rq->expect && !rq->err)
+        rq->err = request_continue(rq);
+    if (rq->err || !len || x->wire.done)
+        return rq->err;
+    weft__sconn_read_limit(x->sc, x->sc->server->o.io_timeout);
+    ssize_t n = weft__wire_read(NULL, &x->wire, ret_buf, len);
+    if (n > 0 && (rq->body_bytes += (uint64_t)n) > x->sc->server->o.body_bytes_max)
+        n = WEFT_ETOOBIG;
+    if (n < 0)
+        rq->err = (weft_err)n;
+    return n;
+}
+
+bool weft__request_finish(struct weft_http_request *rq)
+{
+    struct weft__wire *w = &rq->x->wire;
+    const char *piece;
+    if (rq->err)
+        return false;
+    if (weft__wire_skip_buffered(w))
+        return true;
+    if (rq->expect || (w->framing == WEFT__BODY_LENGTH && w->left > DRAIN_MAX))
+        return false;   /* whether the client will send it is not known, or it is too much */
+    uint64_t until = w->wire_bytes + DRAIN_MAX;
+    weft__sconn_read_limit(rq->x->sc, rq->x->sc->server->o.io_timeout);
+    while (!w->done && w->wire_bytes < until)
+        if (weft__wire_next(NULL, w, SIZE_MAX, &piece) < 0)
+            return false;
+    return w->done;
+}

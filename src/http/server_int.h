@@ -1,0 +1,100 @@
+/*
+ * server_int.h - the inside of a server: connections, exchanges, requests, replies. Layer 5.
+ */
+#ifndef WEFT_HTTP_SERVER_INT_H
+#define WEFT_HTTP_SERVER_INT_H
+#include <weft/chan.h>
+#include <weft/ctx.h>
+
+#include "http_int.h"
+
+/* One accepted connection: what it needs while idle, besides its goroutine. */
+struct weft__sconn {
+    struct weft__sconn *next, *prev;   /* [server lock] in conns or in kicked */
+    struct weft_http_server *server;   /* [const] */
+    weft_conn *conn;                   /* [own] */
+    struct weft__exch *x;              /* [own] the exchange under way, or NULL */
+    weft_time read_limit, write_limit; /* [own] deadlines set on conn; 0 none */
+    bool idle;                         /* [server lock] between requests */
+};
+
+/* The reply under way. Bytes of out: [.. FIXED) status line and the server's fields, then the handler's, then body. */
+struct weft_http_writer {
+    struct weft__sconn *sc;
+    struct weft__hbuf *out;        /* NULL until something is put */
+    uint32_t fields_end;           /* where the handler's fields end; body begins behind the empty line there */
+    uint32_t len;                  /* end of what out holds */
+    int status;
+    bool fields_closed, head_sent, has_length, chunked, no_body, is_head, old, close;
+    uint64_t length, written;
+    weft_err err;                  /* sticky */
+};
+
+struct weft_http_request {
+    struct weft__exch *x;
+    weft_ctx *ctx;                 /* made when asked for */
+    const char *path, *query;      /* path ends at the query: cut out of the target */
+    char *path_copy;               /* malloc'ed when there is a query */
+    bool expect;                   /* the client waits for 100 Continue */
+    weft_err err;                  /* sticky body error */
+    uint64_t body_bytes;
+};
+
+/* A request and its reply. From a pool, only while there is one. */
+struct weft__exch {
+    void *pool_next;
+    struct weft__sconn *sc;
+    struct weft__hbuf *buf;        /* head and body as they come */
+    uint32_t have;                 /* bytes of the next request that are in buf already */
+    struct weft_http_request rq;
+    struct weft_http_writer w;
+    struct weft__wire wire;
+    struct weft__head head;
+};
+
+struct weft_http_server {
+    struct weft_http_server_opts o;    /* [const] */
+    struct weft_tls_config tls;        /* [const] */
+    weft_ctx *ctx;                     /* [const] cancelled when connections are closed by force */
+    weft_chan(char) slots;             /* [const] conns_max; NULL: no limit */
+    weft_chan(char) ended;             /* [const] closed when the last connection has ended after shutdown */
+    struct weft__lock lock;
+    struct weft__sconn conns;          /* [lock] list head */
+    struct weft__sconn kicked;         /* [lock] list head: closed by shutdown, still ending */
+    weft_listener *listeners[16];      /* [lock] being served */
+    uint32_t conns_len;                /* [lock] */
+    bool closing, ended_told;          /* [lock] */
+};
+
+/* ---- serveconn.c ---- */
+WEFT_PARKS void weft__serve_conn(struct weft__sconn *sc);
+/* ---- server.c ---- */
+/* False when the server is closing: then the connection ends. */
+bool weft__sconn_set_idle(struct weft__sconn *sc, bool idle);
+/* Closes the connection and counts it out; sc is gone, and the server may be. */
+void weft__sconn_end(struct weft__sconn *sc);
+/* ---- request.c ---- */
+void weft__request_init(struct weft__exch *x);
+/* The head is complete: 0, or the status to refuse it with. */
+int weft__request_accept(struct weft__exch *x);
+void weft__request_done(struct weft_http_request *rq);
+/* Reads the rest of the body away if it is short; false: the connection cannot be used again. */
+WEFT_PARKS bool weft__request_finish(struct weft_http_request *rq);
+/* Reads of the connection end at now + d. Moves the deadline only when that matters. */
+void weft__sconn_read_limit(struct weft__sconn *sc, weft_dur d);
+void weft__sconn_write_limit(struct weft__sconn *sc, weft_dur d);
+/* ---- reply.c ---- */
+void weft__reply_init(struct weft_http_writer *w, struct weft__sconn *sc, bool is_head, bool old);
+/* Takes back what has been put, if nothing was sent. */
+bool weft__reply_reset(struct weft_http_writer *w);
+/* Sends what is left. False: the connection cannot be used again. */
+WEFT_PARKS bool weft__reply_finish(struct weft_http_writer *w);
+void weft__reply_done(struct weft_http_writer *w);
+/* Room for body bytes in the out buffer, at least 1; NULL on an error. Then say how many were put there. */
+WEFT_PARKS char *weft__reply_room(struct weft_http_writer *w, size_t *ret_len);
+WEFT_PARKS weft_err weft__reply_commit(struct weft_http_writer *w, size_t len);
+/* "Sun, 06 Nov 1994 08:49:37 GMT", 29 bytes and a NUL. */
+void weft__http_date(int64_t unix_s, char ret[static 30]);
+const char *weft__http_status_text(int status);
+
+#endif

@@ -126,14 +126,14 @@ void weft__wake_m(struct weft__m *m)
         weft__monitor_poke();
 }
 
-void weft__wake_worker(void)
+/* One try to wake somebody. True: what it went by has changed meanwhile, and others may rely on us (I4): try again. */
+static bool idle_wake_one(struct weft__sched *s)
 {
-    struct weft__sched *s = &weft__sched;
     uint32_t none = 0;
 
     if (atomic_load_explicit(&s->nidle, memory_order_relaxed) == 0 ||
         !atomic_compare_exchange_strong_explicit(&s->nspinning, &none, 1, memory_order_seq_cst, memory_order_relaxed))
-        return; /* I4: somebody looks already, and will look again before it sleeps (I1) */
+        return false; /* I4: somebody looks already, and will look again before it sleeps (I1) */
     weft__lock(&s->lock);
     struct weft__p *p = idle_pop_p(s);
     struct weft__m *m = p ? idle_pop_m(s) : NULL;
@@ -142,23 +142,32 @@ void weft__wake_worker(void)
         m->spinning = true;
     } else if (p && atomic_load_explicit(&s->poll_sleeping, memory_order_seq_cst)) {
         idle_push_p(s, p); /* the worker in the poller will take it */
-        p = NULL;
         weft__unlock(&s->lock);
         atomic_fetch_sub_explicit(&s->nspinning, 1, memory_order_seq_cst);
         weft__poll_break();
-        return;
+        /* It may have left the poller while p was in our hands, found none, and gone to the list. */
+        return atomic_load_explicit(&s->poll_sleeping, memory_order_seq_cst) == 0;
     }
     weft__unlock(&s->lock);
-    if (m)
+    if (m) {
         weft__wake_m(m);
-    else if (!p || !weft__m_start(p, true, NULL)) {
-        if (p) {
-            weft__lock(&s->lock);
-            idle_push_p(s, p);
-            weft__unlock(&s->lock);
-        }
-        atomic_fetch_sub_explicit(&s->nspinning, 1, memory_order_seq_cst);
+        return false;
     }
+    if (p && weft__m_start(p, true, NULL))
+        return false;
+    if (p) { /* no thread to be had: the monitor will try again */
+        weft__lock(&s->lock);
+        idle_push_p(s, p);
+        weft__unlock(&s->lock);
+    }
+    atomic_fetch_sub_explicit(&s->nspinning, 1, memory_order_seq_cst);
+    return !p && !atomic_load_explicit(&s->frozen, memory_order_relaxed);
+}
+
+void weft__wake_worker(void)
+{
+    while (idle_wake_one(&weft__sched))
+        ;
 }
 
 void weft__hand_off(struct weft__p *p)

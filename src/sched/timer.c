@@ -136,8 +136,12 @@ static struct weft__p *timer_lock_home(struct weft__timer *t)
 
 void weft__timer_start(struct weft__timer *t, weft_time when)
 {
+    struct weft__m *m = weft__m();
+    bool on_g = m && m->g; /* on the scheduler's stack a section is open already (worker.c W2) */
+    /* The section keeps the monitor from retaking our p before the timer is in: its claim's barrier shows it to the
+     * next owner, who looks at the timers before it sleeps. */
+    struct weft__p *mine = on_g ? weft__enter(m) : m ? atomic_load_explicit(&m->p, memory_order_relaxed) : NULL;
     struct weft__p *p = timer_lock_home(t);
-    bool outside = false;
 
     if (when < 0)
         when = WEFT__NEVER - 1; /* overflow of now + d: Go's "for ever" */
@@ -146,14 +150,9 @@ void weft__timer_start(struct weft__timer *t, weft_time when)
         timer_up(p, t->heap_i);
         timer_down(p, t->heap_i);
     } else {
-        struct weft__m *m = weft__m();
-        p = m ? atomic_load_explicit(&m->p, memory_order_relaxed) : NULL;
-        if (!p) {
-            if (!m)
-                (void)weft__adopt();
-            outside = true;
-            p = atomic_load_explicit(&weft__sched.ps[0], memory_order_acquire);
-        }
+        if (!m)
+            (void)weft__adopt();
+        p = mine ? mine : atomic_load_explicit(&weft__sched.ps[0], memory_order_acquire);
         timer_lock_with_room(p);
         t->when = when;
         timer_insert(p, t);
@@ -161,8 +160,13 @@ void weft__timer_start(struct weft__timer *t, weft_time when)
     timer_publish(p);
     weft__tsan_release(t); /* what the starter did happens before fn */
     weft__unlock(&p->tlock);
-    if (outside) /* we have no p that would look at it before sleeping: let a sleeper compute its timeout again */
+    if (on_g)
+        weft__leave(m);
+    if (!mine) { /* no p of ours will look at it before sleeping: let a sleeper compute its timeout again */
+        (void)atomic_fetch_add_explicit(&weft__sched.nidle, 0, memory_order_seq_cst); /* I1 sb: heap_when is visible
+                                                                                         before nidle is looked at */
         weft__wake_worker();
+    }
 }
 
 bool weft__timer_stop(struct weft__timer *t)

@@ -4,7 +4,10 @@
  * One registration per descriptor life, edge-triggered, for both directions. Per direction at most one goroutine waits.
  * The state of a direction is one atomic word: NIL (nothing known), READY (an edge came and nobody has used it),
  * WAIT (a goroutine is about to park) or the parked goroutine. Source: Go runtime/netpoll.go.
- *   P1  word: CAS release by the waiter (WAIT -> g, S1)  ->  exchange acquire by the notifier.
+ *   P1  word: CAS release by the waiter (WAIT -> g, S1)  ->  CAS acquire by whoever wakes it; and back: the waker's
+ *       release of READY -> the waiter's acquire.
+ *   P2  [sb] the waiter stores WAIT, then loads the reasons not to wait (flags, deadline, timer_at); whoever changes a
+ *       reason stores it, then loads the word. Without seq_cst on both sides a close could miss a waiter for ever.
  */
 #ifndef WEFT_POLL_POLL_H
 #define WEFT_POLL_POLL_H
@@ -20,7 +23,7 @@ bool weft__poll_started(void);
 /* Collects ready goroutines into a list linked by g->next (each to be given to weft__ready once). timeout ns:
  * 0 looks only, < 0 no limit. One thread at a time (the scheduler sees to it). Scheduler stack, no lock held. */
 struct weft__g *weft__poll(weft_dur timeout);
-/* Makes a weft__poll that sleeps, or the next one, return at once. Any thread. */
+/* Makes a weft__poll that sleeps, or the next one that would, return at once. Any thread. */
 void weft__poll_break(void);
 /* Goroutines parked in an IO wait now. A deadlock is not reported while there are any. */
 uint32_t weft__poll_waiters(void);
@@ -28,11 +31,22 @@ uint32_t weft__poll_waiters(void);
 /* ---- for the net ---- */
 /* Registers a non-blocking fd. The caller keeps the fd and closes it after weft__pd_close. */
 weft_err weft__pd_open(int fd, struct weft__pd **ret_pd);
-/* Wakes both directions with WEFT_ECLOSED and gives the pd back once nobody uses it. */
+/* For somebody else's fd, for a while: any event counts for the read direction; the registration is taken back by
+ * weft__pd_close_any. -EEXIST: the fd is registered already. */
+weft_err weft__pd_open_any(int fd, struct weft__pd **ret_pd);
+void weft__pd_close_any(struct weft__pd *pd);
+/* Ends present and future waits with WEFT_ECLOSED. The pd stays the caller's. */
+void weft__pd_evict(struct weft__pd *pd);
+/* Gives the pd back: nobody waits in it and nobody will. The registration goes away when the caller closes the fd. */
 void weft__pd_close(struct weft__pd *pd);
+/* 0; or why an operation of that direction must not even be tried: WEFT_ECLOSED, WEFT_EDEADLINE, WEFT_ECANCELED. */
+weft_err weft__pd_check(struct weft__pd *pd, enum weft__dir dir);
 /* Parks until the direction may have become ready: 0; or WEFT_ECLOSED, WEFT_EDEADLINE, WEFT_EBUSY, or
  * WEFT_ECANCELED after an interrupt. Spurious 0 is allowed: the caller tries its system call again. */
 WEFT_PARKS weft_err weft__pd_wait(struct weft__pd *pd, enum weft__dir dir);
+/* True once the kernel told of an end or an error (RDHUP, HUP, ERR), for good: no later edge may come for it, so a
+ * reader must ask the kernel before it parks. */
+bool weft__pd_ended(struct weft__pd *pd);
 /* Ends the current or else the next wait of that direction with WEFT_ECANCELED (context cancellation). */
 void weft__pd_interrupt(struct weft__pd *pd, enum weft__dir dir);
 /* Forgets an interrupt that came too late to end a wait. */

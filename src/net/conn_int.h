@@ -1,0 +1,48 @@
+/*
+ * conn_int.h - a connection's inside: for conn.c, dial.c, listen.c and tls/.
+ */
+#ifndef WEFT_NET_CONN_INT_H
+#define WEFT_NET_CONN_INT_H
+#include "fd.h"
+
+struct weft__tls; /* tls/tls_conn.c */
+
+struct weft_conn {
+    struct weft__fd f;             /* first: weft__fd.gone gets its address */
+    _Atomic uint32_t holders;      /* [F2] references of users */
+    bool datagram;                 /* [const] */
+    struct weft__tls *tls;         /* [READING + WRITING] NULL until the handshake is done */
+    char *tls_error;               /* [READING or WRITING] words for weft_tls_error; malloc'ed or NULL */
+};
+
+/* A connection around an open non-blocking socket; on error the socket is closed. */
+weft_err weft__conn_new(int fd, bool tcp, bool datagram, weft_conn **ret_conn);
+
+/* addr.c */
+/* "host:port" split: host copied without brackets. WEFT_EADDR. */
+weft_err weft__addr_split(const char *text, char *ret_host, size_t n, uint16_t *ret_port);
+/* An IP literal (zone allowed): true. */
+bool weft__addr_literal(const char *host, weft_addr *ret_addr);
+void weft__addr_set_port(weft_addr *a, uint16_t port);
+weft_err weft__addr_unix(const char *path, struct weft__saddr *ret);
+int weft__saddr_text(const struct weft__saddr *a, char *ret_buf, size_t n);
+
+/* What a network name means. */
+struct weft__network {
+    bool ok, is_unix, datagram;
+    int family;                    /* AF_UNSPEC: both */
+};
+struct weft__network weft__network_of(const char *name);
+/* Addresses of host:port in the network's family, allowing for an empty host. Count or an error. */
+WEFT_PARKS int weft__net_resolve(weft_ctx *ctx, const struct weft__network *net, const char *addr, bool passive,
+                                 weft_addr *ret, int max);
+
+/* tls/tls_conn.c: as weft_conn_read and so on, both directions' bits as the caller took them. */
+WEFT_PARKS ssize_t weft__tls_read(weft_ctx *ctx, weft_conn *conn, void *ret_buf, size_t n);
+WEFT_PARKS ssize_t weft__tls_write(weft_ctx *ctx, weft_conn *conn, const void *buf, size_t n);
+bool weft__tls_pending(weft_conn *conn);
+WEFT_PARKS weft_err weft__tls_close_write(weft_conn *conn);
+void weft__tls_farewell(weft_conn *conn);
+void weft__tls_free(struct weft__tls *tls);
+
+#endif

@@ -1,0 +1,46 @@
+/*
+ * fd.h - a socket as connections, listeners and TLS share it: who is inside, when it dies, how it is waited for.
+ *
+ * Layer 4. See fd.c for the rules.
+ */
+#ifndef WEFT_NET_FD_H
+#define WEFT_NET_FD_H
+#include "../ctx/ctx_int.h"
+#include "../poll/poll.h"
+#include "sock.h"
+
+enum {
+    WEFT__FD_CLOSED = 1,
+    WEFT__FD_READING = 2,          /* a goroutine is in the read direction */
+    WEFT__FD_WRITING = 4,
+    WEFT__FD_USE = 8               /* one call inside; the count is above */
+};
+
+struct weft__fd {
+    _Atomic uint32_t state;        /* [F1] WEFT__FD_* bits and count */
+    _Atomic uint32_t lives;        /* [F2] 1 while anybody may hold a pointer, and 1 while the descriptor is open */
+    int fd;                        /* [const] until destroyed */
+    bool tcp;                      /* [const] a short read means an empty buffer */
+    bool drained;                  /* [own of READING] the last read emptied the socket */
+    struct weft__pd *pd;           /* [const] */
+    void (*gone)(struct weft__fd *f); /* [const] frees the object around it */
+};
+
+/* Takes over fd: on error it is still the caller's. */
+weft_err weft__fd_init(struct weft__fd *f, int fd, void (*gone)(struct weft__fd *f));
+/* Start a call in the given directions (READING, WRITING, both, or 0 for a short look): 0, WEFT_ECLOSED, WEFT_EBUSY. */
+weft_err weft__fd_enter(struct weft__fd *f, uint32_t dirs);
+void weft__fd_leave(struct weft__fd *f, uint32_t dirs);
+/* No new calls; those inside are woken; the descriptor closes when the last has left. WEFT_ECLOSED: it was before. */
+weft_err weft__fd_close(struct weft__fd *f);
+/* One life less; the last one calls gone. */
+void weft__fd_drop(struct weft__fd *f);
+
+/* Park until the direction may be ready, or ctx ends (then its error). */
+WEFT_PARKS weft_err weft__fd_wait(weft_ctx *ctx, struct weft__fd *f, enum weft__dir dir);
+/* As weft_conn_read and weft_conn_writev, between enter and leave. */
+WEFT_PARKS ssize_t weft__fd_read(weft_ctx *ctx, struct weft__fd *f, void *ret_buf, size_t n);
+WEFT_PARKS ssize_t weft__fd_write(weft_ctx *ctx, struct weft__fd *f, const void *buf, size_t n);
+WEFT_PARKS ssize_t weft__fd_writev(weft_ctx *ctx, struct weft__fd *f, const struct iovec *iov, int count);
+
+#endif

@@ -1,0 +1,100 @@
+/*
+ * sock.h - the net's system calls: -errno instead of errno, descriptors born close-on-exec and non-blocking.
+ *
+ * Role    The net's share of the seam to the kernel (src/sys/sys.h has the core's): simulation replaces this header.
+ *         None of these blocks. EINTR is retried where it can happen.
+ */
+#ifndef WEFT_NET_SOCK_H
+#define WEFT_NET_SOCK_H
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sys/un.h>
+#include <unistd.h>
+#include <weft/net.h>
+
+/* Any address that the net handles. */
+struct weft__saddr {
+    socklen_t len;
+    union {
+        struct sockaddr sa;
+        struct sockaddr_in in4;
+        struct sockaddr_in6 in6;
+        struct sockaddr_un un;
+    } u;
+};
+
+/* The result of an expression that sets errno, as -errno; tried again after a signal. */
+#define WEFT__SOCK_RETRY(expr)                                \
+    __extension__({                                           \
+        long weft__r;                                         \
+        do                                                    \
+            weft__r = (long)(expr);                           \
+        while (weft__r < 0 && errno == EINTR);                \
+        weft__r < 0 ? -(long)errno : weft__r;                 \
+    })
+
+static inline int weft__sock_new(int family, int type)
+{
+    int fd = socket(family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+    return fd < 0 ? -errno : fd;
+}
+
+/* Descriptors are closed once, EINTR or not: Linux has freed the number. */
+static inline void weft__sock_close(int fd)
+{
+    (void)close(fd);
+}
+
+static inline int weft__sock_set(int fd, int level, int name, int value)
+{
+    return setsockopt(fd, level, name, &value, sizeof value) < 0 ? -errno : 0;
+}
+
+static inline ssize_t weft__sock_recv(int fd, void *buf, size_t n)
+{
+    return WEFT__SOCK_RETRY(recv(fd, buf, n, 0));
+}
+
+static inline ssize_t weft__sock_send(int fd, const void *buf, size_t n)
+{
+    return WEFT__SOCK_RETRY(send(fd, buf, n, MSG_NOSIGNAL));
+}
+
+static inline ssize_t weft__sock_sendv(int fd, const struct iovec *iov, int count)
+{
+    struct msghdr m = {.msg_iov = (struct iovec *)iov, .msg_iovlen = (size_t)count};
+    return WEFT__SOCK_RETRY(sendmsg(fd, &m, MSG_NOSIGNAL));
+}
+
+static inline ssize_t weft__sock_recvfrom(int fd, void *buf, size_t n, struct weft__saddr *ret_from)
+{
+    ret_from->len = sizeof ret_from->u;
+    return WEFT__SOCK_RETRY(recvfrom(fd, buf, n, 0, &ret_from->u.sa, &ret_from->len));
+}
+
+static inline ssize_t weft__sock_sendto(int fd, const void *buf, size_t n, const struct sockaddr *to, socklen_t len)
+{
+    return WEFT__SOCK_RETRY(sendto(fd, buf, n, MSG_NOSIGNAL, to, len));
+}
+
+static inline int weft__sock_accept(int fd)
+{
+    return (int)WEFT__SOCK_RETRY(accept4(fd, NULL, NULL, SOCK_CLOEXEC | SOCK_NONBLOCK));
+}
+
+/* After EINTR the connect goes on by itself: the same as -EINPROGRESS. */
+static inline int weft__sock_connect(int fd, const struct weft__saddr *to)
+{
+    if (connect(fd, &to->u.sa, to->len) == 0)
+        return 0;
+    return errno == EINTR ? -EINPROGRESS : -errno;
+}
+
+static inline int weft__sock_name(int fd, bool peer, struct weft__saddr *ret)
+{
+    ret->len = sizeof ret->u;
+    int r = peer ? getpeername(fd, &ret->u.sa, &ret->len) : getsockname(fd, &ret->u.sa, &ret->len);
+    return r < 0 ? -errno : 0;
+}
+
+#endif

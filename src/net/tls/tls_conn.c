@@ -1,0 +1,333 @@
+/*
+ * tls_conn.c - one TLS connection: handshake, read, write, farewell.
+ *
+ * Role    Runs OpenSSL's calls and does the waiting that they ask for, outside of them. Near tls_bio.c (the socket),
+ *         tls_shared.c (certificates, sessions), net/conn.c (who calls). Layer 4.
+ *
+ * Invariants
+ *   T4  No goroutine parks between an OpenSSL call and the reading of its error: the error queue is the thread's.
+ *   T5  ssl is used under tls->lock only; a park in between happens with the lock free, so that a reader that waits does
+ *       not hold up a writer.
+ *   T6  After a fatal error (broken) nothing more is asked of ssl.
+ *
+ * A connection is turned into TLS in place: weft_tls_client's result is the same pointer.
+ * Locks   tls->lock, a goroutine mutex, over one OpenSSL call (at most one record of 16 KiB, or one handshake step).
+ * Limits  ~10 KiB of stack inside OpenSSL. Failure: see weft/tls.h; the words are kept in conn->tls_error.
+ * Source  SSL_get_error(3), SSL_read(3), SSL_shutdown(3); RFC 8446, 6066, 6125.
+ */
+#include <openssl/err.h>
+#include <openssl/x509v3.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "../../sys/sys.h"
+#include "tls_int.h"
+
+/* What an OpenSSL call led to: 1 done, 0 the peer's stream ended in good order, TLS_WANT_*: wait, or an error. */
+enum { TLS_DONE = 1, TLS_WANT_READ = 2, TLS_WANT_WRITE = 3 };
+
+static void tls_say(weft_conn *conn, const char *text)
+{
+    weft__sys_free(conn->tls_error);
+    conn->tls_error = strdup(text);
+}
+
+/* A certificate that was not accepted: why. */
+static weft_err tls_judge_cert(struct weft__tls *tls, char *ret_text, size_t n)
+{
+    long v = SSL_get_verify_result(tls->ssl);
+    if (v == X509_V_OK || SSL_get_verify_mode(tls->ssl) == SSL_VERIFY_NONE)
+        return WEFT_ETLS;
+    snprintf(ret_text, n, "certificate: %s", X509_verify_cert_error_string(v));
+    return WEFT_ECERT;
+}
+
+/* Translate the result r of a call on tls->ssl. Under the lock, on the same thread (T4). */
+static int tls_outcome(weft_conn *conn, struct weft__tls *tls, int r)
+{
+    char text[200];
+    int why = SSL_get_error(tls->ssl, r);
+    switch (why) {
+    case SSL_ERROR_NONE: return TLS_DONE;
+    case SSL_ERROR_ZERO_RETURN: return 0;
+    case SSL_ERROR_WANT_READ: return TLS_WANT_READ;
+    case SSL_ERROR_WANT_WRITE: return TLS_WANT_WRITE;
+    default: break;
+    }
+    weft_err err = WEFT_ETLS;
+    tls->broken = true;
+    weft__tls_queue_text(text, sizeof text);
+    if (tls->io_error) {
+        err = tls->io_error;
+        snprintf(text, sizeof text, "%s", weft_strerror(err));
+    } else if (tls->ended) {
+        err = WEFT_EEOF;
+        snprintf(text, sizeof text, "the peer ended in the middle");
+    } else if (why == SSL_ERROR_SSL && ERR_GET_REASON(ERR_peek_last_error()) == SSL_R_CERTIFICATE_VERIFY_FAILED) {
+        err = tls_judge_cert(tls, text, sizeof text);
+    }
+    ERR_clear_error();
+    tls_say(conn, text);
+    return err;
+}
+
+/* Wait as an outcome asks: 0, or an error. */
+static WEFT_PARKS weft_err tls_wait(weft_ctx *ctx, struct weft__tls *tls, int outcome)
+{
+    weft_err err;
+    if (outcome == TLS_WANT_READ) {
+        err = weft__fd_wait(ctx, tls->f, WEFT__DIR_READ);
+        if (!err)
+            tls->f->drained = false;
+        return err;
+    }
+    /* A reader that must send (key update) while a writer waits: the writer's wake serves both, look again soon. */
+    while ((err = weft__fd_wait(ctx, tls->f, WEFT__DIR_WRITE)) == WEFT_EBUSY)
+        weft_sleep(WEFT_MS);
+    return err;
+}
+
+/* ---- reading and writing ---- */
+
+ssize_t weft__tls_read(weft_ctx *ctx, weft_conn *conn, void *ret_buf, size_t n)
+{
+    struct weft__tls *tls = conn->tls;
+    weft_err err = weft__pd_check(tls->f->pd, WEFT__DIR_READ);
+    while (!err) {
+        size_t got = 0;
+        weft_mutex_lock(&tls->lock);
+        int r = WEFT_ETLS;
+        if (!tls->broken) {
+            ERR_clear_error();
+            r = tls_outcome(conn, tls, SSL_read_ex(tls->ssl, ret_buf, n, &got));
+        }
+        weft_mutex_unlock(&tls->lock);
+        if (r == TLS_DONE)
+            return (ssize_t)got;
+        if (r <= 0)
+            return r;
+        err = tls_wait(ctx, tls, r);
+    }
+    return err;
+}
+
+ssize_t weft__tls_write(weft_ctx *ctx, weft_conn *conn, const void *buf, size_t n)
+{
+    struct weft__tls *tls = conn->tls;
+    weft_err err = weft__pd_check(tls->f->pd, WEFT__DIR_WRITE);
+    size_t done = 0;
+    while (!err && done < n) {
+        size_t put = 0;
+        weft_mutex_lock(&tls->lock);
+        int r = WEFT_ETLS;
+        if (!tls->broken) {
+            ERR_clear_error();
+            r = tls_outcome(conn, tls, SSL_write_ex(tls->ssl, (const char *)buf + done, n - done, &put));
+        }
+        weft_mutex_unlock(&tls->lock);
+        done += put;
+        if (r <= 0)
+            return r == 0 ? -EPIPE : r;
+        if (r != TLS_DONE)
+            err = tls_wait(ctx, tls, r);
+    }
+    return err ? err : (ssize_t)n;
+}
+
+bool weft__tls_pending(weft_conn *conn)
+{
+    weft_mutex_lock(&conn->tls->lock);
+    bool pending = SSL_has_pending(conn->tls->ssl);
+    weft_mutex_unlock(&conn->tls->lock);
+    return pending;
+}
+
+weft_err weft__tls_close_write(weft_conn *conn)
+{
+    struct weft__tls *tls = conn->tls;
+    for (;;) {
+        weft_mutex_lock(&tls->lock);
+        int r = TLS_DONE;
+        if (!tls->broken) {
+            ERR_clear_error();
+            int shut = SSL_shutdown(tls->ssl);
+            r = shut >= 0 ? TLS_DONE : tls_outcome(conn, tls, shut);
+        }
+        weft_mutex_unlock(&tls->lock);
+        if (r == TLS_DONE || r == 0)
+            return 0;
+        weft_err err = r < 0 ? r : tls_wait(NULL, tls, r);
+        if (err)
+            return err;
+    }
+}
+
+/* Say goodbye if it fits into the socket; never waits. Both directions are the caller's. */
+void weft__tls_farewell(weft_conn *conn)
+{
+    struct weft__tls *tls = conn->tls;
+    if (tls->broken || SSL_get_shutdown(tls->ssl) & SSL_SENT_SHUTDOWN)
+        return;
+    ERR_clear_error();
+    (void)SSL_shutdown(tls->ssl);
+    ERR_clear_error();
+}
+
+void weft__tls_free(struct weft__tls *tls)
+{
+    if (tls->ssl) {
+        /* Otherwise OpenSSL takes the session for a bad one and it is never resumed. */
+        SSL_set_shutdown(tls->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
+        SSL_free(tls->ssl);
+    }
+    weft__sys_free(tls);
+}
+
+/* ---- the handshake ---- */
+
+/* What the certificate must say, SNI, and the session to resume. */
+static weft_err tls_aim(struct weft__tls *tls, const struct weft_tls_config *c)
+{
+    char name[256];
+    weft_addr literal;
+    struct weft__saddr peer = {0};
+    size_t n = c->server_name ? strlen(c->server_name) : 0;
+    if (n == 0)
+        return c->insecure ? 0 : WEFT_EINVAL;
+    if (n >= sizeof name)
+        return WEFT_EADDR;
+    memcpy(name, c->server_name, n + 1);
+    if (name[n - 1] == '.')
+        name[n - 1] = '\0';
+    X509_VERIFY_PARAM *p = SSL_get0_param(tls->ssl);
+    X509_VERIFY_PARAM_set_hostflags(p, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
+    bool ip = weft__addr_literal(name, &literal);
+    int ok = ip ? X509_VERIFY_PARAM_set1_ip_asc(p, name)
+                : X509_VERIFY_PARAM_set1_host(p, name, 0) && SSL_set_tlsext_host_name(tls->ssl, name);
+    if (!ok)
+        return WEFT_EADDR;
+    if (c->no_session_cache)
+        return 0;
+    (void)weft__sock_name(tls->f->fd, true, &peer);
+    unsigned port = peer.u.sa.sa_family == AF_UNIX ? 0 : ntohs(peer.u.in4.sin_port); /* one place in both families */
+    snprintf(tls->key, sizeof tls->key, "%s:%u", name, port);
+    SSL_SESSION *s = weft__tls_session_get(SSL_get_SSL_CTX(tls->ssl), tls->key);
+    if (s)
+        SSL_set_session(tls->ssl, s);
+    SSL_SESSION_free(s);
+    return 0;
+}
+
+static struct weft__tls *tls_new(struct weft__fd *f, SSL_CTX *ctx)
+{
+    struct weft__tls *tls = weft__sys_alloc(sizeof *tls);
+    if (!tls)
+        return NULL;
+    tls->f = f;
+    tls->ssl = SSL_new(ctx);
+    BIO *bio = tls->ssl ? weft__tls_bio(tls) : NULL;
+    if (!bio) {
+        weft__tls_free(tls);
+        return NULL;
+    }
+    SSL_set_bio(tls->ssl, bio, bio);
+    weft__tls_link(tls->ssl, tls);
+    return tls;
+}
+
+static WEFT_PARKS weft_err tls_shake_hands(weft_ctx *ctx, weft_conn *conn, struct weft__tls *tls)
+{
+    weft_err err = weft__pd_check(tls->f->pd, WEFT__DIR_READ);
+    while (!err) {
+        ERR_clear_error();
+        int r = tls_outcome(conn, tls, SSL_do_handshake(tls->ssl));
+        if (r == TLS_DONE)
+            return 0;
+        err = r == 0 ? WEFT_EEOF : r < 0 ? r : tls_wait(ctx, tls, r);
+    }
+    return err;
+}
+
+/* Between enter and leave of both directions. */
+static WEFT_PARKS weft_err tls_start(weft_ctx *ctx, weft_conn *conn, const struct weft_tls_config *c, bool server)
+{
+    struct weft__tls_fail fail = {0};
+    if (conn->tls || conn->datagram)
+        return WEFT_EINVAL;
+    SSL_CTX *shared = weft__tls_shared_get(c, server, &fail);
+    if (!shared) {
+        tls_say(conn, fail.text);
+        return fail.err;
+    }
+    struct weft__tls *tls = tls_new(&conn->f, shared);
+    SSL_CTX_free(shared);
+    if (!tls)
+        return WEFT_ENOMEM;
+    weft_err err = 0;
+    if (server) {
+        SSL_set_accept_state(tls->ssl);
+    } else {
+        SSL_set_connect_state(tls->ssl);
+        if ((err = tls_aim(tls, c)) != 0)
+            tls_say(conn, "server_name is missing or malformed");
+    }
+    if (!err)
+        err = tls_shake_hands(ctx, conn, tls);
+    if (err) {
+        weft__tls_free(tls);
+        return err;
+    }
+    conn->tls = tls; /* N2 */
+    return 0;
+}
+
+static WEFT_PARKS weft_err tls_wrap(weft_ctx *ctx, weft_conn *conn, const struct weft_tls_config *config, bool server,
+                                    weft_conn **ret_conn)
+{
+    static const struct weft_tls_config plain;
+    weft_err err = ctx ? weft_ctx_err(ctx) : 0;
+    if (!err)
+        err = weft__fd_enter(&conn->f, WEFT__FD_READING | WEFT__FD_WRITING);
+    if (err)
+        return err;
+    err = tls_start(ctx, conn, config ? config : &plain, server);
+    weft__fd_leave(&conn->f, WEFT__FD_READING | WEFT__FD_WRITING);
+    if (!err)
+        *ret_conn = conn;
+    return err;
+}
+
+weft_err weft_tls_client(weft_ctx *ctx, weft_conn *conn, const struct weft_tls_config *config, weft_conn **ret_conn)
+{
+    return tls_wrap(ctx, conn, config, false, ret_conn);
+}
+
+weft_err weft_tls_server(weft_ctx *ctx, weft_conn *conn, const struct weft_tls_config *config, weft_conn **ret_conn)
+{
+    return tls_wrap(ctx, conn, config, true, ret_conn);
+}
+
+/* ---- asking about it ---- */
+
+const char *weft_tls_error(const weft_conn *conn)
+{
+    return conn->tls_error ? conn->tls_error : "";
+}
+
+weft_err weft_tls_state_get(weft_conn *conn, struct weft_tls_state *ret_state)
+{
+    const unsigned char *alpn;
+    unsigned n;
+    struct weft__tls *tls = conn->tls;
+    if (!tls)
+        return WEFT_EINVAL;
+    weft_mutex_lock(&tls->lock);
+    *ret_state = (struct weft_tls_state){.version = SSL_version(tls->ssl),
+                                         .resumed = SSL_session_reused(tls->ssl),
+                                         .cipher = SSL_get_cipher_name(tls->ssl)};
+    SSL_get0_alpn_selected(tls->ssl, &alpn, &n);
+    if (n < sizeof ret_state->alpn)
+        memcpy(ret_state->alpn, alpn, n);
+    weft_mutex_unlock(&tls->lock);
+    return 0;
+}

@@ -1,0 +1,391 @@
+/*
+ * poll.c - poll descriptors: the two words by which goroutines wait for a descriptor, deadlines, the pool.
+ *
+ * Role    Everything about waiting that does not depend on how the kernel is asked. Near poll.h (the contract and edges
+ *         P1, P2), poll_epoll.c, net/fd.c, docs/design/net.md. Layer 2.
+ *
+ * Invariants
+ *   W1  A word holds a goroutine only from just before its park until somebody takes it out; who takes it out readies it.
+ *   W2  A waiter whose direction has a deadline parks only while timer_at is non-zero and not after that deadline, or
+ *       a firing of timer is still to look at the word.
+ *   W3  A slot's seq changes only in weft__pd_close, when nobody waits; an edge with another seq is dropped. One that
+ *       slips through is a spurious wake, which every caller allows.
+ *
+ * Deadlines are lazy: the timer is armed by a waiter that needs it, and is not stopped when the wait ends. A firing looks
+ * at the clock and the words and moves itself to where it is needed next. A server that pushes its deadline on with every
+ * request thus touches the timer heap once per time-out, not twice per request.
+ *
+ * Locks   pd->lock, held over words and one weft__timer_start (heap lock inside). pool.lock: leaf.
+ * Order   P1, P2: poll.h.  P3  seq: release by weft__pd_close -> acquire by weft__pd_of_handle.
+ * Limits  4,194,304 descriptors (chunks of 64, never freed). Failure: WEFT_ENOMEM, WEFT_ELIMIT.
+ */
+#include "poll_int.h"
+
+#include "../sys/sys.h"
+
+enum { POLL_NIL = 0, POLL_READY = 1, POLL_WAIT = 2 };
+enum { POLL_CHUNK = 64, POLL_CHUNKS = 65536, POLL_SHARDS = 16 };
+
+static struct {
+    struct weft__lock lock;
+    struct weft__pd *free;                                  /* [lock] */
+    uint32_t chunk_count;                                   /* [lock] */
+    struct weft__pd *_Atomic chunk[POLL_CHUNKS];            /* [P4] set once each */
+} pool;
+
+/* Parked goroutines, counted apart by descriptor so that threads do not fight for one cache line. */
+static struct {
+    _Alignas(64) _Atomic int32_t n; /* [stat] exact once no goroutine runs */
+} waiters[POLL_SHARDS];
+
+static inline int pd_dir(enum weft__dir dir)
+{
+    return dir == WEFT__DIR_READ ? 0 : 1;
+}
+
+static inline bool pd_is_goroutine(uintptr_t w)
+{
+    return w > POLL_WAIT;
+}
+
+/* ---- the words ---- */
+
+/* Take a waiter out of a word, leaving READY or NIL. The goroutine to ready, or NULL. */
+static struct weft__g *pd_unblock(struct weft__pd *pd, int i, bool ready)
+{
+    uintptr_t old = atomic_load_explicit(&pd->word[i], memory_order_seq_cst); /* P2 sb */
+    do {
+        if (old == POLL_READY || (old == POLL_NIL && !ready))
+            return NULL;
+    } while (!atomic_compare_exchange_weak_explicit(&pd->word[i], &old, ready ? POLL_READY : POLL_NIL,
+                                                    memory_order_acq_rel, memory_order_acquire)); /* P1 */
+    return pd_is_goroutine(old) ? (struct weft__g *)old : NULL;
+}
+
+/* Why the direction cannot be waited for, 0 if it can. Uses up an interrupt. */
+static weft_err pd_reason(struct weft__pd *pd, int i)
+{
+    uint32_t f = atomic_load_explicit(&pd->flags, memory_order_seq_cst); /* P2 sb */
+    uint32_t intr = (uint32_t)WEFT__PD_INTR_READ << i;
+    if (weft__unlikely(f & (WEFT__PD_CLOSING | intr))) {
+        if (f & WEFT__PD_CLOSING)
+            return WEFT_ECLOSED;
+        atomic_fetch_and_explicit(&pd->flags, ~intr, memory_order_relaxed);
+        return WEFT_ECANCELED;
+    }
+    weft_time at = atomic_load_explicit(&pd->deadline[i], memory_order_seq_cst); /* P2 sb */
+    return at != 0 && at <= weft__now() ? WEFT_EDEADLINE : 0;
+}
+
+weft_err weft__pd_check(struct weft__pd *pd, enum weft__dir dir)
+{
+    return pd_reason(pd, pd_dir(dir));
+}
+
+bool weft__pd_ended(struct weft__pd *pd)
+{
+    return atomic_load_explicit(&pd->flags, memory_order_relaxed) & WEFT__PD_ENDED; /* ordered by P1 */
+}
+
+/* ---- deadlines ---- */
+
+/* See that the timer fires no later than `at`. */
+static void pd_arm(struct weft__pd *pd, weft_time at)
+{
+    weft_time armed = atomic_load_explicit(&pd->timer_at, memory_order_seq_cst); /* P2 sb */
+    if (armed != 0 && armed <= at)
+        return;
+    weft__lock(&pd->lock);
+    armed = atomic_load_explicit(&pd->timer_at, memory_order_relaxed);
+    if (armed == 0 || armed > at) {
+        atomic_store_explicit(&pd->timer_at, at, memory_order_seq_cst); /* P2 sb */
+        pd->timer_used = true;
+        weft__timer_start(&pd->timer, at);
+    }
+    weft__unlock(&pd->lock);
+}
+
+/* The timer's answer to "would a firing wake nobody". */
+static bool pd_timer_asleep(struct weft__timer *t)
+{
+    struct weft__pd *pd = t->arg;
+    return !pd_is_goroutine(atomic_load_explicit(&pd->word[0], memory_order_relaxed)) &&
+           !pd_is_goroutine(atomic_load_explicit(&pd->word[1], memory_order_relaxed));
+}
+
+/* Wakes who is late and moves the timer to the next deadline that somebody waits under. A firing that belongs to an
+ * earlier life of the slot does the right thing for the present one too. */
+static void pd_timer_fire(struct weft__timer *t, void *arg, uint64_t seq)
+{
+    struct weft__pd *pd = arg;
+    struct weft__g *late[2] = {NULL, NULL};
+    weft_time next = 0, now = weft__now();
+    (void)t;
+    (void)seq;
+
+    weft__lock(&pd->lock);
+    atomic_store_explicit(&pd->timer_at, 0, memory_order_seq_cst); /* P2 sb */
+    for (int i = 0; i < 2; i++) {
+        weft_time at = atomic_load_explicit(&pd->deadline[i], memory_order_relaxed);
+        if (at == 0)
+            continue;
+        if (at <= now)
+            late[i] = pd_unblock(pd, i, false);
+        else if (atomic_load_explicit(&pd->word[i], memory_order_seq_cst) >= POLL_WAIT && /* P2 sb */
+                 (next == 0 || at < next))
+            next = at;
+    }
+    if (next != 0) {
+        atomic_store_explicit(&pd->timer_at, next, memory_order_seq_cst); /* P2 sb */
+        weft__timer_start(&pd->timer, next);
+    }
+    weft__unlock(&pd->lock);
+    for (int i = 0; i < 2; i++)
+        if (late[i])
+            weft__ready(late[i]);
+}
+
+void weft__pd_set_deadline(struct weft__pd *pd, unsigned dirs, weft_time at)
+{
+    struct weft__g *late[2] = {NULL, NULL};
+    weft_time now = at != 0 ? weft__now() : 0;
+    bool arm = false;
+
+    weft__lock(&pd->lock);
+    for (int i = 0; i < 2; i++) {
+        if (!(dirs & (1u << i)))
+            continue;
+        atomic_store_explicit(&pd->deadline[i], at, memory_order_seq_cst); /* P2 sb */
+        if (at != 0 && at <= now)
+            late[i] = pd_unblock(pd, i, false);
+        else if (at != 0 && atomic_load_explicit(&pd->word[i], memory_order_seq_cst) >= POLL_WAIT) /* P2 sb */
+            arm = true;
+    }
+    weft__unlock(&pd->lock);
+    if (arm)
+        pd_arm(pd, at);
+    for (int i = 0; i < 2; i++)
+        if (late[i])
+            weft__ready(late[i]);
+}
+
+/* ---- waiting ---- */
+
+/* The word is WAIT and ours: park. 0 or an error as weft__pd_wait. */
+static WEFT_PARKS weft_err pd_park(struct weft__pd *pd, int i)
+{
+    _Atomic int32_t *parked = &waiters[pd->index % POLL_SHARDS].n;
+    weft_err err = pd_reason(pd, i);
+    uintptr_t old = POLL_WAIT;
+    if (err) {
+        /* An edge that came meanwhile stays for the next wait. */
+        (void)atomic_compare_exchange_strong_explicit(&pd->word[i], &old, POLL_NIL, memory_order_relaxed,
+                                                      memory_order_relaxed);
+        return err;
+    }
+    weft_time at = atomic_load_explicit(&pd->deadline[i], memory_order_relaxed);
+    if (at != 0)
+        pd_arm(pd, at);
+    struct weft__g *g = weft__g();
+    atomic_fetch_add_explicit(parked, 1, memory_order_relaxed);
+    bool published = atomic_compare_exchange_strong_explicit(&pd->word[i], &old, (uintptr_t)g, memory_order_release,
+                                                             memory_order_relaxed); /* P1 */
+    if (published)
+        weft__park(WEFT__WAIT_IO);
+    atomic_fetch_sub_explicit(parked, 1, memory_order_relaxed);
+    if (atomic_exchange_explicit(&pd->word[i], POLL_NIL, memory_order_acquire) == POLL_READY) /* P1 */
+        return 0;
+    return pd_reason(pd, i);
+}
+
+weft_err weft__pd_wait(struct weft__pd *pd, enum weft__dir dir)
+{
+    int i = pd_dir(dir);
+    weft_err err = pd_reason(pd, i);
+    if (err)
+        return err;
+    for (;;) {
+        uintptr_t old = POLL_READY;
+        if (atomic_compare_exchange_strong_explicit(&pd->word[i], &old, POLL_NIL, memory_order_acquire,
+                                                    memory_order_acquire)) /* P1 */
+            return 0;
+        if (old != POLL_NIL)
+            return WEFT_EBUSY;
+        if (atomic_compare_exchange_strong_explicit(&pd->word[i], &old, POLL_WAIT, memory_order_seq_cst,
+                                                    memory_order_relaxed)) /* P2 sb */
+            return pd_park(pd, i);
+    }
+}
+
+/* Set a flag that ends waits, and end them. */
+static void pd_end_waits(struct weft__pd *pd, uint32_t flag, unsigned dirs)
+{
+    atomic_fetch_or_explicit(&pd->flags, flag, memory_order_seq_cst); /* P2 sb */
+    for (int i = 0; i < 2; i++) {
+        struct weft__g *g = dirs & (1u << i) ? pd_unblock(pd, i, false) : NULL;
+        if (g)
+            weft__ready(g);
+    }
+}
+
+void weft__pd_interrupt(struct weft__pd *pd, enum weft__dir dir)
+{
+    pd_end_waits(pd, (uint32_t)WEFT__PD_INTR_READ << pd_dir(dir), dir);
+}
+
+void weft__pd_interrupt_clear(struct weft__pd *pd, enum weft__dir dir)
+{
+    uint32_t intr = (uint32_t)WEFT__PD_INTR_READ << pd_dir(dir);
+    if (atomic_load_explicit(&pd->flags, memory_order_relaxed) & intr)
+        atomic_fetch_and_explicit(&pd->flags, ~intr, memory_order_relaxed);
+}
+
+void weft__pd_evict(struct weft__pd *pd)
+{
+    pd_end_waits(pd, WEFT__PD_CLOSING, WEFT__DIR_READ | WEFT__DIR_WRITE);
+}
+
+void weft__pd_edge(struct weft__pd *pd, unsigned dirs, bool ended, struct weft__g **list)
+{
+    if (ended)
+        atomic_fetch_or_explicit(&pd->flags, WEFT__PD_ENDED, memory_order_relaxed); /* before READY: P1 carries it */
+    if (atomic_load_explicit(&pd->flags, memory_order_relaxed) & WEFT__PD_ANY)
+        dirs = WEFT__DIR_READ;
+    for (int i = 0; i < 2; i++) {
+        struct weft__g *g = dirs & (1u << i) ? pd_unblock(pd, i, true) : NULL;
+        if (g) {
+            g->next = *list;
+            *list = g;
+        }
+    }
+}
+
+uint32_t weft__poll_waiters(void)
+{
+    int32_t sum = 0;
+    for (int i = 0; i < POLL_SHARDS; i++)
+        sum += atomic_load_explicit(&waiters[i].n, memory_order_relaxed);
+    return sum > 0 ? (uint32_t)sum : 0;
+}
+
+/* ---- the pool ---- */
+
+uint64_t weft__pd_handle(struct weft__pd *pd)
+{
+    return (uint64_t)pd->index << 32 | atomic_load_explicit(&pd->seq, memory_order_relaxed);
+}
+
+struct weft__pd *weft__pd_of_handle(uint64_t handle)
+{
+    uint32_t index = (uint32_t)(handle >> 32);
+    struct weft__pd *chunk = atomic_load_explicit(&pool.chunk[index / POLL_CHUNK], memory_order_acquire); /* P4 */
+    struct weft__pd *pd = &chunk[index % POLL_CHUNK];
+    return atomic_load_explicit(&pd->seq, memory_order_acquire) == (uint32_t)handle ? pd : NULL; /* P3 */
+}
+
+/* Add a chunk to the free list. P4: chunk pointer release -> weft__pd_of_handle acquire, carries the slots' index. */
+static weft_err pool_grow(void)
+{
+    struct weft__pd *c = weft__sys_alloc(POLL_CHUNK * sizeof *c);
+    if (!c)
+        return WEFT_ENOMEM;
+    weft__lock(&pool.lock);
+    if (pool.chunk_count == POLL_CHUNKS) {
+        weft__unlock(&pool.lock);
+        weft__sys_free(c);
+        return WEFT_ELIMIT;
+    }
+    for (uint32_t i = 0; i < POLL_CHUNK; i++) {
+        c[i].index = pool.chunk_count * POLL_CHUNK + i;
+        c[i].timer.fn = pd_timer_fire;
+        c[i].timer.arg = &c[i];
+        c[i].timer.asleep = pd_timer_asleep;
+        c[i].next_free = pool.free;
+        pool.free = &c[i];
+    }
+    atomic_store_explicit(&pool.chunk[pool.chunk_count++], c, memory_order_release); /* P4 */
+    weft__unlock(&pool.lock);
+    return 0;
+}
+
+static weft_err pool_take(struct weft__pd **ret_pd)
+{
+    for (;;) {
+        weft__lock(&pool.lock);
+        struct weft__pd *pd = pool.free;
+        if (pd)
+            pool.free = pd->next_free;
+        weft__unlock(&pool.lock);
+        if (pd) {
+            *ret_pd = pd;
+            return 0;
+        }
+        weft_err err = pool_grow();
+        if (err)
+            return err;
+    }
+}
+
+static void pool_give(struct weft__pd *pd)
+{
+    weft__lock(&pool.lock);
+    pd->next_free = pool.free;
+    pool.free = pd;
+    weft__unlock(&pool.lock);
+}
+
+static weft_err pd_open(int fd, uint32_t flags, struct weft__pd **ret_pd)
+{
+    struct weft__pd *pd;
+    weft_err err = weft__poll_start();
+    if (!err)
+        err = pool_take(&pd);
+    if (err)
+        return err;
+    pd->fd = fd;
+    for (int i = 0; i < 2; i++) {
+        atomic_store_explicit(&pd->word[i], POLL_NIL, memory_order_relaxed);
+        atomic_store_explicit(&pd->deadline[i], 0, memory_order_relaxed);
+    }
+    atomic_store_explicit(&pd->flags, flags, memory_order_relaxed);
+    err = weft__poll_add(fd, weft__pd_handle(pd));
+    if (err) {
+        pool_give(pd);
+        return err;
+    }
+    *ret_pd = pd;
+    return 0;
+}
+
+weft_err weft__pd_open(int fd, struct weft__pd **ret_pd)
+{
+    return pd_open(fd, 0, ret_pd);
+}
+
+weft_err weft__pd_open_any(int fd, struct weft__pd **ret_pd)
+{
+    return pd_open(fd, WEFT__PD_ANY, ret_pd);
+}
+
+void weft__pd_close_any(struct weft__pd *pd)
+{
+    weft__poll_del(pd->fd);
+    weft__pd_close(pd);
+}
+
+void weft__pd_close(struct weft__pd *pd)
+{
+    for (int i = 0; i < 2; i++)
+        WEFT_ASSERT(!pd_is_goroutine(atomic_load_explicit(&pd->word[i], memory_order_relaxed)), "W3");
+    weft__lock(&pd->lock);
+    for (int i = 0; i < 2; i++)
+        atomic_store_explicit(&pd->deadline[i], 0, memory_order_relaxed);
+    atomic_store_explicit(&pd->timer_at, 0, memory_order_relaxed);
+    atomic_fetch_add_explicit(&pd->seq, 1, memory_order_release); /* P3 */
+    bool stop = pd->timer_used;
+    pd->timer_used = false;
+    weft__unlock(&pd->lock);
+    if (stop)
+        (void)weft__timer_stop(&pd->timer);
+    pool_give(pd);
+}

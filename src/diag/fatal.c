@@ -11,6 +11,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "../arch/arch.h"
+
 enum { FATAL_TEXT_MAX = 512 };
 
 struct fatal_message {
@@ -25,8 +27,8 @@ static void fatal_head(void *arg)
 }
 
 /* Named so that dumps do not show it. */
-_Noreturn void weft__fatal_report(struct fatal_message *m, int status);
-void weft__fatal_report(struct fatal_message *m, int status)
+_Noreturn void weft__fatal_report(struct fatal_message *m, struct weft__g *g, int status);
+void weft__fatal_report(struct fatal_message *m, struct weft__g *g, int status)
 {
     static struct weft__trace trace; /* too large for the stack; whoever comes second never uses it */
     struct weft__trace *t = &trace;
@@ -36,7 +38,7 @@ void weft__fatal_report(struct fatal_message *m, int status)
         weft__trace_here(t);
     else
         t = NULL;
-    struct weft__report r = {fatal_head, m, weft__g_or_null(), t, false, false, status};
+    struct weft__report r = {fatal_head, m, g, t, false, false, status};
     weft__report(&r);
 }
 
@@ -48,7 +50,7 @@ void weft__fatal(const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(m.text, sizeof m.text, fmt, ap);
     va_end(ap);
-    weft__fatal_report(&m, 2);
+    weft__fatal_report(&m, weft__m() ? weft__g_or_null() : weft__g(), 2); /* perhaps the thread's first call */
 }
 
 void weft__throw(const char *fmt, ...)
@@ -59,5 +61,5 @@ void weft__throw(const char *fmt, ...)
     va_start(ap, fmt);
     vsnprintf(m.text, sizeof m.text, fmt, ap);
     va_end(ap);
-    weft__fatal_report(&m, WEFT__REPORT_ABORT);
+    weft__fatal_report(&m, weft__g_or_null(), WEFT__REPORT_ABORT);
 }

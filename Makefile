@@ -80,9 +80,14 @@ check: setup
 	@python3 tools/lint.py
 
 .PHONY: bench
-## bench: the table of micro benchmarks, beside Go where there is a Go
+## bench: the first table of micro benchmarks, beside Go where there is a Go
 bench: setup build
-	@python3 bench/run.py --weft $(B)/bench/weftbench $(ARGS)
+	@python3 bench/run.py --build $(B) $(ARGS)
+
+.PHONY: bench-go
+## bench-go: all rows beside Go; ARGS="--rounds 3 --only chan --procs 1"
+bench-go: setup build
+	@python3 bench/run.py --build $(B) --all $(ARGS)
 
 .PHONY: model
 ## model: check the models of the protocols in tests/model (needs spin)

@@ -272,7 +272,8 @@ static int file_open(struct weft_http_files *f, weft_http_request *rq, weft_http
     }
     if (ok && S_ISDIR(ret_st->st_mode)) {
         (void)close(fd);
-        strcat(name, name[strlen(name) - 1] == '/' ? "index.html" : "/index.html");   /* path_decode left room */
+        size_t n = strlen(name);   /* path_decode left room */
+        (void)snprintf(name + n, PATH_BYTES - n, "%s", name[n - 1] == '/' ? "index.html" : "/index.html");
         fd = open_beneath(f, name);
         ok = fd >= 0 && fstat(fd, ret_st) == 0;
     }

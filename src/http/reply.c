@@ -45,7 +45,7 @@ static void date_now(char ret[static 30])
     static int64_t at;         /* [lock] */
     static char text[30];      /* [lock] */
     struct timespec ts;
-    (void)clock_gettime(CLOCK_REALTIME_COARSE, &ts);
+    (void)clock_gettime(CLOCK_REALTIME_COARSE, &ts);   /* lint: the time of day, which src/sys does not have */
     weft__lock(&lock);
     if (ts.tv_sec != at) {
         weft__http_date(ts.tv_sec, text);

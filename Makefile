@@ -22,6 +22,7 @@ endif
 B := build/$(BUILD)-$(cc_name)
 export PKG_CONFIG_PATH := $(CURDIR)/.deps/lib/pkgconfig:$(PKG_CONFIG_PATH)
 unexport CC
+export ARGS T MINUTES
 
 MESON_debug   := --buildtype=debug
 MESON_release := --buildtype=release -Ddebug=true
@@ -59,13 +60,13 @@ setup:
 .PHONY: run
 ## run: crawl the bundled site, or what you like: make run ARGS="https://example.org -o pages.csv"
 run: setup build
-	@ARGS='$(ARGS)' scripts/run $(B)
+	@scripts/run $(B)
 
 .PHONY: test
 ## test: everything, also a debug build by the other compiler; T=suite.name for some
 test: setup_what := test
 test: setup build
-	@BUILD=$(BUILD) CC=$(cc_name) MAKE='$(MAKE)' T='$(T)' tests/run $(B)
+	@BUILD=$(BUILD) CC=$(cc_name) MAKE='$(MAKE)' tests/run $(B)
 
 .PHONY: test-neg
 ## test-neg: only the code that must not compile
@@ -97,7 +98,7 @@ model:
 .PHONY: stress
 ## stress: the stress programs for MINUTES=10 in all; best with BUILD=tsan and BUILD=asan
 stress: setup build
-	@MINUTES='$(MINUTES)' T='$(T)' scripts/stress $(B)
+	@scripts/stress $(B)
 
 .PHONY: install
 ## install: the library, headers, weft.pc and the weft program below PREFIX=/usr/local (and DESTDIR)

@@ -51,6 +51,8 @@ int main(void)
         if (a.collatz_steps > longest.collatz_steps)
             longest = a;
     }
+    weft_free(jobs);
+    weft_free(answers);
     printf("%d answers; the longest way is that of %d: %ld steps\n", count, longest.n, longest.collatz_steps);
     return 0;
 }

@@ -1,0 +1,283 @@
+/*
+ * test_dns.c - names: answers, absences, silence, the cache, many at once. The server is a goroutine on loopback.
+ */
+#include "net_pair.h"
+
+/* ---- a small server: what it answers depends on the first label ---- */
+
+struct dns_server {
+    weft_conn *conn;
+    char addr[WEFT_ADDR_TEXT];
+    _Atomic int asked_a, asked_all;   /* questions for A; all */
+    weft_dur delay;                   /* before each answer */
+    int ttl;
+    weft_chan(int) done;
+};
+
+static size_t put_record(unsigned char *at, int type, int ttl, const void *data, size_t n)
+{
+    unsigned char head[12] = {0xc0, 12, 0, (unsigned char)type, 0, 1, 0, 0, (unsigned char)(ttl >> 8), (unsigned char)ttl, 0,
+                              (unsigned char)n};
+    memcpy(at, head, 12);
+    memcpy(at + 12, data, n);
+    return 12 + n;
+}
+
+/* Turns a question into its answer in place: its size, 0 for silence. */
+static size_t dns_reply(struct dns_server *s, unsigned char *m, size_t n)
+{
+    static const unsigned char a1[] = {127, 0, 0, 1}, a2[] = {127, 0, 0, 2}, six[16] = {[15] = 1};
+    size_t end = 12;
+    while (end < n && m[end])
+        end += m[end] + 1u;
+    end += 5;
+    if (end > n)
+        return 0;
+    int type = m[end - 3];
+    const char *label = (const char *)m + 13;
+    atomic_fetch_add(&s->asked_all, 1);
+    if (type == 1)
+        atomic_fetch_add(&s->asked_a, 1);
+    m[2] = 0x84, m[3] = 0x00;                    /* an answer, authoritative */
+    m[6] = m[7] = m[8] = m[9] = m[10] = m[11] = 0;
+    if (strncmp(label, "silent", 6) == 0)
+        return 0;
+    if (strncmp(label, "nx", 2) == 0)
+        m[3] = 3;
+    else if (strncmp(label, "fail", 4) == 0)
+        m[3] = 2;
+    else if (strncmp(label, "empty", 5) == 0)
+        ;
+    else if (type == 1) {
+        end += put_record(m + end, 1, s->ttl, a1, 4);
+        end += put_record(m + end, 1, s->ttl, a2, 4);
+        m[7] = 2;
+    } else if (type == 28 && strncmp(label, "six", 3) == 0) {
+        end += put_record(m + end, 28, s->ttl, six, 16);
+        m[7] = 1;
+    }
+    return end;
+}
+
+static void dns_serve(struct dns_server *s)
+{
+    unsigned char m[1024];
+    weft_addr from;
+    ssize_t n;
+    while ((n = weft_conn_read_from(NULL, s->conn, m, 512, &from)) > 0) {
+        size_t out = dns_reply(s, m, (size_t)n);
+        if (s->delay)
+            weft_sleep(s->delay);
+        if (out)
+            weft_conn_write_to(NULL, s->conn, m, out, &from);
+    }
+    weft_send(s->done, (int)n);
+}
+
+static struct dns_server *dns_start(const struct weft_resolver_opts *more)
+{
+    struct dns_server *s = calloc(1, sizeof *s);
+    struct weft_resolver_opts o = more ? *more : (struct weft_resolver_opts){0};
+    s->ttl = 300;
+    s->done = weft_make(int, 1);
+    REQUIRE(weft_listen_packet(&s->conn, "udp", "127.0.0.1:0") == 0);
+    REQUIRE(weft_conn_local(s->conn, s->addr, sizeof s->addr) > 0);
+    setsockopt(weft_conn_fd(s->conn), SOL_SOCKET, SO_RCVBUF, &(int){4 << 20}, sizeof(int));
+    o.servers = s->addr;
+    weft_conn_ref(s->conn);
+    weft_go(dns_serve, s);
+    REQUIRE(weft_resolver_configure(&o) == 0);
+    return s;
+}
+
+static void dns_stop(struct dns_server *s)
+{
+    weft_conn_close(s->conn);
+    EXPECT_EQ(weft_recv(s->done), WEFT_ECLOSED);
+    weft_conn_unref(s->conn);
+    weft_free(s->done);
+    free(s);
+}
+
+/* ---- answers ---- */
+
+TEST(dns, a_name_gives_its_addresses)
+{
+    struct dns_server *s = dns_start(NULL);
+    weft_addr a[8];
+    char text[WEFT_ADDR_TEXT];
+    EXPECT_EQ(weft_resolve(NULL, "good.test", a, 8), 2);
+    weft_addr_text(&a[0], text, sizeof text);
+    EXPECT(strcmp(text, "127.0.0.1:0") == 0 || strcmp(text, "127.0.0.2:0") == 0);
+    EXPECT_EQ(weft_resolve(NULL, "good.test", a, 1), 1);
+    EXPECT_EQ(weft_resolve(NULL, "six.test", a, 8), 3);
+    dns_stop(s);
+}
+
+TEST(dns, an_answer_is_kept_in_any_case_of_letters)
+{
+    struct dns_server *s = dns_start(NULL);
+    weft_addr a[8];
+    EXPECT_EQ(weft_resolve(NULL, "good.test", a, 8), 2);
+    for (int i = 0; i < 100; i++)
+        EXPECT_EQ(weft_resolve(NULL, i % 2 ? "good.test" : "GOOD.Test", a, 8), 2);
+    EXPECT_EQ(s->asked_a, 1);
+    dns_stop(s);
+}
+
+TEST(dns, an_answer_is_asked_for_again_after_its_ttl)
+{
+    struct dns_server *s = dns_start(NULL);
+    weft_addr a[8];
+    s->ttl = 0; /* cut to 1 s */
+    EXPECT_EQ(weft_resolve(NULL, "good.test", a, 8), 2);
+    EXPECT_EQ(weft_resolve(NULL, "good.test", a, 8), 2);
+    EXPECT_EQ(s->asked_a, 1);
+    weft_sleep(1050 * WEFT_MS);
+    EXPECT_EQ(weft_resolve(NULL, "good.test", a, 8), 2);
+    EXPECT_EQ(s->asked_a, 2);
+    dns_stop(s);
+}
+
+TEST(dns, absence_is_told_and_kept)
+{
+    struct dns_server *s = dns_start(NULL);
+    weft_addr a[8];
+    EXPECT_EQ(weft_resolve(NULL, "nx.test", a, 8), WEFT_ENOHOST);
+    int asked = s->asked_all;
+    EXPECT_EQ(weft_resolve(NULL, "nx.test", a, 8), WEFT_ENOHOST);
+    EXPECT_EQ(s->asked_all, asked);
+    EXPECT_EQ(weft_resolve(NULL, "empty.test", a, 8), WEFT_ENOHOST); /* the name is there, addresses are not */
+    dns_stop(s);
+}
+
+TEST(dns, a_failing_server_is_an_error_that_is_not_kept)
+{
+    struct weft_resolver_opts o = {.try_timeout = 50 * WEFT_MS, .tries = 1};
+    struct dns_server *s = dns_start(&o);
+    weft_addr a[8];
+    EXPECT_EQ(weft_resolve(NULL, "fail.test", a, 8), WEFT_EDNS);
+    int asked = s->asked_all;
+    EXPECT_EQ(weft_resolve(NULL, "fail.test", a, 8), WEFT_EDNS);
+    EXPECT(s->asked_all > asked);
+    dns_stop(s);
+}
+
+TEST(dns, a_silent_server_ends_after_its_tries)
+{
+    struct weft_resolver_opts o = {.try_timeout = 100 * WEFT_MS, .tries = 2};
+    struct dns_server *s = dns_start(&o);
+    weft_addr a[8];
+    weft_time t0 = weft_now();
+    EXPECT_EQ(weft_resolve(NULL, "silent.test", a, 8), WEFT_EDNS);
+    EXPECT(weft_now() - t0 >= 100 * WEFT_MS);
+    EXPECT(weft_now() - t0 < 5 * WEFT_SEC);
+    dns_stop(s);
+}
+
+TEST(dns, a_context_ends_one_wait_and_not_the_others)
+{
+    struct weft_resolver_opts o = {.try_timeout = 300 * WEFT_MS, .tries = 1};
+    struct dns_server *s = dns_start(&o);
+    weft_addr a[8];
+    weft_conn *c;
+    weft_ctx *ctx = weft_with_timeout(NULL, 20 * WEFT_MS);
+    EXPECT_EQ(weft_resolve(ctx, "silent.test", a, 8), WEFT_EDEADLINE);
+    EXPECT_EQ(weft_dial(ctx, "tcp", "silent.test:80", &c), WEFT_EDEADLINE);
+    EXPECT_EQ(weft_resolve(NULL, "silent.test", a, 8), WEFT_EDNS);
+    weft_ctx_unref(ctx);
+    dns_stop(s);
+}
+
+TEST(dns, bad_names_do_not_reach_the_server)
+{
+    struct dns_server *s = dns_start(NULL);
+    weft_addr a[8];
+    char longest[400];
+    memset(longest, 'a', sizeof longest - 1);
+    longest[sizeof longest - 1] = '\0';
+    EXPECT_EQ(weft_resolve(NULL, "", a, 8), WEFT_EADDR);
+    EXPECT_EQ(weft_resolve(NULL, longest, a, 8), WEFT_EADDR);
+    EXPECT_EQ(weft_resolve(NULL, NULL, a, 8), WEFT_EINVAL);
+    EXPECT(weft_resolve(NULL, "a..b", a, 8) < 0);
+    EXPECT_EQ(weft_resolve(NULL, "127.0.0.9", a, 8), 1);
+    EXPECT(weft_resolve(NULL, "localhost", a, 8) >= 1);
+    EXPECT_EQ(s->asked_all, 0);
+    dns_stop(s);
+}
+
+/* ---- many ---- */
+
+static void look_up(int i, weft_waitgroup *wg, _Atomic int *good)
+{
+    char name[32];
+    weft_addr a[4];
+    snprintf(name, sizeof name, "n%d.test", i);
+    if (weft_resolve(NULL, name, a, 4) == 2)
+        atomic_fetch_add(good, 1);
+    weft_waitgroup_done(wg);
+}
+
+TEST(dns, a_thousand_names_at_once)
+{
+    struct dns_server *s = dns_start(NULL);
+    weft_waitgroup wg = {0};
+    _Atomic int good = 0;
+    weft_waitgroup_add(&wg, 1000);
+    for (int i = 0; i < 1000; i++)
+        weft_go(look_up, i, &wg, &good);
+    weft_waitgroup_wait(&wg);
+    EXPECT_EQ(good, 1000);
+    EXPECT(s->asked_a >= 1000);
+    dns_stop(s);
+}
+
+TEST(dns, a_thousand_goroutines_share_one_question)
+{
+    struct dns_server *s = dns_start(NULL);
+    weft_waitgroup wg = {0};
+    _Atomic int good = 0;
+    s->delay = 20 * WEFT_MS;
+    weft_waitgroup_add(&wg, 1000);
+    for (int i = 0; i < 1000; i++)
+        weft_go(look_up, 7, &wg, &good);
+    weft_waitgroup_wait(&wg);
+    EXPECT_EQ(good, 1000);
+    EXPECT_EQ(s->asked_a, 1);
+    dns_stop(s);
+}
+
+TEST(dns, the_cache_keeps_to_its_limit)
+{
+    struct weft_resolver_opts o = {.cache_max = 10};
+    struct dns_server *s = dns_start(&o);
+    weft_addr a[4];
+    char name[32];
+    for (int i = 0; i < 50; i++) {
+        snprintf(name, sizeof name, "n%d.test", i);
+        EXPECT_EQ(weft_resolve(NULL, name, a, 4), 2);
+    }
+    EXPECT_EQ(s->asked_a, 50);
+    EXPECT_EQ(weft_resolve(NULL, "n49.test", a, 4), 2);
+    EXPECT_EQ(s->asked_a, 50);
+    EXPECT_EQ(weft_resolve(NULL, "n0.test", a, 4), 2);
+    EXPECT_EQ(s->asked_a, 51);
+    dns_stop(s);
+}
+
+TEST(dns, dialling_a_name_goes_to_the_address_that_listens)
+{
+    struct dns_server *s = dns_start(NULL);
+    weft_listener *ln;
+    weft_conn *c;
+    char addr[WEFT_ADDR_TEXT], name[WEFT_ADDR_TEXT];
+    REQUIRE(weft_listen(&ln, "tcp", "127.0.0.2:0") == 0); /* the other address of the name refuses */
+    weft_listener_addr(ln, addr, sizeof addr);
+    snprintf(name, sizeof name, "good.test%s", strchr(addr, ':'));
+    REQUIRE(weft_dial(NULL, "tcp", name, &c) == 0);
+    weft_conn_remote(c, name, sizeof name);
+    EXPECT_STR(name, addr);
+    weft_conn_close(c);
+    weft_listener_close(ln);
+    dns_stop(s);
+}

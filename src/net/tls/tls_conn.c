@@ -57,12 +57,12 @@ static int tls_outcome(weft_conn *conn, struct weft__tls *tls, int r)
     weft_err err = WEFT_ETLS;
     tls->broken = true;
     weft__tls_queue_text(text, sizeof text);
-    if (tls->io_error) {
-        err = tls->io_error;
-        snprintf(text, sizeof text, "%s", weft_strerror(err));
-    } else if (tls->ended) {
+    if (tls->ended) { /* first: the alert that OpenSSL then tries to send may fail too */
         err = WEFT_EEOF;
         snprintf(text, sizeof text, "the peer ended in the middle");
+    } else if (tls->io_error) {
+        err = tls->io_error;
+        snprintf(text, sizeof text, "%s", weft_strerror(err));
     } else if (why == SSL_ERROR_SSL && ERR_GET_REASON(ERR_peek_last_error()) == SSL_R_CERTIFICATE_VERIFY_FAILED) {
         err = tls_judge_cert(tls, text, sizeof text);
     }

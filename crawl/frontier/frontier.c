@@ -34,6 +34,7 @@ struct site {
     uint32_t queued, name_len;
     int in_flight, limit;
     uint8_t state;            /* RULES_* */
+    uint8_t rules_tries;      /* times that its robots.txt was put off */
     char name[];              /* "http://h:8080" */
 };
 
@@ -154,7 +155,7 @@ static struct site *frontier_site(struct frontier *f, const char *url, uint32_t 
     return s;
 }
 
-static struct visit *visit_new(const char *url, uint32_t len, uint32_t site_len)
+struct visit *visit_new(const char *url, uint32_t len, uint32_t site_len)
 {
     struct visit *v = mem_new(sizeof *v + len + 1);
     memcpy(v->url, url, len);
@@ -164,7 +165,7 @@ static struct visit *visit_new(const char *url, uint32_t len, uint32_t site_len)
     return v;
 }
 
-static void visit_free(struct visit *v)
+void visit_free(struct visit *v)
 {
     free(v->from);
     free(v->harvest);
@@ -259,7 +260,7 @@ void frontier_link(struct frontier *f, const struct link *link, uint32_t depth)
 
 bool frontier_give(struct frontier *f, const struct link *link, bool again)
 {
-    if (!again && !seen_add(&f->seen, link->print))
+    if ((f->limited && !f->pages_left) || (!again && !seen_add(&f->seen, link->print)))
         return false;
     struct visit *v = visit_new(link->url, link->parts.len, link->parts.site_len);
     v->given = true;
@@ -317,6 +318,7 @@ static struct visit *site_ask_rules(struct frontier *f, struct site *s)
     memcpy(v->url + s->name_len, path, sizeof path);
     v->url_len += sizeof path - 1;
     v->kind = VISIT_ROBOTS;
+    v->tries = s->rules_tries;
     s->state = RULES_ASKED;
     return site_send(f, s, v);
 }
@@ -397,9 +399,22 @@ void frontier_rules(struct frontier *f, struct visit *v, int64_t now)
 
 void frontier_retry(struct frontier *f, struct visit *v, int64_t now)
 {
+    struct site *s = v->site;
+    if (v->kind != VISIT_ROBOTS) {
+        visit_leave(f, v, now, v->retry_ns);
+        v->tries++;
+        site_push(f, s, v, true);
+        return;
+    }
+    s->rules_tries = (uint8_t)(v->tries + 1);
+    s->state = RULES_UNKNOWN;
     visit_leave(f, v, now, v->retry_ns);
-    v->tries++;
-    site_push(f, v->site, v, true);
+    visit_free(v);
+}
+
+void frontier_release(struct frontier *f, struct visit *v, int64_t now)
+{
+    visit_leave(f, v, now, 0);
 }
 
 bool frontier_redirect(struct frontier *f, struct visit *v, const struct link *to, bool always, int64_t now)
@@ -423,5 +438,6 @@ bool frontier_redirect(struct frontier *f, struct visit *v, const struct link *t
 
 void frontier_counts(const struct frontier *f, struct frontier_counts *ret)
 {
-    *ret = (struct frontier_counts){f->queued, f->sites_len, f->seen.len, f->denied, f->dropped};
+    *ret = (struct frontier_counts){.queued = f->queued, .sites = f->sites_len, .seen = f->seen.len, .denied = f->denied,
+                                    .dropped = f->dropped, .spent = f->limited && !f->pages_left};
 }

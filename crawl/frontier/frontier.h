@@ -28,6 +28,7 @@ struct frontier_counts {
     uint64_t seen;            /* different URLs met */
     uint64_t denied;          /* links that robots.txt disallows */
     uint64_t dropped;         /* links past SITE_QUEUE_MAX */
+    bool spent;               /* pages_max are handed out */
 };
 
 struct frontier *frontier_new(const struct frontier_opts *opts);
@@ -42,7 +43,7 @@ void frontier_link(struct frontier *f, const struct link *link, uint32_t depth);
  *
  * @again    also if it was met before (lines of a list).
  *
- * Returns   false if it was met before.
+ * Returns   false if it was met before, or pages_max are handed out.
  */
 bool frontier_give(struct frontier *f, const struct link *link, bool again);
 
@@ -62,6 +63,8 @@ void frontier_done(struct frontier *f, struct visit *v, int64_t now);
 void frontier_rules(struct frontier *f, struct visit *v, int64_t now);
 /** frontier_retry - put a visit off: it goes to the head of its line, and its whole site waits for v->retry_ns. */
 void frontier_retry(struct frontier *f, struct visit *v, int64_t now);
+/** frontier_release - the fetch is over, but not the visit: its slot is given back, the pause begins. */
+void frontier_release(struct frontier *f, struct visit *v, int64_t now);
 
 /**
  * frontier_redirect - send a visit on to another URL; it goes to the head of that site's line.

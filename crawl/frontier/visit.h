@@ -59,4 +59,8 @@ struct visit {
     char url[];
 };
 
+/* frontier.c */
+struct visit *visit_new(const char *url, uint32_t len, uint32_t site_len);
+void visit_free(struct visit *v);
+
 #endif

@@ -1,0 +1,41 @@
+/*
+ * interrupt.c - Ctrl+C and SIGTERM: end the crawl in order, or at once the second time.
+ *
+ * Role    signal 1 --> stop: no new fetches. GRACE later --> kill: fetches under way are given up. signal 2 --> exit.
+ * Near    conductor.c sees stop; fetcher.c passes kill to every call.
+ * Limits  GRACE and the time to cancel and write stay below the 5 seconds promised.
+ */
+#include "../crawl.h"
+#include <signal.h>
+#include <unistd.h>
+
+#define GRACE (3 * WEFT_SEC)
+
+static void interrupt_say(const char *s)
+{
+    ssize_t n = write(STDERR_FILENO, s, strlen(s));
+    (void)n;
+}
+
+void interrupt_run(struct crawl *c)
+{
+    int sig, again;
+    if (weft_select(weft_on_recv(c->signals, &sig), weft_on_recv(c->finished, NULL)) == 1)
+        return;
+    atomic_store_explicit(&c->signal, sig, memory_order_relaxed);
+    interrupt_say("\nweft: stopping; fetches under way get 3 seconds (again: stop at once)\n");
+    weft_cancel(c->stop);
+    weft_dur grace = GRACE;
+    for (;;) {
+        struct weft_case cases[] = {weft_on_recv(c->signals, &again), weft_on_recv(c->finished, NULL),
+                                    weft_on_timeout(grace)};
+        switch (weft_selectv(cases, grace ? 3 : 2)) {
+        case 0: _exit(128 + again);
+        case 1: return;
+        default:
+            weft_cancel(c->kill);
+            grace = 0;
+            break;
+        }
+    }
+}

@@ -80,6 +80,13 @@ static int open_walk(int root, char *path)
     return -1;
 }
 
+/* Test hook: as on a kernel without openat2. */
+void weft__t_files_walk(weft_http_files *f);
+WEFT_API void weft__t_files_walk(weft_http_files *f)
+{
+    __atomic_store_n(&f->no_openat2, true, __ATOMIC_RELAXED);
+}
+
 /* path is relative to the root. -1 when it cannot be had. */
 static int open_beneath(struct weft_http_files *f, char *path)
 {

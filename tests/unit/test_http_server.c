@@ -1,0 +1,373 @@
+/* The HTTP server against raw clients and our own. Source: RFC 9110, 9112; Go net/http. */
+#include "http_peer.h"
+
+struct site {
+    weft_http_server *server;
+    char url[WEFT_ADDR_TEXT + 16];
+    weft_err err;
+    weft_waitgroup wg;
+    int handled;
+};
+
+static void site_run(struct site *s, weft_listener *ln)
+{
+    s->err = weft_http_serve(NULL, s->server, ln);
+}
+
+static void site_start(struct site *s, const struct weft_http_server_opts *o)
+{
+    weft_listener *ln;
+    memset(s, 0, sizeof *s);
+    REQUIRE(weft_http_server_new(o, &s->server) == 0);
+    REQUIRE(weft_listen(&ln, "tcp", "127.0.0.1:0") == 0);
+    memcpy(s->url, "http://", 7);
+    REQUIRE(weft_listener_addr(ln, s->url + 7, WEFT_ADDR_TEXT) > 0);
+    weft_waitgroup_go(&s->wg, site_run, s, ln);
+}
+
+static void site_stop(struct site *s)
+{
+    EXPECT_EQ(weft_http_server_shutdown(NULL, s->server), 0);
+    weft_waitgroup_wait(&s->wg);
+    EXPECT_EQ(s->err, 0);
+    weft_http_server_free(s->server);
+}
+
+static weft_conn *site_dial(struct site *s)
+{
+    weft_conn *c;
+    REQUIRE(weft_dial(NULL, "tcp", s->url + 7, &c) == 0);
+    REQUIRE(weft_conn_set_deadline(c, weft_now() + 10 * WEFT_SEC) == 0);
+    return c;
+}
+
+/* Send, then read until the server closes. */
+static const char *ask_raw(struct site *s, const char *bytes, size_t len)
+{
+    static char out[64 * 1024];
+    weft_conn *c = site_dial(s);
+    (void)weft_conn_write(NULL, c, bytes, len ? len : strlen(bytes));
+    size_t n = 0;
+    ssize_t r;
+    while (n < sizeof out - 1 && (r = weft_conn_read(NULL, c, out + n, sizeof out - 1 - n)) > 0)
+        n += (size_t)r;
+    out[n] = '\0';
+    (void)weft_conn_close(c);
+    return out;
+}
+
+static int count(const char *text, const char *word)
+{
+    int n = 0;
+    for (; (text = strstr(text, word)); text++)
+        n++;
+    return n;
+}
+
+static void handle(weft_http_request *rq, weft_http_writer *w, void *arg)
+{
+    (void)arg;
+    const char *path = weft_http_request_path(rq);
+    char buf[9000];
+    if (strcmp(path, "/hello") == 0) {
+        (void)weft_http_reply_text(w, 200, "text/plain", "hello\n");
+    } else if (strcmp(path, "/echo") == 0) {
+        ssize_t n;
+        while ((n = weft_http_request_read(rq, buf, sizeof buf)) > 0)
+            if (weft_http_reply_write(w, buf, (size_t)n) < 0)
+                return;
+        if (n < 0)
+            weft_http_reply_status(w, n == WEFT_ETOOBIG ? 413 : 400);
+    } else if (strcmp(path, "/what") == 0) {
+        const char *q = weft_http_request_query(rq), *x = weft_http_request_header(rq, "x-a");
+        snprintf(buf, sizeof buf, "%s|%s|%s|%s|%s|%d|%lld", weft_http_request_method(rq), weft_http_request_target(rq), path,
+                 q ? q : "-", x ? x : "-", weft_http_request_version(rq), (long long)weft_http_request_content_length(rq));
+        (void)weft_http_reply_text(w, 200, "text/plain", buf);
+    } else if (strncmp(path, "/big", 4) == 0) {   /* 100,000 bytes, stated or not */
+        if (path[4] == 'l')
+            weft_http_reply_length(w, 100000);
+        memset(buf, 'x', sizeof buf);
+        for (int i = 0; i < 100; i++)
+            (void)weft_http_reply_write(w, buf, 1000);
+    } else if (strcmp(path, "/short") == 0) {
+        weft_http_reply_length(w, 10);
+        (void)weft_http_reply_write(w, "abc", 3);
+    } else if (strcmp(path, "/over") == 0) {
+        weft_http_reply_length(w, 2);
+        EXPECT_EQ(weft_http_reply_write(w, "abc", 3), WEFT_EINVAL);
+    } else if (strcmp(path, "/panic") == 0) {
+        (void)weft_http_reply_text(w, 200, "text/plain", "half");
+        weft_panic("handler %d", 7);
+    } else if (strcmp(path, "/panic_late") == 0) {
+        (void)weft_http_reply_write(w, "half", 4);
+        (void)weft_http_reply_flush(w);
+        weft_panic("late");
+    } else if (strcmp(path, "/goexit") == 0) {
+        weft_goexit();
+    } else if (strcmp(path, "/slow") == 0) {
+        weft_sleep(50 * WEFT_MS);
+        (void)weft_http_reply_text(w, 200, "text/plain", "slow\n");
+    } else if (strcmp(path, "/ctx") == 0) {
+        (void)weft_recv_ok(weft_ctx_done(weft_http_request_ctx(rq)), NULL);
+        (void)weft_http_reply_text(w, 200, "text/plain", "cancelled\n");
+    } else if (strcmp(path, "/nothing") == 0) {
+        return;
+    } else {
+        (void)weft_http_reply_text(w, 404, "text/plain", "no\n");
+    }
+}
+
+static const struct weft_http_server_opts plain = {.handler = handle};
+
+#define GET(path) "GET " path " HTTP/1.1\r\nHost: h\r\n\r\n"
+#define LAST(path) "GET " path " HTTP/1.1\r\nHost: h\r\nConnection: close\r\n\r\n"
+
+TEST(http_server, pipelined_requests_are_answered_in_order)
+{
+    struct site s;
+    site_start(&s, &plain);
+    const char *out = ask_raw(&s, GET("/hello") "POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc" GET("/nothing")
+                              "POST /hello HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n" LAST("/what?a"), 0);
+    EXPECT_EQ(count(out, "HTTP/1.1 200 OK\r\n"), 5);
+    EXPECT_EQ(count(out, "\r\n\r\nhello\n"), 2);
+    EXPECT(strstr(out, "Content-Length: 3\r\n\r\nabcHTTP/1.1"));
+    EXPECT(strstr(out, "Content-Length: 0\r\n\r\nHTTP/1.1"));
+    EXPECT(strstr(out, "Connection: close\r\nContent-Type: text/plain\r\n\r\nGET|/what?a|/what|a|-|11|0"));
+    EXPECT(strstr(out, " GMT\r\n"));
+    site_stop(&s);
+}
+
+TEST(http_server, our_client_and_server_agree)
+{
+    struct site s;
+    site_start(&s, &plain);
+    weft_http_client *c = client_with(NULL);
+    char url[256], body[64];
+    for (int i = 0; i < 3; i++) {
+        snprintf(url, sizeof url, "%s/hello", s.url);
+        EXPECT_EQ(fetch(c, url, body, sizeof body), 200);
+        EXPECT_STR(body, "hello\n");
+    }
+    for (int i = 0; i < 2; i++) {   /* chunked, then stated */
+        weft_http_response *r;
+        char *all;
+        size_t len;
+        snprintf(url, sizeof url, i ? "%s/bigl" : "%s/bigc", s.url);
+        REQUIRE(weft_http_get(NULL, c, url, &r) == 0);
+        EXPECT_EQ(weft_http_content_length(r), i ? 100000 : -1);
+        EXPECT_EQ(weft_http_body_read_all(NULL, r, 0, &all, &len), 0);
+        EXPECT(len == 100000 && strspn(all, "x") == len);
+        struct weft_http_times t;
+        weft_http_times(r, &t);
+        EXPECT(t.reused);
+        free(all);
+        weft_http_response_free(r);
+    }
+    char *data = malloc(1 << 20), *back;
+    memset(data, 'd', 1 << 20);
+    data[12345] = 'e';
+    snprintf(url, sizeof url, "%s/echo", s.url);
+    weft_http_response *r;
+    size_t len;
+    struct weft_http_call call = {.method = "PUT", .url = url, .body = data, .body_len = 1 << 16};
+    REQUIRE(weft_http_do(NULL, c, &call, &r) == 0);
+    EXPECT_EQ(weft_http_body_read_all(NULL, r, 0, &back, &len), 0);
+    EXPECT(len == 1 << 16 && memcmp(back, data, len) == 0);
+    free(back);
+    free(data);
+    weft_http_response_free(r);
+    weft_http_client_free(c);
+    site_stop(&s);
+}
+
+TEST(http_server, requests_that_could_be_read_two_ways_are_refused)
+{
+    static const struct {
+        const char *request, *status;
+    } bad[] = {
+        {"nonsense\r\n\r\n", "400"},
+        {"GET /hello HTTP/1.1\r\n\r\n", "400"},
+        {"GET /hello HTTP/1.1\r\nHost: a\r\nHost: b\r\n\r\n", "400"},
+        {"GET hello HTTP/1.1\r\nHost: a\r\n\r\n", "400"},
+        {"GET /hello HTTP/1.1\r\nHost: a\r\nX : y\r\n\r\n", "400"},
+        {"GET /hello HTTP/1.1\r\nHost: a\r\nX: y\r\n z\r\n\r\n", "400"},
+        {"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", "400"},
+        {"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nContent-Length: 4\r\n\r\nabcd", "400"},
+        {"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: +3\r\n\r\nabc", "400"},
+        {"POST /echo HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", "501"},
+        {"CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n", "501"},
+        {"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\nExpect: magic\r\n\r\nabc", "417"},
+        {"POST /echo HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999\r\n\r\n", "413"},
+    };
+    struct site s;
+    site_start(&s, &plain);
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        const char *out = ask_raw(&s, bad[i].request, 0);
+        char want[32];
+        snprintf(want, sizeof want, "HTTP/1.1 %s ", bad[i].status);
+        if (strncmp(out, want, strlen(want)) != 0 || !strstr(out, "Connection: close\r\n") || count(out, "HTTP/1.1") != 1)
+            weft_test_fail(__FILE__, __LINE__, "%s: answered %s", bad[i].request, out);
+    }
+    site_stop(&s);
+}
+
+TEST(http_server, what_is_unusual_but_right_is_served)
+{
+    struct site s;
+    site_start(&s, &plain);
+    EXPECT(strstr(ask_raw(&s, "\r\nGET http://other/what?q HTTP/1.1\r\nHost: h\r\nX-A:  v \r\nConnection: Upgrade, close\r\n"
+                              "Upgrade: h2c\r\n\r\n", 0), "GET|http://other/what?q|/what|q|v|11|0"));
+    const char *out = ask_raw(&s, "GET /what HTTP/1.0\r\n\r\n", 0);
+    EXPECT(strstr(out, "Connection: close\r\n") && strstr(out, "GET|/what|/what|-|-|10|0"));
+    out = ask_raw(&s, "GET /hello HTTP/1.0\r\nConnection: keep-alive\r\n\r\nGET /bigc HTTP/1.0\r\n\r\n", 0);
+    EXPECT(strstr(out, "Connection: keep-alive\r\n"));
+    EXPECT_EQ(count(out, "HTTP/1.1 200 OK\r\n"), 2);
+    EXPECT(!strstr(out, "chunked") && strlen(out) > 50000);
+    out = ask_raw(&s, "HEAD /hello HTTP/1.1\r\nHost: h\r\n\r\nHEAD /bigl HTTP/1.1\r\nHost: h\r\n\r\n" LAST("/nope"), 0);
+    EXPECT(strstr(out, "Content-Length: 6\r\n") && strstr(out, "Content-Length: 100000\r\n") && !strstr(out, "hello\n"));
+    EXPECT(strstr(out, "HTTP/1.1 404 Not Found\r\n"));
+    site_stop(&s);
+}
+
+TEST(http_server, lengths_that_a_handler_breaks_break_the_connection)
+{
+    struct site s;
+    site_start(&s, &plain);
+    const char *out = ask_raw(&s, GET("/short") GET("/hello"), 0);
+    EXPECT(strstr(out, "Content-Length: 10\r\n") && strstr(out, "\r\n\r\nabc") && count(out, "HTTP/1.1") == 1);
+    EXPECT_STR(ask_raw(&s, GET("/over") GET("/hello"), 0), "");
+    site_stop(&s);
+}
+
+TEST(http_server, a_panic_is_a_500_and_the_server_lives)
+{
+    struct site s;
+    site_start(&s, &plain);
+    const char *out = ask_raw(&s, GET("/panic") GET("/hello"), 0);
+    EXPECT(strncmp(out, "HTTP/1.1 500 ", 13) == 0 && !strstr(out, "half") && count(out, "HTTP/1.1") == 1);
+    out = ask_raw(&s, GET("/panic_late"), 0);
+    EXPECT(strstr(out, "\r\n\r\n4\r\nhalf\r\n") && !strstr(out, "0\r\n\r\n"));
+    EXPECT_STR(ask_raw(&s, GET("/goexit"), 0), "");
+    EXPECT(strstr(ask_raw(&s, LAST("/hello"), 0), "hello"));
+    site_stop(&s);
+}
+
+TEST(http_server, a_client_that_expects_100_is_told_to_go_on)
+{
+    struct site s;
+    site_start(&s, &plain);
+    weft_conn *c = site_dial(&s);
+    char buf[1024];
+    const char *head = "POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\nExpect: 100-continue\r\nConnection: close\r\n\r\n";
+    (void)weft_conn_write(NULL, c, head, strlen(head));
+    ssize_t n = weft_conn_read(NULL, c, buf, sizeof buf - 1);
+    REQUIRE(n > 0);
+    buf[n] = '\0';
+    EXPECT_STR(buf, "HTTP/1.1 100 Continue\r\n\r\n");
+    (void)weft_conn_write(NULL, c, "data", 4);
+    n = weft_conn_read_full(NULL, c, buf, 15);
+    EXPECT(n == 15 && memcmp(buf, "HTTP/1.1 200 OK", 15) == 0);
+    (void)weft_conn_close(c);
+    /* A handler that does not read refuses: no 100, and the connection ends as the body may or may not come. */
+    const char *out = ask_raw(&s, "POST /hello HTTP/1.1\r\nHost: h\r\nContent-Length: 4\r\nExpect: 100-continue\r\n\r\n", 0);
+    EXPECT(strncmp(out, "HTTP/1.1 200 OK\r\n", 17) == 0);
+    site_stop(&s);
+}
+
+TEST(http_server, limits_answer_with_their_status)
+{
+    struct site s;
+    struct weft_http_server_opts o = plain;
+    o.head_bytes_max = 20000;
+    o.body_bytes_max = 10;
+    site_start(&s, &o);
+    static char big[40000];
+    size_t n = (size_t)snprintf(big, sizeof big, "GET /hello HTTP/1.1\r\nHost: h\r\nX: ");
+    memset(big + n, 'x', sizeof big - n);
+    EXPECT(strncmp(ask_raw(&s, big, sizeof big), "HTTP/1.1 431 ", 13) == 0);
+    memcpy(big + 18000, "\r\nConnection: close\r\n\r\n", 23);
+    EXPECT(strstr(ask_raw(&s, big, 18023), "hello"));
+    EXPECT(strncmp(ask_raw(&s, "POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 11\r\n\r\n", 0), "HTTP/1.1 413 ", 13) == 0);
+    const char *out = ask_raw(&s, "POST /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n8\r\n12345678\r\n8\r\n12345678\r\n0\r\n\r\n", 0);
+    EXPECT(count(out, "HTTP/1.1") == 1);
+    site_stop(&s);
+}
+
+TEST(http_server, slow_heads_and_idle_connections_are_ended)
+{
+    struct site s;
+    struct weft_http_server_opts o = plain;
+    o.head_timeout = o.idle_timeout = 30 * WEFT_MS;
+    site_start(&s, &o);
+    weft_time t = weft_now();
+    EXPECT(strncmp(ask_raw(&s, "GET /hello HT", 0), "HTTP/1.1 408 ", 13) == 0);
+    const char *out = ask_raw(&s, GET("/hello"), 0);   /* answered, then closed as idle */
+    EXPECT_EQ(count(out, "HTTP/1.1 200"), 1);
+    EXPECT(weft_now() - t < 5 * WEFT_SEC);
+    site_stop(&s);
+}
+
+static void fetch_into(struct site *s, const char *path, int *ret_status, weft_http_client *c)
+{
+    char url[256], body[64];
+    snprintf(url, sizeof url, "%s%s", s->url, path);
+    *ret_status = fetch(c, url, body, sizeof body);
+}
+
+TEST(http_server, shutdown_lets_requests_under_way_finish)
+{
+    struct site s;
+    site_start(&s, &plain);
+    weft_http_client *c = client_with(NULL);
+    weft_conn *idle = site_dial(&s);
+    int status = 0, first = 0;
+    fetch_into(&s, "/hello", &first, c);   /* its connection is idle now */
+    weft_waitgroup wg = {0};
+    weft_waitgroup_go(&wg, fetch_into, &s, "/slow", &status, c);
+    weft_sleep(10 * WEFT_MS);              /* so that the slow request has most likely begun */
+    site_stop(&s);
+    weft_waitgroup_wait(&wg);
+    EXPECT_EQ(first, 200);
+    EXPECT(status == 200 || status == -ECONNREFUSED || status == WEFT_EEOF || status == -ECONNRESET);
+    char byte;
+    EXPECT(weft_conn_read(NULL, idle, &byte, 1) <= 0);
+    (void)weft_conn_close(idle);
+    weft_http_client_free(c);
+}
+
+TEST(http_server, shutdown_out_of_patience_cancels_handlers_and_closes)
+{
+    struct site s;
+    site_start(&s, &plain);
+    weft_http_client *c = client_with(NULL);
+    int status = 0;
+    weft_waitgroup wg = {0};
+    weft_waitgroup_go(&wg, fetch_into, &s, "/ctx", &status, c);
+    weft_sleep(20 * WEFT_MS);
+    weft_ctx *ctx = weft_with_timeout(NULL, 20 * WEFT_MS);
+    EXPECT_EQ(weft_http_server_shutdown(ctx, s.server), WEFT_EDEADLINE);
+    weft_ctx_unref(ctx);
+    weft_waitgroup_wait(&s.wg);
+    weft_waitgroup_wait(&wg);
+    EXPECT(status < 0);
+    weft_http_server_free(s.server);
+    weft_http_client_free(c);
+}
+
+TEST(http_server, connections_stay_within_their_limit)
+{
+    struct site s;
+    struct weft_http_server_opts o = plain;
+    o.conns_max = 2;
+    site_start(&s, &o);
+    weft_http_client *c = client_with(&(struct weft_http_client_opts){.idle_per_host_max = -1});
+    int status[10] = {0};
+    weft_waitgroup wg = {0};
+    for (int i = 0; i < 10; i++)
+        weft_waitgroup_go(&wg, fetch_into, &s, "/hello", &status[i], c);
+    weft_waitgroup_wait(&wg);
+    for (int i = 0; i < 10; i++)
+        EXPECT_EQ(status[i], 200);
+    weft_http_client_free(c);
+    site_stop(&s);
+}

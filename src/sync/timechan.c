@@ -11,6 +11,8 @@
  *   TC3  After the offer, or after fn and arg have been read, a one-shot firing does not touch the storage: whoever got
  *        the value may have left the frame that it is in.
  *   TC4  When stop has returned no firing is running: weft__timer_quiesce.
+ *   TC5  A firing begins after the call that started the timer has left the storage: while lock holds TIMER_STARTING it
+ *        waits. It does not wait for a stop, which waits for it (TC4).
  * Locks   body->lock makes start, stop and reset of one timer exclusive. Under it: the heap's lock, the channel's lock.
  *         A firing takes the channel's lock only.
  * Source  Go time/sleep.go, time/tick.go, runtime/time.go.
@@ -22,6 +24,7 @@
 #include "../sched/sched.h"
 
 enum timer_kind { TIMER_CHAN, TIMER_FUNC };
+enum { TIMER_STARTING = 2 }; /* a value of lock: held, and the timer may be in a heap already */
 
 struct timer_body {
     struct weft__timer t;
@@ -48,12 +51,21 @@ static uintptr_t body_cookie(struct timer_body *b)
     return (uintptr_t)b ^ 0x7469636b74696d65u;
 }
 
+/* TC5, L1. Somebody else in line for the lock may hide TIMER_STARTING; but then the storage cannot go away either. */
+static void timer_await_starter(struct timer_body *b)
+{
+    uint32_t spins = 0;
+    while (atomic_load_explicit(&b->lock.v, memory_order_acquire) == TIMER_STARTING)
+        weft__spin(&spins);
+}
+
 /* Channel timer: on a scheduler stack. */
 static void timer_fire_chan(struct weft__timer *t, void *arg, uint64_t seq)
 {
     struct timer_body *b = arg;
     weft_dur now = weft__now();
     (void)t;
+    timer_await_starter(b);
     weft__chan_offer_gen(&b->ch, &now, seq);                       /* TC1, TC3; a tick that finds no room is dropped */
 }
 
@@ -61,6 +73,7 @@ static void timer_fire_chan(struct weft__timer *t, void *arg, uint64_t seq)
 static void timer_fire_func(struct weft__timer *t, void *arg, uint64_t seq)
 {
     struct timer_body *b = arg;
+    timer_await_starter(b);
     void (*fn)(void *arg) = b->fn;
     void *fn_arg = b->arg;
     (void)t, (void)seq;
@@ -107,6 +120,7 @@ static void body_start(struct timer_body *b, weft_dur d, weft_dur period)
     b->t.wakes = b->kind == TIMER_FUNC;
     b->t.asleep = b->kind == TIMER_CHAN ? timer_asleep : NULL;
     b->t.period = period;
+    atomic_store_explicit(&b->lock.v, TIMER_STARTING, memory_order_relaxed); /* TC5; we hold it */
     weft__timer_start(&b->t, d <= 0 ? now : d > INT64_MAX - now ? INT64_MAX : now + d);
 }
 

@@ -1,7 +1,7 @@
 /*
  * http_int.h - what the files of src/http share: buffers, heads, bodies, URLs.
  *
- * A *buffer* is 16 KiB from a pool; who holds one has work under way, an idle connection has none. A *head* is a table of
+ * A *buffer* is 32 KiB from a pool; who holds one has work under way, an idle connection has none. A *head* is a table of
  * offsets into the buffer that it arrived in. Layer 5.
  */
 #ifndef WEFT_HTTP_HTTP_INT_H
@@ -14,7 +14,7 @@
 
 /* ---- buffers: httpbuf.c ---- */
 
-#define WEFT__HBUF_BYTES 16384
+#define WEFT__HBUF_BYTES 32768   /* most pages in one read; memory that is not touched costs nothing */
 
 struct weft__hbuf {
     struct weft__hbuf *next;   /* [own] free list */

@@ -1,10 +1,10 @@
 /*
- * httpbuf.c - the pool of 16 KiB buffers, and pools of objects.
+ * httpbuf.c - the pool of 32 KiB buffers, and pools of objects.
  *
  * Role    A request costs no malloc once as many buffers exist as were ever in use at one time.
  * Near    Users are client.c, server.c, decode.c. Layer 5.
  * Locks   one per pool, for the few instructions of a list operation; malloc and free happen outside.
- * Limits  The pools keep at most 4096 buffers (64 MiB) and what each object pool states; more goes back to malloc.
+ * Limits  The pools keep at most 4096 buffers (128 MiB) and what each object pool states; more goes back to malloc.
  * Failure NULL when memory is short.
  */
 #include "http_int.h"

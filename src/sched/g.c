@@ -211,6 +211,7 @@ _Noreturn void weft__g_finish(long result)
         m = weft__m(); /* it may have parked */
     }
     weft__tsan_release(g); /* the next user of this stack starts after us */
+    weft__tsan_release(m->errno_at);
     struct weft__p *p = weft__enter(m);
     g_count(p, -1);
     bool is_main = g->is_main, was_tied = g->tied;

@@ -46,8 +46,10 @@ static void idle_push_p(struct weft__sched *s, struct weft__p *p)
 {
     WEFT_ASSERT(!p->idle && weft__runq_len(p) == 0, "I2");
     atomic_store_explicit(&p->m, NULL, memory_order_release);
-    if (p->id >= atomic_load_explicit(&s->procs, memory_order_relaxed))
-        return; /* beyond weft_procs: out of use until it is raised again */
+    if (p->id >= atomic_load_explicit(&s->procs, memory_order_relaxed)) {
+        p->retired = true; /* out of use until weft_procs is raised again */
+        return;
+    }
     p->idle = true;
     p->idle_next = s->idle_p;
     s->idle_p = p;

@@ -23,9 +23,11 @@ bool weft__runq_grow(struct weft__p *p)
 
     if (!ring)
         return false;
+    weft__tsan_acquire(p); /* for malloc's interceptors: the owner's section orders them */
     for (uint32_t i = 0; i < n; i++)
         ring[i] = p->ring[(head + i) & (p->slots - 1)];
     weft__sys_free(p->ring);
+    weft__tsan_release(p);
     p->ring = ring;
     p->slots = slots;
     atomic_store_explicit(&p->head, 0, memory_order_relaxed);

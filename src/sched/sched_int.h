@@ -57,6 +57,7 @@ struct weft__p {
     _Atomic int64_t created;          /* [own; stat] goroutines started minus ended here */
     struct weft__p *idle_next;        /* [sched.lock] */
     bool idle;                        /* [sched.lock] on the idle list */
+    bool retired;                     /* [sched.lock] beyond weft_procs: out of use, without owner, its queue empty */
 
     struct weft__lock tlock;          /* guards the heap; short */
     struct weft__theap_entry *heap;   /* [tlock] 4-ary, earliest first */

@@ -39,13 +39,16 @@ int *weft_errno_location(void);
 __attribute__((noinline)) int *weft_errno_location(void)
 {
     __asm__ volatile(""); /* not const, not pure: the thread may have changed since the last call */
-    return __errno_location();
+    int *at = __errno_location();
+    weft__tsan_acquire(at); /* goroutines share their thread's errno in turns: released in weft__park */
+    return at;
 }
 
 static void start_m_fields(struct weft__m *m)
 {
     m->rng = weft__sys_entropy() | 1;
     m->errno_at = weft_errno_location();
+    weft__tsan_release(m->errno_at);
     atomic_store_explicit(&m->cpu_clock, weft__sys_thread_clock(), memory_order_relaxed);
     m->tid = weft__sys_tid();
     struct weft__m *old = atomic_load_explicit(&weft__sched.all_m, memory_order_relaxed);
@@ -132,6 +135,7 @@ static struct weft__p *start_p_new(int id)
         return NULL;
     struct weft__p *p = memset(mem, 0, sizeof(struct weft__p));
     p->id = id;
+    p->retired = true;
     atomic_store_explicit(&p->heap_when, WEFT__NEVER, memory_order_relaxed);
     return p;
 }
@@ -155,8 +159,9 @@ static int start_ps(int n)
     atomic_store_explicit(&s->ps_n, have, memory_order_release);
     for (int i = old; i < n; i++) {
         struct weft__p *p = atomic_load_explicit(&s->ps[i], memory_order_relaxed);
-        if (p->idle || atomic_load_explicit(&p->m, memory_order_relaxed))
-            continue; /* not retired yet: goes on being used */
+        if (!p->retired)
+            continue; /* not yet: goes on being used, perhaps between two owners just now */
+        p->retired = false;
         p->idle = true;
         p->idle_next = s->idle_p;
         s->idle_p = p;
@@ -171,6 +176,7 @@ static int start_ps(int n)
         }
         *at = p->idle_next;
         p->idle = false;
+        p->retired = true;
         atomic_fetch_sub_explicit(&s->nidle, 1, memory_order_seq_cst);
     }
     weft__unlock(&s->lock);

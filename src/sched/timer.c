@@ -104,6 +104,7 @@ static void timer_lock_with_room(struct weft__p *p)
         if (!h)
             weft__fatal("weft: out of memory for timers");
         weft__lock(&p->tlock);
+        weft__tsan_acquire(p); /* for the interceptors of memcpy and free; the lock orders them */
         if (p->heap_cap < cap) {
             memcpy(h, p->heap, p->heap_n * sizeof *h);
             old = p->heap;
@@ -114,6 +115,7 @@ static void timer_lock_with_room(struct weft__p *p)
         }
         weft__unlock(&p->tlock);
         weft__sys_free(old);
+        weft__tsan_release(p);
         weft__lock(&p->tlock);
     }
 }

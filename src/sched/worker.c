@@ -143,6 +143,12 @@ static inline bool worker_wants_look(struct weft__p *p)
            (tick % WEFT__GLOBAL_EVERY == 0 && atomic_load_explicit(&weft__sched.gq_n, memory_order_relaxed) != 0);
 }
 
+static inline void worker_save_errno(struct weft__m *m, struct weft__g *g)
+{
+    g->saved_errno = *m->errno_at;
+    weft__tsan_release(m->errno_at);
+}
+
 /* ---- park ---- */
 
 static WEFT_PARKS void worker_park_tied(struct weft__g *g)
@@ -174,7 +180,7 @@ WEFT_PARKS void weft__park(enum weft__wait why)
     WEFT_ASSERT(g, "W2");
     atomic_store_explicit(&g->wait, why, memory_order_relaxed);
     atomic_store_explicit(&g->state, WEFT__G_PARKED, memory_order_relaxed);
-    g->saved_errno = *m->errno_at;
+    worker_save_errno(m, g);
     if (weft__unlikely(g->tied)) {
         worker_park_tied(g);
         *m->errno_at = g->saved_errno; /* tied: still the same thread */
@@ -260,7 +266,7 @@ void weft_yield(void)
         sched_yield();
         return;
     }
-    g->saved_errno = *m->errno_at;
+    worker_save_errno(m, g);
     atomic_store_explicit(&g->wait, WEFT__WAIT_YIELD, memory_order_relaxed);
     struct weft__p *p = weft__enter(m);
     struct weft__g *next = NULL;
@@ -404,10 +410,7 @@ static bool worker_retire_p(struct weft__m *m, struct weft__p *p)
         return false;
     while ((g = worker_pick(p)))
         weft__global_put(g);
-    weft__lock(&weft__sched.lock);
-    atomic_store_explicit(&p->m, NULL, memory_order_release);
-    atomic_store_explicit(&m->p, NULL, memory_order_relaxed);
-    weft__unlock(&weft__sched.lock);
+    weft__p_release(m); /* retires it, unless weft_procs was raised meanwhile */
     weft__wake_worker();
     return true;
 }

@@ -100,11 +100,11 @@ TEST(go, evaluates_arguments_at_the_go_statement)
     EXPECT_EQ(atomic_load(&count), 5);
 }
 
-static int order[8], order_n;
+static _Atomic int order[8], order_n;
 
 static void note(int i)
 {
-    order[order_n++] = i;
+    order[atomic_fetch_add(&order_n, 1)] = i;
 }
 
 TEST_ENV(go, runs_in_creation_order_on_one_proc, "WEFT_PROCS=1")

@@ -1,10 +1,10 @@
 /*
- * weft/sync.h - mutex, rwmutex, waitgroup, once, cond, weighted semaphore: Go's package sync for C.
+ * weft/sync.h - mutex, rwmutex, waitgroup, once, cond, pool: Go's package sync for C.
  *
  * Every type is plain storage of the caller's; all bytes zero is ready to use. None may be copied or moved once used.
  * Everything here also works on a thread that weft did not start.
  *
- * Source  Go sync, golang.org/x/sync.
+ * Source  Go sync. The weighted semaphore, errgroup, singleflight and limiter are in weft/group.h.
  */
 #ifndef WEFT_SYNC_H
 #define WEFT_SYNC_H
@@ -51,6 +51,41 @@ WEFT_API WEFT_MUST_USE bool weft_mutex_try_lock(weft_mutex *m);
  * Source    Go sync.Mutex.Unlock.
  */
 WEFT_API void weft_mutex_unlock(weft_mutex *m);
+
+/* ---- rwmutex ---- */
+
+typedef struct weft_rwmutex {
+    weft_mutex weft__w;                      /* among writers */
+    struct weft__line weft__writer;          /* the writer that waits for readers to leave */
+    struct weft__line weft__reader;          /* readers that wait for the writer */
+    _Atomic int32_t weft__readers;           /* readers inside or waiting; far below zero while a writer is there */
+    _Atomic int32_t weft__leaving;           /* readers that the waiting writer still waits for */
+} weft_rwmutex;
+
+/**
+ * weft_rwmutex_rlock, _runlock - enter and leave as one of any number of readers.
+ *
+ * Parks     rlock: while a writer is inside or waiting, so a stream of readers does not starve it. For that reason a
+ *           reader must not rlock again while it is inside.
+ * Ends      the process: "sync: runlock of unlocked RWMutex".
+ * Source    Go sync.RWMutex.RLock, RUnlock.
+ */
+WEFT_API WEFT_PARKS void weft_rwmutex_rlock(weft_rwmutex *rw);
+WEFT_API void weft_rwmutex_runlock(weft_rwmutex *rw);
+
+/**
+ * weft_rwmutex_lock, _unlock - enter and leave as the only one.
+ *
+ * Parks     lock: until readers and writers are gone. unlock lets the readers that wait go first.
+ * Ends      the process: "sync: unlock of unlocked RWMutex".
+ * Source    Go sync.RWMutex.Lock, Unlock.
+ */
+WEFT_API WEFT_PARKS void weft_rwmutex_lock(weft_rwmutex *rw);
+WEFT_API void weft_rwmutex_unlock(weft_rwmutex *rw);
+
+/** weft_rwmutex_try_rlock, _try_lock - enter if that needs no wait. Return whether they did. */
+WEFT_API WEFT_MUST_USE bool weft_rwmutex_try_rlock(weft_rwmutex *rw);
+WEFT_API WEFT_MUST_USE bool weft_rwmutex_try_lock(weft_rwmutex *rw);
 
 /* ---- waitgroup ---- */
 
@@ -103,7 +138,7 @@ WEFT_API void weft__waitgroup_end(void *wg, long result);
 /* ---- once ---- */
 
 typedef struct weft_once {
-    _Atomic uint32_t weft__state;            /* 0 fresh, 1 running, 2 done */
+    _Atomic uint32_t weft__state;            /* 0 fresh, 1 running, 2 done, 3 done without a value */
     struct weft__line weft__line;
 } weft_once;
 
@@ -129,10 +164,90 @@ typedef struct weft_once {
                                              : (WEFT__FNTYPE(fn_))weft__once_skip;                 \
         (void)weft__fn(__VA_ARGS__);                                                               \
     })
+/**
+ * weft_once_value - the value of fn(args...), computed by the first call.
+ *
+ * @o        evaluated once.
+ * @slot     T *, where the value is kept; the same for each call with this once.
+ * @fn, args as for weft_once_do; the result must convert to T.
+ *
+ * Returns   *slot.
+ * Panics    "weft_once_value: the function did not return" when fn panicked or ended its goroutine, in each later call.
+ * Source    Go sync.OnceValue (which panics with the first panic's value).
+ */
+#define weft_once_value(o, slot, ...) WEFT__ONCE_VALUE(o, slot, WEFT__HEAD(__VA_ARGS__), WEFT__TAIL(__VA_ARGS__))
+#define WEFT__ONCE_VALUE(once_, slot_, fn_, ...)                                                   \
+    __extension__({                                                                                \
+        WEFT__CHECK_RESULT("weft_once_value", fn_, __VA_ARGS__);                                   \
+        __typeof__(slot_) weft__s = (slot_);                                                       \
+        struct weft__once_run weft__r __attribute__((cleanup(weft__once_value_end))) =             \
+            weft__once_value_begin(once_);                                                         \
+        WEFT__FNTYPE(fn_) weft__fn = weft__r.o ? (WEFT__FNTYPE(fn_))(fn_)                          \
+                                               : (WEFT__FNTYPE(fn_))weft__once_skip;               \
+        __typeof__(weft__fn(__VA_ARGS__)) weft__got = weft__fn(__VA_ARGS__);                       \
+        if (weft__r.o) {                                                                           \
+            *weft__s = weft__got;                                                                  \
+            weft__r.returned = true;                                                               \
+        }                                                                                          \
+        *weft__s;                                                                                  \
+    })
+struct weft__once_run {
+    weft_once *o;
+    bool returned;
+};
+WEFT_API WEFT_PARKS struct weft__once_run weft__once_value_begin(weft_once *o);
+WEFT_API void weft__once_value_end(struct weft__once_run *r);
+
 /* The once when the caller is to run fn, else NULL. */
 WEFT_API WEFT_PARKS weft_once *weft__once_begin(weft_once *o);
 WEFT_API void weft__once_end(weft_once **o);
 /* Returns at once, whatever type it is called by. */
 extern WEFT_API void weft__once_skip(void);
+
+/* ---- cond ---- */
+
+typedef struct weft_cond {
+    weft_mutex *m;                           /* set by the user before the first call: held around wait */
+    _Atomic uint32_t weft__tickets;          /* given to waits, in turn */
+    _Atomic uint32_t weft__served;           /* tickets below this one have been woken */
+    struct weft__line weft__line;
+} weft_cond;
+
+/**
+ * weft_cond_wait - unlock c->m, wait to be woken, lock it again. Call it in a loop that tests the condition.
+ *
+ * Parks     until a signal or broadcast that comes after the call. Nothing else wakes it.
+ * Source    Go sync.Cond.Wait.
+ */
+WEFT_API WEFT_PARKS void weft_cond_wait(weft_cond *c);
+
+/** weft_cond_signal - wake the goroutine that has waited longest, if any. Any thread; c->m may be held or not. */
+WEFT_API void weft_cond_signal(weft_cond *c);
+
+/** weft_cond_broadcast - wake all that wait now. */
+WEFT_API void weft_cond_broadcast(weft_cond *c);
+
+/* ---- pool ---- */
+
+typedef struct weft_pool {
+    void *(*make)(void);                     /* set by the user, or NULL: makes what get finds missing */
+    _Atomic uint32_t weft__lock;
+    uint32_t weft__n, weft__cap;
+    void **weft__kept;
+} weft_pool;
+
+/**
+ * weft_pool_get - something put earlier, the latest first; else make(); else NULL.
+ * weft_pool_put - keep x for a later get. NULL is ignored.
+ *
+ * Parks     never (make may, it runs without any lock). Any thread.
+ * Differs   from Go: there is no collector that empties it. What is put stays until a get, or weft_pool_clear.
+ * Source    Go sync.Pool.
+ */
+WEFT_API void *weft_pool_get(weft_pool *p);
+WEFT_API void weft_pool_put(weft_pool *p, void *x);
+
+/** weft_pool_clear - give each kept x to drop (may be NULL) and the pool's own memory back. It can be used again. */
+WEFT_API void weft_pool_clear(weft_pool *p, void (*drop)(void *x));
 
 #endif

@@ -7,6 +7,7 @@
 #include <weft/chan.h>
 #include <weft/ctx.h>
 #include <weft/go.h>
+#include <weft/group.h>
 #include <weft/http.h>
 #include <weft/net.h>
 #include <weft/select.h>

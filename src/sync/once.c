@@ -4,14 +4,17 @@
  * Role    The two ends around the direct call that the macro weft_once_do makes.
  * Near    include/weft/sync.h (WEFT__ONCE: the cleanup attribute runs weft__once_end on return, panic and goexit).
  *
- *   ON1  state only grows: FRESH, RUNNING, DONE. FRESH -> RUNNING makes one runner; only it goes to DONE.
+ *   ON1  state only grows: FRESH, RUNNING, then DONE or FAILED (weft_once_value whose function did not return).
+ *        FRESH -> RUNNING makes one runner; only it goes further.
  *   ON2  somebody is in line => RUNNING, whenever the line's lock is free.
  * Order   ON3  end: state release  ->  begin that sees DONE: state acquire (parked: S2, S3).
  * Source  Go sync/once.go.
  */
+#include <weft/unwind.h>
+
 #include "waitline.h"
 
-enum { FRESH, RUNNING, DONE };
+enum { FRESH, RUNNING, DONE, FAILED };
 
 __asm__(".pushsection .text\n"
         ".globl weft__once_skip\n"
@@ -47,14 +50,31 @@ weft_once *weft__once_begin(weft_once *o)
     return once_begin_slow(o);
 }
 
-void weft__once_end(weft_once **ref_o)
+static void once_finish(weft_once *o, uint32_t state)
 {
-    weft_once *o = *ref_o;
-    if (!o)
-        return;
     weft__line_lock(&o->weft__line);
-    atomic_store_explicit(&o->weft__state, DONE, memory_order_release);         /* ON3 */
+    atomic_store_explicit(&o->weft__state, state, memory_order_release);        /* ON3 */
     struct weft__sync_waiter *all = weft__line_take_all(&o->weft__line);
     weft__line_unlock(&o->weft__line);
     weft__line_ready_all(all);
+}
+
+void weft__once_end(weft_once **ref_o)
+{
+    if (*ref_o)
+        once_finish(*ref_o, DONE);
+}
+
+struct weft__once_run weft__once_value_begin(weft_once *o)
+{
+    struct weft__once_run r = {.o = weft__once_begin(o)};
+    if (!r.o && atomic_load_explicit(&o->weft__state, memory_order_acquire) == FAILED)
+        weft_panic("weft_once_value: the function did not return");
+    return r;
+}
+
+void weft__once_value_end(struct weft__once_run *r)
+{
+    if (r->o)
+        once_finish(r->o, r->returned ? DONE : FAILED);
 }

@@ -57,7 +57,7 @@ static bool signal_catchable(int sig)
     }
 }
 
-static void signal_handler(int sig)
+__attribute__((no_sanitize("thread"))) static void signal_handler(int sig)
 {
     int kept = errno;
     atomic_fetch_or_explicit(&signal_pending, signal_bit(sig), memory_order_release);     /* SG4 */

@@ -1,5 +1,6 @@
 /* test_timer.c - timers, tickers, functions that run later. After Go's time tests, in our own words. */
 #include <stdatomic.h>
+#include <unistd.h>
 #include <weft/weft.h>
 #include <weft_test.h>
 
@@ -113,7 +114,8 @@ TEST(timer, works_in_a_select)
     weft_free(ch);
 }
 
-TEST(timer, many_fire_in_order)
+/* One processor: each has a heap of its own, and two that are late at once fire side by side. */
+TEST_ENV(timer, many_fire_in_order, "WEFT_PROCS=1")
 {
     enum { N = 200 };
     static weft_timer t[N];
@@ -301,7 +303,7 @@ DEATH(timer, one_that_nobody_waits_on_does_not_hide_a_deadlock, 2, "all goroutin
 static void quit(void *unused)
 {
     (void)unused;
-    exit(7);
+    _exit(7);
 }
 
 DEATH(timer, one_that_starts_a_function_prevents_a_deadlock_report, 7, "^$")

@@ -114,8 +114,9 @@ static void tls_extra_free(void *parent, void *ptr, CRYPTO_EX_DATA *ad, int inde
     if (!x)
         return;
     for (int i = 0; x->sessions && i < TLS_SETS * TLS_WAYS; i++) {
-        weft__sys_free(x->sessions->slot[0][i].key);
-        SSL_SESSION_free(x->sessions->slot[0][i].session);
+        struct tls_session *s = &x->sessions->slot[i / TLS_WAYS][i % TLS_WAYS];
+        weft__sys_free(s->key);
+        SSL_SESSION_free(s->session);
     }
     weft__sys_free(x->sessions);
     weft__sys_free(x);

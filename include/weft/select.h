@@ -90,14 +90,14 @@ struct weft_case {
  */
 #define weft_on_timeout(d) (__extension__(struct weft_case){.weft__d = (d), .weft__kind = WEFT__CASE_TIMEOUT})
 
-/** weft_on_default - the case that is chosen when no other is ready. At most one in a select, else it panics. */
+/** weft_on_default - the case that is chosen when no other is ready. At most one in a select. */
 #define weft_on_default (__extension__(struct weft_case){.weft__kind = WEFT__CASE_DEFAULT})
 
 /**
  * weft_select - perform one of the cases; waits until one is ready.
  *
  * Returns   the number of the case performed, counted from 0 as listed.
- * Errors    panics "send on closed channel"; "select: more than one default".
+ * Errors    panics "send on closed channel"; "select: more than one default", where no case is ready.
  * Parks     unless a case is ready or there is a default. With no case at all: for ever.
  * Orders    as the operation chosen: see weft_send, weft_recv.
  * Costs     no allocation up to 8 cases.

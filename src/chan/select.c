@@ -64,25 +64,36 @@ static inline struct weft__chan *case_chan(const struct select_frame *f, uint32_
 /* Could the case go on now? With its lock held only a stale waiter makes a yes wrong, without it a yes is a hint. */
 static inline bool case_looks_ready(const struct weft_case *k)
 {
-    return k->weft__kind == WEFT__CASE_RECV ? !weft__chan_recv_would_park(k->weft__ch)
-                                            : !weft__chan_send_would_park(k->weft__ch);
+    if (!k->weft__ch)
+        return false; /* nil, default, timeout, zeroed */
+    struct weft__chan *c = weft__chan_of(k->weft__ch);
+    return k->weft__kind == WEFT__CASE_RECV ? !weft__chan_recv_would_park(c) : !weft__chan_send_would_park(c);
 }
 
-/* Performs case i if it is ready; the lock is held. False: it would have to wait. */
-static inline bool case_try(const struct select_frame *f, uint32_t i, struct select_end *ret_end)
+/* Performs case k, the i-th, if it is ready; the lock is held. False: it would have to wait. */
+static inline bool case_try(const struct weft_case *k, uint32_t i, struct select_end *ret_end)
 {
-    const struct weft_case *k = &f->cases[i];
+    struct weft__chan *c = k->weft__ch;
     ret_end->i = i;
-    ret_end->elem = case_chan(f, i)->elem;
-    ret_end->r = k->weft__kind == WEFT__CASE_RECV ? weft__chan_take(k->weft__ch, k->weft__p, &ret_end->wake)
-                                                  : weft__chan_put(k->weft__ch, k->weft__p, &ret_end->wake);
+    ret_end->elem = c->elem;
+    ret_end->r = k->weft__kind == WEFT__CASE_RECV ? weft__chan_take(c, k->weft__p, &ret_end->wake)
+                                                  : weft__chan_put(c, k->weft__p, &ret_end->wake);
     return ret_end->r != WEFT__CHAN_WOULD_PARK;
 }
 
-/* What follows the outcome. No lock is held, nothing is allocated any more. */
-static inline int case_finish(const struct weft_case *cases, const struct select_end *end)
+/* The same, taking the lock. */
+static inline bool case_try_alone(const struct weft_case *k, uint32_t i, struct select_end *ret_end)
 {
-    const struct weft_case *k = &cases[end->i];
+    struct weft__chan *c = k->weft__ch;
+    weft__lock(&c->lock);
+    bool done = case_try(k, i, ret_end);
+    weft__unlock(&c->lock);
+    return done;
+}
+
+/* What follows the outcome. No lock is held, nothing is allocated any more. */
+static inline int case_finish(const struct weft_case *k, const struct select_end *end)
+{
     if (end->wake)
         weft__ready(end->wake);
     if (k->weft__kind == WEFT__CASE_SEND && weft__unlikely(end->r == WEFT__CHAN_CLOSED))
@@ -106,10 +117,8 @@ static bool select_read(struct select_frame *f)
         switch (k->weft__kind) {
         case WEFT__CASE_RECV:
         case WEFT__CASE_SEND:
-            if (k->weft__ch) {
-                (void)weft__chan_of(k->weft__ch);
+            if (k->weft__ch)
                 f->order[f->m++] = (uint16_t)i;
-            }
             break;
         case WEFT__CASE_DEFAULT:
             if (f->default_index != SELECT_NO_CASE)
@@ -209,7 +218,7 @@ static bool select_try_locked(struct select_frame *f, struct select_end *ret_end
 {
     uint32_t i;
     while ((i = select_draw(f)) != SELECT_NO_CASE)
-        if (case_try(f, i, ret_end)) /* else stale waiters only made it look ready: they are gone now */
+        if (case_try(&f->cases[i], i, ret_end)) /* else stale waiters only made it look ready: they are gone now */
             return true;
     return false;
 }
@@ -390,39 +399,53 @@ static void *select_big(struct select_frame *f)
     return big;
 }
 
-int weft_selectv(const struct weft_case *cases, int n)
+/* weft_selectv where the look without locks found nothing, or the list is long. */
+static __attribute__((noinline)) int select_full(const struct weft_case *cases, uint32_t n)
 {
     struct weft__waiter waiters[SELECT_INLINE];
     uint16_t order[SELECT_INLINE], ready[SELECT_INLINE];
     struct select_frame f;
+    struct select_end end;
     void *big = NULL;
 
     f.cases = cases;
-    f.n = n < 0 ? UINT32_MAX : (uint32_t)n;
+    f.n = n;
     f.timed = false;
     f.waiters = waiters, f.order = order, f.ready = ready;
-    if (weft__unlikely(f.n > SELECT_INLINE))
+    if (n > SELECT_INLINE)
         big = select_big(&f);
     atomic_init(&f.claim.fired, 0);
     atomic_init(&f.claim.timer_done, 0);
-    bool good = select_read(&f);
-
-    struct select_end end;
-    bool done = false;
-    uint32_t i = weft__likely(good) ? select_draw(&f) : SELECT_NO_CASE;
-    if (i != SELECT_NO_CASE) {
-        struct weft__lock *lock = &case_chan(&f, i)->lock;
-        weft__lock(lock);
-        done = case_try(&f, i, &end);
-        weft__unlock(lock);
+    bool good = select_read(&f), done = false;
+    if (big && good) {
+        uint32_t i = select_draw(&f);
+        done = i != SELECT_NO_CASE && case_try_alone(&cases[i], i, &end);
     }
-    if (!done && good)
+    if (good && !done)
         select_slow(&f, &end);
-    if (weft__unlikely(big != NULL))
+    if (big)
         weft__sys_free(big);
-    if (weft__unlikely(!good))
+    if (!good)
         weft_panic("select: more than one default");
-    return case_finish(cases, &end);
+    return case_finish(&cases[end.i], &end);
+}
+
+int weft_selectv(const struct weft_case *cases, int n)
+{
+    if (weft__likely((unsigned)n <= SELECT_INLINE)) {
+        uint32_t ready[SELECT_INLINE], k = 0;
+        for (uint32_t i = 0; i < (uint32_t)n; i++) {
+            ready[k] = i;
+            k += case_looks_ready(&cases[i]);
+        }
+        struct select_end end;
+        if (k) {
+            uint32_t i = ready[k == 1 ? 0 : weft__rand_below(k)];
+            if (case_try_alone(&cases[i], i, &end))
+                return case_finish(&cases[i], &end);
+        }
+    }
+    return select_full(cases, (uint32_t)n);
 }
 
 /* ---- block form ---- */

@@ -29,6 +29,7 @@
 
 /* Why fetches failed, for the summary. crawl_failure_name() gives the words. */
 enum failure {
+    FAIL_NONE,
     FAIL_TIMEOUT,
     FAIL_DNS,
     FAIL_CONNECT,
@@ -52,7 +53,7 @@ struct crawl_stats {
     _Atomic uint64_t failed[FAIL_KINDS];  /* rows with status -1, and pages that broke off */
     _Atomic uint64_t robots;              /* robots.txt files asked for */
     _Atomic int64_t in_flight;            /* fetches under way */
-    _Atomic uint64_t queued, sites, seen, denied, dropped;   /* the frontier's, as of its last step */
+    _Atomic uint64_t queued, sites, seen, denied, unreachable, dropped;   /* the frontier's, as of its last step */
 };
 
 /* Parsers: a page's way from bytes to links. Taken from crawl.readers and given back. */

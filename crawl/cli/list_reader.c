@@ -49,6 +49,7 @@ static void list_line(struct list_reader *l)
     struct visit *v = visit_new(p, (uint32_t)shown, 0);
     v->kind = VISIT_NOTE;
     v->status = -1;
+    v->failure = FAIL_URL;
     v->why = canon_why(r);
     list_send(l, v);
 }

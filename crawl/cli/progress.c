@@ -13,6 +13,7 @@
 #define LINE_EVERY (5 * WEFT_SEC)
 
 static const char *const failure_names[FAIL_KINDS] = {
+    [FAIL_NONE] = "disallowed",
     [FAIL_TIMEOUT] = "timeout",      [FAIL_DNS] = "DNS",           [FAIL_CONNECT] = "connect",
     [FAIL_RESET] = "broken off",     [FAIL_TLS] = "TLS",           [FAIL_PROTOCOL] = "bad HTTP",
     [FAIL_PRIVATE] = "private address", [FAIL_ROBOTS] = "robots.txt", [FAIL_REDIRECT] = "redirects",
@@ -105,22 +106,39 @@ static void summary_failures(struct crawl *c, struct text *t)
     text_addc(t, '\n');
 }
 
+static uint64_t no_status(struct crawl *c)
+{
+    uint64_t n = stat_get(&c->stats.rows);
+    for (int i = 1; i <= 5; i++)
+        n -= stat_get(&c->stats.classes[i]);
+    return n;
+}
+
 static void summary_statuses(struct crawl *c, struct text *t)
 {
-    text_adds(t, "weft: status");
+    text_adds(t, "weft: status:");
     for (int i = 1; i <= 5; i++) {
         uint64_t n = stat_get(&c->stats.classes[i]);
         if (n)
-            text_addf(t, " %dxx %llu", i, (unsigned long long)n);
+            text_addf(t, " %dxx %llu,", i, (unsigned long long)n);
     }
-    text_addf(t, "; %llu robots.txt", (unsigned long long)stat_get(&c->stats.robots));
-    if (stat_get(&c->stats.denied))
-        text_addf(t, ", %llu URLs disallowed by them", (unsigned long long)stat_get(&c->stats.denied));
-    if (stat_get(&c->stats.queued))
-        text_addf(t, "; %llu URLs left unvisited", (unsigned long long)stat_get(&c->stats.queued));
-    if (stat_get(&c->stats.dropped))
-        text_addf(t, "; %llu URLs dropped: their hosts had too many waiting", (unsigned long long)stat_get(&c->stats.dropped));
-    text_addc(t, '\n');
+    text_addf(t, " none %llu\n", (unsigned long long)no_status(c));
+}
+
+static void summary_unvisited(struct crawl *c, struct text *t)
+{
+    const struct {
+        uint64_t n;
+        const char *why;
+    } left[] = {
+        {stat_get(&c->stats.denied), "disallowed by robots.txt"},
+        {stat_get(&c->stats.unreachable), "of hosts whose robots.txt could not be had"},
+        {stat_get(&c->stats.dropped), "dropped, because too many of their host were waiting"},
+        {stat_get(&c->stats.queued), "left when the crawl stopped"},
+    };
+    for (size_t i = 0; i < sizeof left / sizeof *left; i++)
+        if (left[i].n)
+            text_addf(t, "weft: %llu URLs not visited: %s\n", (unsigned long long)left[i].n, left[i].why);
 }
 
 void progress_summary(struct crawl *c)
@@ -133,6 +151,7 @@ void progress_summary(struct crawl *c)
               (double)stat_get(&c->stats.bytes) / 1e6);
     summary_statuses(c, &t);
     summary_failures(c, &t);
+    summary_unvisited(c, &t);
     if (strcmp(c->opts->out, "-")) {
         char *full = realpath(c->opts->out, NULL);
         text_addf(&t, "weft: rows are in %s\n", full ? full : c->opts->out);

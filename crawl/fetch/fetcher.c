@@ -14,8 +14,11 @@
 #include "../polite/private_addr.h"
 #include "../polite/retry_after.h"
 #include <strings.h>
+#include <sys/resource.h>
 #include <time.h>
 
+#define IDLE_MIN 100
+#define IDLE_MAX 10000
 #define RETRY_MAX (120 * WEFT_SEC)
 #define RETRY_MIN WEFT_SEC
 
@@ -23,6 +26,16 @@ static bool fetcher_allow(const struct sockaddr *addr, void *arg)
 {
     (void)arg;
     return !private_addr(addr);
+}
+
+/* Connections kept for later: as many as descriptors allow, so that many hosts can each wait for their pause. */
+static int fetcher_idle_max(int workers)
+{
+    struct rlimit rl;
+    if (getrlimit(RLIMIT_NOFILE, &rl) < 0)
+        return IDLE_MIN;
+    int64_t room = rl.rlim_cur > INT32_MAX ? IDLE_MAX : ((int64_t)rl.rlim_cur - workers) / 2;
+    return (int)(room < IDLE_MIN ? IDLE_MIN : room > IDLE_MAX ? IDLE_MAX : room);
 }
 
 weft_err fetcher_client(const struct crawl_options *opts, weft_http_client **ret_client)
@@ -34,7 +47,7 @@ weft_err fetcher_client(const struct crawl_options *opts, weft_http_client **ret
             .timeout = opts->timeout,
             .user_agent = opts->user_agent,
             .idle_per_host_max = (int)(opts->per_site < opts->workers ? opts->per_site : opts->workers),
-            .idle_max = opts->workers > 1000 ? opts->workers : 1000,
+            .idle_max = fetcher_idle_max(opts->workers),
             .tls = opts->ca_file ? &tls : NULL,
             .allow = opts->allow_private ? NULL : fetcher_allow,
         },

@@ -19,16 +19,16 @@ static struct robots *robotstxt_judge(struct crawl *c, const struct answer *a)
 {
     char why[200];
     if (a->err) {
-        snprintf(why, sizeof why, "robots.txt: %.180s", a->why);
-        return robots_all(false, why);
+        snprintf(why, sizeof why, "%.160s (asking for robots.txt)", a->why);
+        return robots_all(false, why, (int)a->failure);
     }
     if (a->status >= 200 && a->status < 300)
         return robots_parse(text_str(&a->body), a->body.len, c->product);
     if (a->status >= 500 || a->status == 429) {
-        snprintf(why, sizeof why, "robots.txt: status %d", a->status);
-        return robots_all(false, why);
+        snprintf(why, sizeof why, "robots.txt: status %d, so nothing is allowed", a->status);
+        return robots_all(false, why, FAIL_ROBOTS);
     }
-    return robots_all(true, "");
+    return robots_all(true, "", FAIL_NONE);
 }
 
 /* Where the redirect leads, as a text of its own; NULL if nowhere. */
@@ -64,6 +64,6 @@ void robotstxt_fetch(struct crawl *c, struct answer *a, struct visit *v)
         url = next;
     }
     if (!url)
-        v->rules = robots_all(true, "");
+        v->rules = robots_all(true, "", FAIL_NONE);
     free(url);
 }

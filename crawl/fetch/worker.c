@@ -47,7 +47,7 @@ static void worker_note(struct crawl *c, struct visit *v)
 {
     const char *final = v->harvest ? v->harvest->links[0].url : v->hops ? v->url : "";
     if (v->status < 0)
-        stat_add(&c->stats.failed[v->site ? FAIL_ROBOTS : FAIL_URL], 1);
+        stat_add(&c->stats.failed[v->failure], 1);
     worker_row(c, &(struct row){.url = visit_first_url(v), .final_url = final, .status = v->status, .ns = v->ns,
                                 .error = v->why});
 }
@@ -130,7 +130,7 @@ void worker_run(struct crawl *c)
         } else if (stopped) {                                          /* K2 */
             v->answer = ANSWER_DONE;
             if (v->kind == VISIT_ROBOTS)
-                v->rules = robots_all(false, "stopped");
+                v->rules = robots_all(false, "stopped", FAIL_STOPPED);
         } else if (v->kind == VISIT_ROBOTS) {
             robotstxt_fetch(c, a, v);
         } else {

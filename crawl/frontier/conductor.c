@@ -120,6 +120,7 @@ static void conductor_publish(struct conductor *k)
     atomic_store_explicit(&st->sites, n.sites, memory_order_relaxed);
     atomic_store_explicit(&st->seen, n.seen, memory_order_relaxed);
     atomic_store_explicit(&st->denied, n.denied, memory_order_relaxed);
+    atomic_store_explicit(&st->unreachable, n.unreachable, memory_order_relaxed);
     atomic_store_explicit(&st->dropped, n.dropped, memory_order_relaxed);
 }
 

@@ -45,7 +45,7 @@ struct frontier {
     size_t buckets_len, sites_len;
     struct site **heap;
     size_t heap_len, heap_cap;
-    uint64_t turn, pages_left, queued, denied, dropped;
+    uint64_t turn, pages_left, queued, denied, unreachable, dropped;
     bool limited;
 };
 
@@ -206,6 +206,14 @@ static bool site_allows(const struct site *s, const char *url, uint32_t len)
     return robots_allows(s->rules, url + s->name_len, len - s->name_len);
 }
 
+static void frontier_count_denied(struct frontier *f, const struct site *s)
+{
+    if (robots_kind(s->rules))
+        f->unreachable++;
+    else
+        f->denied++;
+}
+
 /* ---- what the conductor calls ---- */
 
 struct frontier *frontier_new(const struct frontier_opts *opts)
@@ -246,7 +254,7 @@ void frontier_link(struct frontier *f, const struct link *link, uint32_t depth)
         return;
     struct site *s = frontier_site(f, link->url, link->parts.site_len);
     if (s->state == RULES_KNOWN && !site_allows(s, link->url, link->parts.len)) {
-        f->denied++;
+        frontier_count_denied(f, s);
         return;
     }
     if (s->queued >= SITE_QUEUE_MAX) {
@@ -326,7 +334,7 @@ static struct visit *site_ask_rules(struct frontier *f, struct site *s)
 /* A visit that its site's rules forbid: a note if somebody waits for its row, else NULL. */
 static struct visit *visit_deny(struct frontier *f, struct visit *v)
 {
-    f->denied++;
+    frontier_count_denied(f, v->site);
     if (!v->given && !v->hops) {
         visit_free(v);
         return NULL;
@@ -335,6 +343,7 @@ static struct visit *visit_deny(struct frontier *f, struct visit *v)
     v->kind = VISIT_NOTE;
     v->status = v->hops ? v->status : -1;
     v->why = *why ? why : "disallowed by robots.txt";
+    v->failure = (uint8_t)robots_kind(v->site->rules);
     return v;
 }
 
@@ -438,6 +447,6 @@ bool frontier_redirect(struct frontier *f, struct visit *v, const struct link *t
 
 void frontier_counts(const struct frontier *f, struct frontier_counts *ret)
 {
-    *ret = (struct frontier_counts){.queued = f->queued, .sites = f->sites_len, .seen = f->seen.len, .denied = f->denied,
+    *ret = (struct frontier_counts){.queued = f->queued, .sites = f->sites_len, .seen = f->seen.len, .denied = f->denied, .unreachable = f->unreachable,
                                     .dropped = f->dropped, .spent = f->limited && !f->pages_left};
 }

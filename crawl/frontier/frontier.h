@@ -26,7 +26,8 @@ struct frontier_counts {
     uint64_t queued;          /* visits waiting */
     uint64_t sites;
     uint64_t seen;            /* different URLs met */
-    uint64_t denied;          /* links that robots.txt disallows */
+    uint64_t denied;          /* URLs that robots.txt disallows */
+    uint64_t unreachable;     /* URLs of sites whose robots.txt could not be had */
     uint64_t dropped;         /* links past SITE_QUEUE_MAX */
     bool spent;               /* pages_max are handed out */
 };

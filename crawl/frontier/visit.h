@@ -49,6 +49,7 @@ struct visit {
     uint8_t kind;             /* enum visit_kind */
     uint8_t hops;             /* redirects followed */
     uint8_t tries;            /* times that it was put off */
+    uint8_t failure;          /* of a note with status -1: an enum failure of crawl.h */
     bool given;               /* by the user: its row is written whatever happens */
     bool slot;                /* counts as in flight at its site */
     /* the worker's answer */

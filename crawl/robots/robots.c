@@ -32,7 +32,8 @@ struct robots {
     size_t rules_len, rules_cap;
     int64_t delay_ms;
     bool allow_else;          /* no rule matches */
-    char why[160];
+    int kind;
+    char why[240];
 };
 
 /* State of parsing: two candidate rule sets, ours and everybody's. */
@@ -51,10 +52,11 @@ static struct robots *robots_new(void)
     return r;
 }
 
-struct robots *robots_all(bool allow, const char *why)
+struct robots *robots_all(bool allow, const char *why, int kind)
 {
     struct robots *r = robots_new();
     r->allow_else = allow;
+    r->kind = kind;
     snprintf(r->why, sizeof r->why, "%s", why);
     return r;
 }
@@ -244,6 +246,11 @@ bool robots_allows(const struct robots *r, const char *path, size_t len)
 int64_t robots_delay_ms(const struct robots *r)
 {
     return r->delay_ms;
+}
+
+int robots_kind(const struct robots *r)
+{
+    return r->kind;
 }
 
 const char *robots_why(const struct robots *r)

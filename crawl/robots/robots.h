@@ -27,8 +27,12 @@ struct robots;
  */
 struct robots *robots_parse(const char *body, size_t len, const char *product);
 
-/** robots_all - rules that allow everything, or nothing; why is copied and told by robots_why. */
-struct robots *robots_all(bool allow, const char *why);
+/**
+ * robots_all - rules that allow everything, or nothing.
+ *
+ * @why      copied; robots_why tells it. @kind what stood in the way, for the caller's own use; robots_kind tells it.
+ */
+struct robots *robots_all(bool allow, const char *why, int kind);
 void robots_free(struct robots *r);
 
 /**
@@ -42,5 +46,6 @@ bool robots_allows(const struct robots *r, const char *path, size_t len);
 int64_t robots_delay_ms(const struct robots *r);
 /** robots_why - the reason of a verdict that is not from a file: "robots.txt: status 500". "" otherwise. */
 const char *robots_why(const struct robots *r);
+int robots_kind(const struct robots *r);
 
 #endif

@@ -164,6 +164,42 @@ TEST(crawl_frontier, disallowed_links_vanish_and_disallowed_urls_given_are_noted
     frontier_free(f);
 }
 
+TEST(crawl_frontier, urls_of_unreachable_sites_are_told_apart)
+{
+    struct frontier *f = make(1, 0, 0, 9);
+    struct frontier_counts n;
+    give(f, "http://a/given", false);
+    add(f, "http://a/link", 1);
+    struct visit *v = next(f, 0, "http://a/robots.txt");
+    v->rules = robots_all(false, "no such host", 3);
+    frontier_rules(f, v, 0);
+    v = next(f, 0, "http://a/given");
+    EXPECT_EQ(v->kind, VISIT_NOTE);
+    EXPECT_EQ(v->failure, 3);
+    EXPECT_STR(v->why, "no such host");
+    frontier_done(f, v, 0);
+    none(f, 0, FRONTIER_NEVER);
+    frontier_counts(f, &n);
+    EXPECT_EQ(n.denied, 0);
+    EXPECT_EQ(n.unreachable, 2);
+    frontier_free(f);
+}
+
+TEST(crawl_frontier, a_robots_txt_put_off_is_asked_for_again)
+{
+    struct frontier *f = make(1, 0, 0, 9);
+    add(f, "http://a/1", 0);
+    struct visit *v = next(f, 0, "http://a/robots.txt");
+    v->retry_ns = 2 * SEC;
+    frontier_retry(f, v, SEC);
+    none(f, SEC, 3 * SEC);
+    v = next(f, 3 * SEC, "http://a/robots.txt");
+    EXPECT_EQ(v->tries, 1);
+    rules(f, v, "", 3 * SEC);
+    frontier_done(f, next(f, 3 * SEC, "http://a/1"), 3 * SEC);
+    frontier_free(f);
+}
+
 TEST(crawl_frontier, a_retry_keeps_its_whole_site_waiting)
 {
     struct frontier *f = make(2, 0, 0, 9);
@@ -268,7 +304,7 @@ TEST(crawl_frontier, thousands_of_sites_come_in_order_of_time)
         struct visit *v;
         while ((v = frontier_next(f, now, &wake))) {
             if (v->kind == VISIT_ROBOTS) {
-                v->rules = robots_all(true, "");
+                v->rules = robots_all(true, "", 0);
                 frontier_rules(f, v, now);
             } else {
                 pages++;

@@ -132,9 +132,10 @@ TEST(crawl_robots, at_least_500_kib_are_parsed)
 
 TEST(crawl_robots, verdicts_without_a_file)
 {
-    struct robots *no = robots_all(false, "robots.txt: status 500"), *yes = robots_all(true, "");
+    struct robots *no = robots_all(false, "robots.txt: status 500", 7), *yes = robots_all(true, "", 0);
     EXPECT(!robots_allows(no, "/x", 2));
     EXPECT_STR(robots_why(no), "robots.txt: status 500");
+    EXPECT_EQ(robots_kind(no), 7);
     EXPECT(robots_allows(yes, "/x", 2));
     robots_free(no);
     robots_free(yes);

@@ -15,6 +15,21 @@
 #include <string.h>
 #include <strings.h>
 
+/* Is there one Transfer-Encoding field and does it say "chunked"? */
+static bool head_just_chunked(const struct weft__head *h)
+{
+    struct weft_http_field f;
+    int n = 0;
+    bool chunked = false;
+    for (size_t i = 0; weft__head_at(h, i, &f); i++) {
+        if (strcasecmp(f.name, "transfer-encoding") != 0)
+            continue;
+        n++;
+        chunked = strcasecmp(f.value, "chunked") == 0;
+    }
+    return n == 1 && chunked;
+}
+
 weft_err weft__wire_framing(struct weft__head *h, bool is_request, bool no_body, enum weft__framing *ret_framing,
                             uint64_t *ret_len)
 {
@@ -24,8 +39,7 @@ weft_err weft__wire_framing(struct weft__head *h, bool is_request, bool no_body,
         return 0;
     if (h->p.flags & F_TRANSFER_ENCODING) {
         /* "gzip, chunked" and two fields are legal, and a hiding place for smuggled requests: nobody sends them. */
-        const char *te = weft__head_find(h, "transfer-encoding");
-        if (!(h->p.flags & F_CHUNKED) || !te || strcasecmp(te, "chunked") != 0)
+        if (!(h->p.flags & F_CHUNKED) || !head_just_chunked(h))
             return WEFT_EPROTO;
         *ret_framing = WEFT__BODY_CHUNKED;
         h->in_body = true;

@@ -6,7 +6,8 @@
 TEST(http_client, one_connection_serves_many_calls)
 {
     struct peer p;
-    PEER_START(&p, {OK5}, {"HTTP/1.1 404 Not Found\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2;x=y\r\nde\r\n0\r\nT: r\r\n\r\n"},
+    PEER_START(&p, {OK5}, {"HTTP/1.1 404 Not Found\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2;x=y\r\nde\r\n"
+        "0\r\nT: r\r\n\r\n"},
                {"HTTP/1.1 204 No Content\r\n\r\n"}, {"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n"}, {OK5});
     weft_http_client *c = client_with(NULL);
     char body[64];
@@ -28,8 +29,10 @@ TEST(http_client, one_connection_serves_many_calls)
 TEST(http_client, an_answer_may_come_byte_by_byte)
 {
     struct peer p;
-    PEER_START(&p, {"HTTP/1.1 200 OK\r\nA: b \r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n", .drip = true},
-               {"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nB: c\r\nContent-Length: 2\r\n\r\nhi", .drip = true});
+    PEER_START(&p, {"HTTP/1.1 200 OK\r\nA: b \r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n",
+        .drip = true},
+               {"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nB: c\r\nContent-Length: 2\r\n\r\nhi",
+                   .drip = true});
     weft_http_client *c = client_with(NULL);
     weft_http_response *r;
     char *body;
@@ -67,7 +70,8 @@ TEST(http_client, what_two_readers_could_read_differently_is_refused)
                {"HTTP/1.1 200 OK\r\nA: b\r\n c\r\n\r\n"}, {"HTTP/1.1 200 OK\r\nA : b\r\n\r\n"}, {"HTTP/1.1 200 OK\nA: b\n\n"},
                {"ICE/1.0 200 OK\r\n\r\n", .close = true}, {"SSH-2.0-x\r\n\r\n"}, {"<html>", .close = true},
                {"HTTP/1.1 101 Switching\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n"},
-               {"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n"}, {"HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\n"},
+               {"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n"},
+                   {"HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\n"},
                {"HTTP/2.0 200 OK\r\nContent-Length: 0\r\n\r\n"});
     weft_http_client *c = client_with(NULL);
     char body[64], why[128];
@@ -109,7 +113,8 @@ TEST(http_client, a_body_that_ends_early_is_an_error)
 TEST(http_client, a_body_without_length_ends_with_the_connection)
 {
     struct peer p;
-    PEER_START(&p, {"HTTP/1.1 200 OK\r\n\r\nto the end", .close = true}, {"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nhi"}, {OK5},
+    PEER_START(&p, {"HTTP/1.1 200 OK\r\n\r\nto the end", .close = true},
+        {"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nhi"}, {OK5},
                {"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nhi"}, {OK5 "surplus"}, {OK5});
     weft_http_client *c = client_with(NULL);
     char body[64];
@@ -126,7 +131,8 @@ TEST(http_client, a_body_without_length_ends_with_the_connection)
 TEST(http_client, head_has_no_body_whatever_its_length)
 {
     struct peer p;
-    PEER_START(&p, {"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"}, {"HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n"}, {OK5});
+    PEER_START(&p, {"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n"},
+        {"HTTP/1.1 304 Not Modified\r\nContent-Length: 5\r\n\r\n"}, {OK5});
     weft_http_client *c = client_with(NULL);
     weft_http_response *r;
     const void *piece;
@@ -169,7 +175,8 @@ TEST(http_client, post_sends_its_body_and_is_not_sent_twice)
     char body[64];
     EXPECT_EQ(fetch(c, peer_url(&p, "/"), body, sizeof body), 200);
     struct weft_http_field f[] = {{"Content-Type", "text/x"}, {"Host", "example.test"}};
-    struct weft_http_call call = {.method = "POST", .url = peer_url(&p, "/p"), .fields = f, .fields_len = 2, .body = "data", .body_len = 4};
+    struct weft_http_call call = {.method = "POST", .url = peer_url(&p, "/p"), .fields = f, .fields_len = 2,
+        .body = "data", .body_len = 4};
     weft_http_response *r;
     EXPECT_EQ(weft_http_do(NULL, c, &call, &r), WEFT_EEOF);
     EXPECT_EQ(atomic_load(&p.requests), 2);
@@ -185,7 +192,8 @@ TEST(http_client, bad_calls_are_refused_before_anything_is_sent)
 {
     weft_http_client *c = client_with(NULL);
     weft_http_response *r;
-    struct weft_http_field lf = {"A", "b\r\nC: d"}, name = {"A b", "c"}, cl = {"Content-Length", "1"}, te = {"transfer-encoding", "chunked"};
+    struct weft_http_field lf = {"A", "b\r\nC: d"}, name = {"A b", "c"}, cl = {"Content-Length", "1"},
+        te = {"transfer-encoding", "chunked"};
     const char *url = "http://127.0.0.1:9/";
     EXPECT_EQ(weft_http_do(NULL, c, &(struct weft_http_call){.url = url, .fields = &lf, .fields_len = 1}, &r), WEFT_EINVAL);
     EXPECT_EQ(weft_http_do(NULL, c, &(struct weft_http_call){.url = url, .fields = &name, .fields_len = 1}, &r), WEFT_EINVAL);
@@ -273,14 +281,17 @@ TEST(http_client, a_redirect_to_another_host_takes_no_secrets_along)
     snprintf(moved, sizeof moved, "HTTP/1.1 302 x\r\nLocation: %s/q\r\nContent-Length: 0\r\n\r\n", q.url);
     to_q[0].bytes = moved;
     peer_start(&p, to_q, 1);
-    struct weft_http_field f[] = {{"Cookie", "secret"}, {"authorization", "secret"}, {"X-Open", "yes"}, {"Content-Type", "t/x"}, {"Host", "h"}};
-    struct weft_http_call call = {.method = "POST", .url = peer_url(&p, "/"), .fields = f, .fields_len = 5, .body = "b", .body_len = 1};
+    struct weft_http_field f[] = {{"Cookie", "secret"}, {"authorization", "secret"}, {"X-Open", "yes"},
+        {"Content-Type", "t/x"}, {"Host", "h"}};
+    struct weft_http_call call = {.method = "POST", .url = peer_url(&p, "/"), .fields = f, .fields_len = 5,
+        .body = "b", .body_len = 1};
     weft_http_client *c = client_with(NULL);
     weft_http_response *r;
     REQUIRE(weft_http_do(NULL, c, &call, &r) == 0);
     EXPECT(strstr(p.last, "secret") && strstr(p.last, "Host: h\r\n"));
     EXPECT(strncmp(q.last, "GET /q ", 7) == 0);
-    EXPECT(!strstr(q.last, "secret") && !strstr(q.last, "Content-") && !strstr(q.last, "Host: h\r\n") && strstr(q.last, "X-Open: yes"));
+    EXPECT(!strstr(q.last, "secret") && !strstr(q.last, "Content-") && !strstr(q.last, "Host: h\r\n") &&
+        strstr(q.last, "X-Open: yes"));
     weft_http_response_free(r);
     weft_http_client_free(c);
     peer_stop(&p);

@@ -3,7 +3,8 @@
 
 #include "http_peer.h"
 
-#define GZ "\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\x03\xcb\x48\xcd\xc9\xc9\xd7\x51\x48\xaf\xca\x2c\x50\x28\xcf\x2f\xca\x49\x01\x00\xeb\x83\x46\x82\x11\x00\x00\x00"
+#define GZ "\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\x03\xcb\x48\xcd\xc9\xc9\xd7\x51\x48\xaf\xca\x2c\x50\x28\xcf\x2f\xca" \
+    "\x49\x01\x00\xeb\x83\x46\x82\x11\x00\x00\x00"
 #define ZL "\x78\x9c\xcb\x48\xcd\xc9\xc9\xd7\x51\xa8\xca\xc9\x4c\x52\x28\xcf\x2f\xca\x49\x01\x00\x38\x7f\x06\x5a"
 #define RAW "\xcb\x48\xcd\xc9\xc9\xd7\x51\x28\x4a\x2c\x57\x28\xcf\x2f\xca\x49\x01\x00"
 #define HEAD(coding, len) "HTTP/1.1 200 OK\r\nContent-Encoding: " coding "\r\nContent-Length: " len "\r\n\r\n"
@@ -33,7 +34,9 @@ TEST(http_coding, a_coded_body_that_is_cut_off_or_broken_is_an_error)
 {
     struct peer p;
     PEER_START(&p, BIN(HEAD("gzip", "20") "\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\x03\xcb\x48\xcd\xc9\xc9\xd7\x51\x48\xaf\xca"),
-               BIN(HEAD("gzip", "9") "not gzip!"), BIN(HEAD("gzip", "37") "\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\x03\xcb\x48\xcd\xc9\xc9\xd7\x51\x48\xaf\xca\x2c\x50\x28\xcf\x2f\xca\x49\x01\x00\xeb\x83\x46\x83\x11\x00\x00\x00"));
+               BIN(HEAD("gzip", "9") "not gzip!"), BIN(HEAD("gzip",
+                   "37") "\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\x03\xcb\x48\xcd\xc9\xc9\xd7\x51\x48\xaf\xca\x2c\x50"
+                       "\x28\xcf\x2f\xca\x49\x01\x00\xeb\x83\x46\x83\x11\x00\x00\x00"));
     static const int want[] = {WEFT_EEOF, WEFT_EPROTO, WEFT_EPROTO};
     weft_http_client *c = client_with(NULL);
     char body[128];
@@ -49,7 +52,8 @@ TEST(http_coding, who_asks_for_codings_himself_gets_them_as_they_come)
     PEER_START(&p, BIN(HEAD("gzip", "37") GZ), BIN(HEAD("gzip", "37") GZ), BIN(HEAD("gzip", "37") GZ));
     struct weft_http_field ae = {"Accept-Encoding", "br, gzip"}, range = {"Range", "bytes=0-36"};
     const char *url = peer_url(&p, "/");
-    const struct weft_http_call calls[] = {{.url = url, .fields = &ae, .fields_len = 1}, {.url = url, .fields = &range, .fields_len = 1}, {.url = url}};
+    const struct weft_http_call calls[] = {{.url = url, .fields = &ae, .fields_len = 1}, {.url = url,
+        .fields = &range, .fields_len = 1}, {.url = url}};
     weft_http_client *plain = client_with(&(struct weft_http_client_opts){.no_decode = true}), *c = client_with(NULL);
     for (int i = 0; i < 3; i++) {
         weft_http_response *r;
@@ -84,9 +88,11 @@ TEST(http_coding, a_decompression_bomb_stops_at_the_limit)
     }
     size_t coded = ROOM - 128 - z.avail_out;
     (void)deflateEnd(&z);
-    int n = snprintf(coded_head, sizeof coded_head, "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %zu\r\n\r\n", coded);
+    int n = snprintf(coded_head, sizeof coded_head, "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n"
+        "Content-Length: %zu\r\n\r\n", coded);
     memcpy(msg + 128 - n, coded_head, (size_t)n);
-    struct answer a[] = {{msg + 128 - n, .len = coded + (size_t)n}, {msg + 128 - n, .len = coded + (size_t)n}, {msg + 128 - n, .len = coded + (size_t)n}};
+    struct answer a[] = {{msg + 128 - n, .len = coded + (size_t)n}, {msg + 128 - n, .len = coded + (size_t)n},
+        {msg + 128 - n, .len = coded + (size_t)n}};
     struct peer p;
     peer_start(&p, a, 3);
     char *body;

@@ -46,7 +46,8 @@ static void folder_start(struct folder *f)
     put_file(f, "root/a b/\xc3\xa9%.txt", "odd", 3);
     put_file(f, "root/ten.bin", "0123456789", 10);
     put_file(f, "root/none.bin", "", 0);
-    static const char *const links[][2] = {{"../secret", "out"}, {"ten.bin", "in"}, {"..", "up"}, {"sub", "subl"}, {"/etc/passwd", "abs"}};
+    static const char *const links[][2] = {{"../secret", "out"}, {"ten.bin", "in"}, {"..", "up"}, {"sub", "subl"},
+        {"/etc/passwd", "abs"}};
     for (size_t i = 0; i < sizeof links / sizeof *links; i++) {
         snprintf(path, sizeof path, "%s/%s", f->root, links[i][1]);
         REQUIRE(symlink(links[i][0], path) == 0);
@@ -124,8 +125,10 @@ TEST(http_files, paths_lead_to_files)
 
 static void expect_nothing_outside(struct folder *f)
 {
-    static const char *const bad[] = {"/../secret", "/..%2fsecret", "/%2e%2e/secret", "/sub/../../secret", "/.%2e/secret", "/out", "/up/secret",
-        "/up/", "/abs", "/sub/..", "/%00", "/ten.bin%00.html", "/ten.bin/", "/ten.bin/x", "/fifo", "/empty/", "/nope", "/%zz", "/%2",
+    static const char *const bad[] = {"/../secret", "/..%2fsecret", "/%2e%2e/secret", "/sub/../../secret",
+        "/.%2e/secret", "/out", "/up/secret",
+        "/up/", "/abs", "/sub/..", "/%00", "/ten.bin%00.html", "/ten.bin/", "/ten.bin/x", "/fifo", "/empty/", "/nope",
+            "/%zz", "/%2",
         "/%2fetc/passwd", "//etc/passwd"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         const char *a = get(f, bad[i], "");
@@ -198,10 +201,14 @@ TEST(http_files, single_ranges)
     static const struct {
         const char *range, *status, *body, *content_range;
     } want[] = {
-        {"bytes=0-0", "206", "0", "bytes 0-0/10"}, {"bytes=3-5", "206", "345", "bytes 3-5/10"}, {"bytes=7-", "206", "789", "bytes 7-9/10"},
-        {"bytes=7-100", "206", "789", "bytes 7-9/10"}, {"bytes=-3", "206", "789", "bytes 7-9/10"}, {"bytes=-100", "206", "0123456789", "bytes 0-9/10"},
-        {"bytes=10-", "416", NULL, "bytes */10"}, {"bytes=-0", "416", NULL, "bytes */10"}, {"bytes=5-3", "200", "0123456789", NULL},
-        {"bytes=0-1,3-4", "200", "0123456789", NULL}, {"lines=1-2", "200", "0123456789", NULL}, {"bytes=", "200", "0123456789", NULL},
+        {"bytes=0-0", "206", "0", "bytes 0-0/10"}, {"bytes=3-5", "206", "345", "bytes 3-5/10"}, {"bytes=7-", "206",
+            "789", "bytes 7-9/10"},
+        {"bytes=7-100", "206", "789", "bytes 7-9/10"}, {"bytes=-3", "206", "789", "bytes 7-9/10"}, {"bytes=-100",
+            "206", "0123456789", "bytes 0-9/10"},
+        {"bytes=10-", "416", NULL, "bytes */10"}, {"bytes=-0", "416", NULL, "bytes */10"}, {"bytes=5-3", "200",
+            "0123456789", NULL},
+        {"bytes=0-1,3-4", "200", "0123456789", NULL}, {"lines=1-2", "200", "0123456789", NULL}, {"bytes=", "200",
+            "0123456789", NULL},
         {"bytes=99999999999999999999-", "200", "0123456789", NULL},
     };
     struct folder f;

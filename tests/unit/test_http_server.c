@@ -127,7 +127,8 @@ TEST(http_server, pipelined_requests_are_answered_in_order)
     struct site s;
     site_start(&s, &plain);
     const char *out = ask_raw(&s, GET("/hello") "POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc" GET("/nothing")
-                              "POST /hello HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n" LAST("/what?a"), 0);
+                              "POST /hello HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n"
+                                  "\r\n" LAST("/what?a"), 0);
     EXPECT_EQ(count(out, "HTTP/1.1 200 OK\r\n"), 5);
     EXPECT_EQ(count(out, "\r\n\r\nhello\n"), 2);
     EXPECT(strstr(out, "Content-Length: 3\r\n\r\nabcHTTP/1.1"));
@@ -288,7 +289,8 @@ TEST(http_server, limits_answer_with_their_status)
     memcpy(big + 18000, "\r\nConnection: close\r\n\r\n", 23);
     EXPECT(strstr(ask_raw(&s, big, 18023), "hello"));
     EXPECT(strncmp(ask_raw(&s, "POST /echo HTTP/1.1\r\nHost: h\r\nContent-Length: 11\r\n\r\n", 0), "HTTP/1.1 413 ", 13) == 0);
-    const char *out = ask_raw(&s, "POST /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n8\r\n12345678\r\n8\r\n12345678\r\n0\r\n\r\n", 0);
+    const char *out = ask_raw(&s, "POST /echo HTTP/1.1\r\nHost: h\r\nTransfer-Encoding: chunked\r\n\r\n8\r\n"
+        "12345678\r\n8\r\n12345678\r\n0\r\n\r\n", 0);
     EXPECT(count(out, "HTTP/1.1") == 1);
     site_stop(&s);
 }

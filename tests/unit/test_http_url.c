@@ -59,7 +59,8 @@ TEST(http_url, spelling_becomes_normal)
 TEST(http_url, what_cannot_be_dialled_is_refused)
 {
     static const char *const bad[] = {"", "h", "/x", "http:", "http:/h", "http://", "http:///x", "http://u@h/", "http://h@/",
-        "http://h:0/", "http://h:65536/", "http://h:99999999999/", "http://h:8a/", "http://[::1", "http://[::1]x/", "http://[]/", "http://[zz]/",
+        "http://h:0/", "http://h:65536/", "http://h:99999999999/", "http://h:8a/", "http://[::1", "http://[::1]x/",
+            "http://[]/", "http://[zz]/",
         "http://h\\@x/", "http://h%41/", "http://\xc3\xbc.de/", "http://h/a\nb", "http://h/a\x7f", "http://h /"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
         EXPECT_STR(parsed(bad[i]), "EADDR");

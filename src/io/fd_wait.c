@@ -29,7 +29,7 @@ static int fd_ready(int fd, int mask)
         p.events |= POLLOUT;
     int n;
     do
-        n = poll(&p, 1, 0);
+        n = poll(&p, 1, 0); /* lint: time-out 0, it only looks */
     while (n < 0 && errno == EINTR);
     if (n < 0)
         return -errno;

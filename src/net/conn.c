@@ -148,7 +148,7 @@ weft_err weft_conn_wait(weft_ctx *ctx, weft_conn *conn, int direction)
     struct pollfd p = {.fd = conn->f.fd, .events = reading ? POLLIN : POLLOUT};
     bool ready = reading && conn->tls && weft__tls_pending(conn);
     if (!ready && !(reading && conn->f.drained && !weft__pd_ended(conn->f.pd)))
-        ready = poll(&p, 1, 0) > 0;
+        ready = poll(&p, 1, 0) > 0; /* lint: time-out 0, it only looks */
     err = ready ? weft__pd_check(conn->f.pd, dir) : weft__fd_wait(ctx, &conn->f, dir);
     if (reading && !err)
         conn->f.drained = false; /* the edge is used up: the next read asks the kernel */

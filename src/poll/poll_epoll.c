@@ -10,7 +10,7 @@
  *
  * Order   E3  break_pending: exchange by weft__poll_break  ->  exchange by weft__poll: what the breaker published before
  *             is seen by the scheduler's next look.
- *         E4  poll.started: release by weft__poll_start -> acquire in weft__poll_started: carries both descriptors.
+ *         E4  started: release by weft__poll_start -> acquire in weft__poll_started: carries both descriptors.
  * Limits  128 events a call; what is left comes with the next one. Failure: weft__poll_start says -errno.
  * Source  epoll(7); Go runtime/netpoll_epoll.go. Without epoll_pwait2 (Linux 5.11) sleeps are rounded up to 1 ms.
  */
@@ -85,6 +85,8 @@ void weft__poll_del(int fd)
 void weft__poll_break(void)
 {
     uint64_t one = 1;
+    if (!weft__poll_started()) /* also the acquire of E4: the caller may be a thread that never polled */
+        return;
     if (atomic_exchange_explicit(&ep.break_pending, 1, memory_order_acq_rel) == 0) /* E3 */
         while (write(ep.break_fd, &one, sizeof one) < 0 && errno == EINTR)
             ;

@@ -15,7 +15,6 @@
  * Limits  10,000 names by default, 64 addresses a name; TTL cut to 1 s .. 1 h; "no such name" 10 s; failures not kept.
  * Failure WEFT_ENOMEM. Source RFC 1034, 2308; Go internal/singleflight for the sharing of questions.
  */
-#include <ctype.h>
 #include <string.h>
 
 #include "../../sys/sys.h"
@@ -280,7 +279,7 @@ static weft_err dns_fold(const char *host, char *ret, size_t n, uint32_t *ret_ha
     uint32_t h = 2166136261u;
     size_t i;
     for (i = 0; host[i] != '\0' && i < n - 1; i++) {
-        ret[i] = (char)tolower((unsigned char)host[i]);
+        ret[i] = host[i] >= 'A' && host[i] <= 'Z' ? (char)(host[i] + 32) : host[i]; /* ASCII, whatever the locale */
         h = (h ^ (unsigned char)ret[i]) * 16777619u;
     }
     ret[i] = '\0';

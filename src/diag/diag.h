@@ -23,6 +23,10 @@ void weft__trace_here(struct weft__trace *t);
 void weft__trace_signal(struct weft__trace *t, void *pc);
 /* The stack of a goroutine that is not running; nothing of it is touched. */
 void weft__trace_parked(struct weft__trace *t, const struct weft__g *g);
+/* The stack of a goroutine that is on another thread; NULL when that does not answer. Valid until the next call. */
+const struct weft__trace *weft__trace_running(const struct weft__g *g);
+/* Where a signal interrupted its thread; uc is the handler's ucontext_t. */
+void *weft__signal_pc(const void *uc);
 /* The i-th frame to print, 0 .. weft__trace_kept(t) - 1. */
 void *weft__trace_at(const struct weft__trace *t, uint32_t i);
 uint32_t weft__trace_kept(const struct weft__trace *t);

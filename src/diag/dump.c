@@ -6,7 +6,7 @@
  *
  * Invariants
  *   U1  Only a goroutine whose registers are saved is walked: its thread has left it (on_cpu == 0) and the world is
- *       frozen, so it stays so. Others say that their stack is not available.
+ *       frozen, so it stays so. Others are asked (running.c), or say that their stack is not available.
  * Limits  10,000 goroutines, in the order of their numbers; how many were left out is said. 100 frames each.
  *         Frames of weft's own (weft__...) and of the C library's start are not shown.
  * Failure Without memory for the list nobody but the failing goroutine is shown.
@@ -77,12 +77,29 @@ static uint32_t dump_trim(const struct weft__trace *t)
     return weft__trace_kept(t);
 }
 
+/* The innermost frames are weft's and the C library's below it, when a park or a report begins there. */
+static uint32_t dump_skip(const struct weft__trace *t, uint32_t n)
+{
+    uint32_t first = 0;
+    struct weft__where w;
+
+    for (uint32_t i = 0; i < n; i++) {
+        uintptr_t pc = (uintptr_t)weft__trace_at(t, i) - 1;
+        weft__where(pc, false, &w);
+        if (w.name && strncmp(w.name, "weft__", 6) == 0)
+            first = i + 1;
+        else if (!weft__where_libc(pc))
+            break;
+    }
+    return first < n ? first : 0;
+}
+
 static bool dump_frames(const struct weft__trace *t, bool lines)
 {
     uint32_t n = dump_trim(t);
     bool any = false;
 
-    for (uint32_t i = 0; i < n; i++) {
+    for (uint32_t i = dump_skip(t, n); i < n; i++) {
         void *pc = weft__trace_at(t, i);
         if (i == WEFT__TRACE_MAX / 2 && t->total > WEFT__TRACE_MAX)
             weft__print("...%llu frames elided...\n", (unsigned long long)(t->total - WEFT__TRACE_MAX));
@@ -139,6 +156,8 @@ void weft__dump_g(struct weft__g *g, const struct weft__trace *trace, bool self,
         weft__trace_parked(&own, g);
         trace = &own;
     }
+    if (!trace)
+        trace = weft__trace_running(g);
     if (!trace)
         weft__print("\tgoroutine running on other thread; stack unavailable\n");
     else if (!dump_frames(trace, lines) && g->site)

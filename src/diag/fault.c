@@ -10,6 +10,8 @@
  * Limits  Source lines are left out when the interrupted code is in the C library: it may be inside malloc.
  *         A frame larger than the guard (16 KiB) that is not touched in order can step over it; compile such code with
  *         -fstack-clash-protection.
+ *         Under ThreadSanitizer faults are left to it: it reports every call in a handler, and delays SIGQUIT while a
+ *         goroutine computes.
  * Failure No memory for an alternative stack: the default action of the signal, a core.
  */
 #include "diag.h"
@@ -36,8 +38,9 @@ static _Atomic uint32_t fault_quit_asked;  /* set by SIGQUIT's handler */
 static int fault_pid;                      /* [const] who has a monitor: not a forked child */
 
 /* Processor specific: where the interrupted code was. */
-static void *fault_pc(const ucontext_t *uc)
+void *weft__signal_pc(const void *ctx)
 {
+    const ucontext_t *uc = ctx;
 #if defined(__x86_64__)
     return (void *)uc->uc_mcontext.gregs[REG_RIP];
 #elif defined(__aarch64__)
@@ -124,7 +127,7 @@ static void fault_handler(int sig, siginfo_t *si, void *ctx)
 {
     const struct sigaction *before = sig == SIGBUS ? &fault_before_bus : &fault_before_segv;
     struct weft__g *g = weft__g_or_null();
-    void *pc = fault_pc(ctx);
+    void *pc = weft__signal_pc(ctx);
 
     if (si->si_code > 0 && fault_is_overflow(g, si->si_addr))
         fault_overflow(g, pc);
@@ -194,9 +197,9 @@ void weft__diag_init(void)
     fault_pid = weft__sys_pid();
     pthread_key_create(&fault_key, fault_free_stack);
     sigemptyset(&sa.sa_mask);
-    if (sigaction(SIGSEGV, NULL, &fault_before_segv) == 0)
+    if (!WEFT__TSAN && sigaction(SIGSEGV, NULL, &fault_before_segv) == 0)
         sigaction(SIGSEGV, &sa, NULL);
-    if (sigaction(SIGBUS, NULL, &fault_before_bus) == 0)
+    if (!WEFT__TSAN && sigaction(SIGBUS, NULL, &fault_before_bus) == 0)
         sigaction(SIGBUS, &sa, NULL);
     if (sigaction(SIGQUIT, NULL, &old) == 0 && old.sa_handler == SIG_DFL) {
         struct sigaction quit = {.sa_handler = fault_quit_handler, .sa_flags = SA_ONSTACK | SA_RESTART};

@@ -14,7 +14,6 @@
  */
 #include "diag.h"
 
-#include <fcntl.h>
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -24,6 +23,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "../arch/fiber.h"
 #include "../sys/sys.h"
 
 enum { REPORT_BUF = 4096, REPORT_LINE = 512, REPORT_STACK = 256 * 1024, REPORT_LOCK_TRIES = 200 };
@@ -84,7 +84,7 @@ void weft__print(const char *fmt, ...)
 static _Noreturn void report_end(int status)
 {
     if (status >= 0)
-        _exit(status);
+        syscall(SYS_exit_group, status); /* a sanitizer's _exit would still wait for stdout */
     struct sigaction dfl = {.sa_handler = SIG_DFL};
     sigaction(SIGABRT, &dfl, NULL);
     abort();
@@ -119,11 +119,27 @@ static void report_flush_stdout(void)
     }
 }
 
+/* AddressSanitizer is told which stack this is, for good. */
+static void report_asan_leave(void)
+{
+#if WEFT__ASAN
+    __sanitizer_start_switch_fiber(NULL, report_stack, sizeof report_stack);
+#endif
+}
+
+static void report_asan_arrive(void)
+{
+#if WEFT__ASAN
+    __sanitizer_finish_switch_fiber(NULL, NULL, NULL);
+#endif
+}
+
 static void report_run(void *arg)
 {
     const struct weft__report *r = arg;
     bool lines = !r->no_lines;
 
+    report_asan_arrive();
     if (!r->from_signal)
         report_flush_stdout();
     weft__freeze_world();
@@ -140,6 +156,7 @@ static void report_run(void *arg)
 void weft__report(const struct weft__report *r)
 {
     report_claim(r->status);
+    report_asan_leave();
     weft__arch_call_on(report_stack + sizeof report_stack, report_run, (void *)(uintptr_t)r);
     report_end(r->status); /* not reached */
 }

@@ -48,14 +48,16 @@ void weft__trace_signal(struct weft__trace *t, void *pc)
     _Unwind_Backtrace(trace_step, t);
 }
 
-static void trace_probe(void *arg)
+/* Named so that dumps do not show it. */
+void weft__trace_probe(void *arg);
+void weft__trace_probe(void *arg)
 {
     weft__trace_here(arg);
 }
 
 void weft__trace_parked(struct weft__trace *t, const struct weft__g *g)
 {
-    weft__arch_probe(g->sw.sp, trace_probe, t);
+    weft__arch_probe(g->sw.sp, weft__trace_probe, t);
 }
 
 uint32_t weft__trace_kept(const struct weft__trace *t)

@@ -131,6 +131,8 @@ void weft__freeze_world(void);
 void weft__g_each(void (*fn)(struct weft__g *g, void *arg), void *arg);
 /* Finds the goroutine whose stack slot (guard included) holds addr; NULL if none. Async-signal-safe. */
 struct weft__g *weft__g_by_addr(const void *addr);
+/* The thread that a running goroutine is on; 0 when it is not known. Only after weft__freeze_world. */
+int weft__g_tid(const struct weft__g *g);
 /* Size of the usable stack of ordinary goroutines, bytes. */
 size_t weft__stack_bytes(void);
 /* Ends the calling goroutine for good, its stack frames already unwound. Runs at_end. */

@@ -100,6 +100,11 @@ struct weft__g *weft__g_by_addr(const void *addr)
     return NULL;
 }
 
+int weft__g_tid(const struct weft__g *g)
+{
+    return g->m ? g->m->tid : 0;
+}
+
 void weft__g_each(void (*fn)(struct weft__g *g, void *arg), void *arg)
 {
     uint32_t n = atomic_load_explicit(&stack_chunk_n, memory_order_acquire);

@@ -1,5 +1,6 @@
 /* weft_goexit: ends the goroutine with its deferred calls, whatever is around it. */
 #include <pthread.h>
+#include <stdatomic.h>
 #include <weft/weft.h>
 
 #include "weft_test.h"
@@ -176,10 +177,10 @@ TEST(goexit, a_try_that_it_has_passed_stops_nothing)
     expect_seen("1 100 ");
 }
 
-static int cleaned;
+static _Atomic int cleaned;
 static void clean(int *p)
 {
-    cleaned += *p;
+    atomic_fetch_add(&cleaned, *p);
 }
 
 static void with_attribute(void)
@@ -196,7 +197,7 @@ TEST(goexit, runs_the_compilers_clean_ups)
     run(with_attribute);
     for (int i = 0; i < 2000 && weft_num_goroutines() > before; i++)
         weft_sleep(WEFT_MS);
-    EXPECT_EQ(cleaned, 3);
+    EXPECT_EQ(atomic_load(&cleaned), 3);
 }
 
 static void *thread_exits(void *arg)

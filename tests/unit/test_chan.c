@@ -1,7 +1,6 @@
 /*
  * test_chan.c - one channel: order, blocking, close, nil, try, free. Behaviour of Go's runtime chan tests in our words.
  */
-#include <pthread.h>
 #include <stdatomic.h>
 #include <weft/weft.h>
 
@@ -516,96 +515,4 @@ TEST(chan, the_receiver_may_free_at_once)
         EXPECT_EQ(weft_recv(done), i);
     }
     weft_free(done);
-}
-
-/* ---- many ---- */
-
-static atomic_long total;
-
-static void produce(weft_sender(long) ch, long from, long n)
-{
-    for (long i = 0; i < n; i++)
-        weft_send(ch, from + i);
-    atomic_fetch_add(&stage, 1);
-}
-
-static void consume(weft_receiver(long) ch)
-{
-    long sum = 0;
-    weft_range(v, ch) sum += v;
-    atomic_fetch_add(&total, sum);
-    atomic_fetch_add(&served_n, 1);
-}
-
-static void many_to_many(int producers, int consumers, int cap)
-{
-    enum { N = 2000 };
-    weft_chan(long) ch = weft_make(long, cap);
-    atomic_store(&stage, 0);
-    atomic_store(&served_n, 0);
-    atomic_store(&total, 0);
-    for (int i = 0; i < consumers; i++)
-        weft_go(consume, ch);
-    for (int i = 0; i < producers; i++)
-        weft_go(produce, ch, (long)i * N, N);
-    EXPECT(until(&stage, producers));
-    weft_close(ch);
-    EXPECT(until(&served_n, consumers));
-    long n = (long)producers * N;
-    EXPECT_EQ(atomic_load(&total), n * (n - 1) / 2);
-    let_others_run();
-    weft_free(ch);
-}
-
-TEST(chan, nothing_is_lost_between_many_unbuffered)
-{
-    many_to_many(8, 8, 0);
-}
-
-TEST(chan, nothing_is_lost_between_many_buffered)
-{
-    many_to_many(8, 5, 7);
-}
-
-TEST(chan, nothing_is_lost_from_many_to_one)
-{
-    many_to_many(50, 1, 1);
-}
-
-TEST(chan, nothing_is_lost_from_one_to_many)
-{
-    many_to_many(1, 50, 3);
-}
-
-TEST_ENV(chan, nothing_is_lost_on_eight_procs, "WEFT_PROCS=8")
-{
-    many_to_many(16, 16, 0);
-    many_to_many(16, 16, 16);
-}
-
-/* ---- foreign threads ---- */
-
-static void *thread_uses(void *arg)
-{
-    weft_chan(int) ch = arg;
-    for (int i = 0; i < 100; i++)
-        weft_send(ch, i); /* parks: the thread becomes a goroutine for it */
-    while (!weft_try_send(ch, 100))
-        sched_yield();
-    weft_close(ch);
-    return NULL;
-}
-
-TEST(chan, a_foreign_thread_may_send_and_close)
-{
-    weft_chan(int) ch = weft_make(int);
-    pthread_t t;
-    REQUIRE(pthread_create(&t, NULL, thread_uses, ch) == 0);
-    int n = 0;
-    weft_range(v, ch) EXPECT_EQ(v, n++);
-    EXPECT_EQ(n, 101);
-    weft_block_begin();
-    pthread_join(t, NULL);
-    weft_block_end();
-    weft_free(ch);
 }

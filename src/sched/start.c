@@ -327,8 +327,7 @@ static void start_runtime(void)
     if (!atomic_load_explicit(&start_done, memory_order_relaxed)) {
         if (weft__sys_barrier_init() < 0)
             weft__throw("membarrier(2) is not available: Linux 4.14 or later is needed");
-        int threads = weft__sys_thread_count();
-        s->threads_before = WEFT__TSAN && threads > 1 ? 1 : 0; /* ThreadSanitizer's own thread */
+        s->threads_before = WEFT__TSAN ? 1 : 0; /* ThreadSanitizer's own, started with the first thread */
         atomic_store_explicit(&s->id_next, 2, memory_order_relaxed);
         if (start_ps(start_default_procs()) < 1)
             weft__throw("no memory to start");

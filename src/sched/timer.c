@@ -177,6 +177,7 @@ bool weft__timer_stop(struct weft__timer *t)
 
     if (!p)
         return false;
+    weft__tsan_acquire(p); /* asleep() may have looked at the storage that now becomes free */
     timer_remove(p, t);
     timer_publish(p);
     weft__unlock(&p->tlock);
@@ -278,8 +279,10 @@ bool weft__timers_can_wake(void)
         weft__lock(&p->tlock);
         for (uint32_t k = 0; k < p->heap_n && !can; k++) {
             struct weft__timer *t = p->heap[k].t;
+            weft__tsan_acquire(t);
             can = t->wakes || (t->asleep && !t->asleep(t));
         }
+        weft__tsan_release(p);
         weft__unlock(&p->tlock);
     }
     return can;

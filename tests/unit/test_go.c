@@ -21,7 +21,7 @@ static void add(int k)
     atomic_fetch_add(&count, k);
 }
 
-TEST(go, runs_a_goroutine_and_counts_it)
+TEST_ENV(go, runs_a_goroutine_and_counts_it, "WEFT_PROCS=1")
 {
     EXPECT_EQ(weft_num_goroutines(), 1);
     EXPECT_EQ(weft_goid(), 1);

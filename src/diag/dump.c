@@ -5,7 +5,7 @@
  * Near    report.c calls it when the world stands still; trace.c, where.c. Layer 2.
  *
  * Invariants
- *   U1  Only a goroutine whose registers are saved is walked: its thread has left it (on_cpu == 0) and the world is
+ *   Z3  Only a goroutine whose registers are saved is walked: its thread has left it (on_cpu == 0) and the world is
  *       frozen, so it stays so. Others are asked (running.c), or say that their stack is not available.
  * Limits  10,000 goroutines, in the order of their numbers; how many were left out is said. 100 frames each.
  *         Frames of weft's own (weft__...) and of the C library's start are not shown.
@@ -152,7 +152,7 @@ void weft__dump_g(struct weft__g *g, const struct weft__trace *trace, bool self,
     static struct weft__trace own;
 
     dump_header(g, self);
-    if (!trace && atomic_load_explicit(&g->sw.on_cpu, memory_order_acquire) == 0) { /* U1, G1 */
+    if (!trace && atomic_load_explicit(&g->sw.on_cpu, memory_order_acquire) == 0) { /* Z3, G1 */
         weft__trace_parked(&own, g);
         trace = &own;
     }

@@ -5,7 +5,7 @@
  * Near    where.c. Layer 2. The few prototypes are elfutils' public ones (elfutils/libdwfl.h), declared here so that
  *         the library neither needs its headers nor links to it.
  * Limits  Debug information inside the files only: separate files might be fetched over the network. The innermost
- *         inlined line is shown under the name of the function it was inlined into. Reporter only (report.c, D1).
+ *         inlined line is shown under the name of the function it was inlined into. Reporter only (report.c, Z1).
  * Failure Anything missing: no line.
  */
 #include "diag.h"

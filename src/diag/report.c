@@ -5,8 +5,8 @@
  * Near    fatal.c, fault.c and unwind/panic.c say what happened; dump.c prints the goroutines. Layer 2.
  *
  * Invariants
- *   D1  At most one thread is between the start of a report and the end of the process.
- *   D2  A failure inside the report ends the process: it never starts a second report.
+ *   Z1  At most one thread is between the start of a report and the end of the process.
+ *   Z2  A failure inside the report ends the process: it never starts a second report.
  * Locks   None held. stdout's own lock is tried, not waited for: a stopped goroutine may hold it.
  * Order   stdout first, so that what the program printed before stands before the report; then the world stops.
  * Limits  One 4 KiB buffer; 256 KiB of stack, which is not the failing goroutine's.
@@ -28,7 +28,7 @@
 
 enum { REPORT_BUF = 4096, REPORT_LINE = 512, REPORT_STACK = 256 * 1024, REPORT_LOCK_TRIES = 200 };
 
-static _Atomic int report_tid; /* [D1] who reports */
+static _Atomic int report_tid; /* [Z1] who reports */
 static char report_stack[REPORT_STACK] __attribute__((aligned(64)));
 static char report_buf[REPORT_BUF];
 static size_t report_len;
@@ -90,7 +90,7 @@ static _Noreturn void report_end(int status)
     abort();
 }
 
-/* D1, D2 */
+/* Z1, Z2 */
 static void report_claim(int status)
 {
     int me = weft__sys_tid(), none = 0;

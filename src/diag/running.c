@@ -4,7 +4,7 @@
  * Role    Ask the thread by a signal: its handler walks the interrupted stack. For goroutines that compute, that sit in a
  *         system call, or that were stopped on their way into a park.
  * Near    dump.c; trace.c. Layer 2.
- * Order   R1  state: asked release -> the handler's exchange acquire; done release -> the reporter's load acquire.
+ * Order   Z4  state: asked release -> the handler's exchange acquire; done release -> the reporter's load acquire.
  *         Carries the trace.
  * Limits  One at a time, 100 ms for an answer; SIGPROF, which workers do not block. Threads of the program that block it,
  *         or are unknown, give no answer: "stack unavailable".
@@ -33,10 +33,10 @@ static void running_handler(int sig, siginfo_t *si, void *uc)
 
     (void)sig, (void)si;
     if (!atomic_compare_exchange_strong_explicit(&running_state, &want, RUNNING_BUSY, memory_order_acquire,
-                                                 memory_order_relaxed)) /* R1 */
+                                                 memory_order_relaxed)) /* Z4 */
         return; /* too late, or a profiler's */
     weft__trace_signal(&running_trace, weft__signal_pc(uc));
-    atomic_store_explicit(&running_state, RUNNING_DONE, memory_order_release); /* R1 */
+    atomic_store_explicit(&running_state, RUNNING_DONE, memory_order_release); /* Z4 */
 }
 
 static bool running_prepare(void)
@@ -58,11 +58,11 @@ const struct weft__trace *weft__trace_running(const struct weft__g *g)
 
     if (WEFT__TSAN || running_broken || tid <= 0 || tid == weft__sys_tid() || !running_prepare())
         return NULL;
-    atomic_store_explicit(&running_state, RUNNING_ASKED, memory_order_release); /* R1 */
+    atomic_store_explicit(&running_state, RUNNING_ASKED, memory_order_release); /* Z4 */
     if (syscall(SYS_tgkill, weft__sys_pid(), tid, SIGPROF) != 0)
         return NULL;
     for (int i = 0; i < RUNNING_TRIES; i++) {
-        if (atomic_load_explicit(&running_state, memory_order_acquire) == RUNNING_DONE) /* R1 */
+        if (atomic_load_explicit(&running_state, memory_order_acquire) == RUNNING_DONE) /* Z4 */
             return &running_trace;
         nanosleep(&(struct timespec){.tv_nsec = 200000}, NULL);
     }

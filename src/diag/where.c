@@ -3,7 +3,7 @@
  *
  * Role    Read the symbol tables of the program and of the libraries it has loaded, when a report needs them.
  * Near    dump.c; line.c for source lines. Layer 2.
- * Locks   The loader's own, inside dl_iterate_phdr. One thread at a time: the reporter (report.c, D1).
+ * Locks   The loader's own, inside dl_iterate_phdr. One thread at a time: the reporter (report.c, Z1).
  * Limits  64 modules, 1,024 remembered addresses; 64-bit ELF of this machine. Inlined functions are not told apart.
  * Failure A file that is gone, stripped or damaged gives no name: the module and the offset remain.
  */

@@ -5,7 +5,7 @@
  * q stands for the run queue: both sides read, add one and write it with plain instructions.
  * Checked: never two inside; no update lost; nobody waits for ever. Memory: TSO store buffers (tso.h).
  *
- * VARIANTS 7: BROKEN=1 no membarrier; 2 the owner looks at claim before it stores in; 3 the claimer does not look at in; 4 in = 0
+ * VARIANTS 1 2 3 4 5 6 7: BROKEN=1 no membarrier; 2 the owner looks at claim before it stores in; 3 the claimer does not look at in; 4 in = 0
  * becomes visible before the owner's last write (no release, M2); 5 the owner does not wait for the claim to end;
  * 6 claim = 0 becomes visible before the claimer's write (M3); 7 the barrier comes before the CAS.
  */

@@ -7,10 +7,11 @@
  * everything else is under sched.lock or by locked instructions, which are one step here. A steal is one step (claim.pml).
  * Checked: every goroutine pushed is taken (no lost wake-up); a processor has one owner; counters end where they began.
  *
- * VARIANTS 8: BROKEN=1 no membarrier before the second look; 2 the second look comes before nidle is counted; 3 no second
+ * VARIANTS 1 2 3 5 6 7: BROKEN=1 no membarrier before the second look; 2 the second look comes before nidle is counted; 3 no second
  * look; 4 a worker that stops spinning wakes nobody; 5 the pusher wakes nobody when it finds a sleeper in the poller;
  * 6 the worker is counted out of nspinning after its second look; 7 the waker does not
- * ask whether the poller was left meanwhile; 8 a waker that found no processor does not look again.
+ * ask whether the poller was left meanwhile; 8 a waker that found no processor does not look again
+ * (4 and 8 show in idle_hog.pml).
  */
 #ifndef BROKEN
 #define BROKEN 0
@@ -23,7 +24,9 @@
 #define BUF 2
 #include "tso.h"
 #define Q 0
+#ifndef IDLE_PS
 #define IDLE_PS 1          /* processors beside thread 0's */
+#endif
 #define PROCS (IDLE_PS + 1)
 
 byte nidle, nspinning, done;
@@ -184,7 +187,12 @@ schedule:
         fi;
         m = 0;
         done++;                                 /* it ran */
+#ifdef HOG
+end_hog:
+        false                                   /* and never comes back */
+#else
         goto schedule
+#endif
     :: else
     fi;
 idle:
@@ -255,6 +263,7 @@ init
 {
     atomic {
         hasp[1] = 1;
+        nidle = IDLE_PS - 1;
         run Pusher(); run Worker(1); run Flusher(0)
     }
 }
@@ -263,5 +272,5 @@ init
 active proctype Bounds()
 {
 end_bounds:
-    atomic { (nidle > IDLE_PS || nspinning > 3 || hasp[1] + hasp[2] + nidle > IDLE_PS) -> assert(false) }
+    atomic { (nidle > IDLE_PS || nspinning > 3 || hasp[1] + hasp[2] + hasp[3] + nidle > IDLE_PS) -> assert(false) }
 }

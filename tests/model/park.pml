@@ -8,7 +8,7 @@
  * Memory: sequentially consistent. The only cross-thread words are under locks or on_cpu, which is stored after the
  * saved stack pointer by the same thread: x86 keeps that order, and ready's load is an acquire (G1).
  *
- * VARIANTS 6: BROKEN=1 ready does not wait for on_cpu; 2 the switch clears on_cpu before it has saved the stack; 3 the waker takes
+ * VARIANTS 1 2 3 4 5 6: BROKEN=1 ready does not wait for on_cpu; 2 the switch clears on_cpu before it has saved the stack; 3 the waker takes
  * the waiter without the lock; 4 the goroutine parks although a token came between its look and its publishing;
  * 5 a yielding goroutine is queued outside of the section; 6 a yield ends its section before the switch.
  */

@@ -9,7 +9,7 @@
  * Checked: each park ends once, with what the waker wrote before visible; no wake-up is lost; a processor that was
  * given is not forgotten when the timeout comes at the same time.
  *
- * VARIANTS 5: BROKEN=1 wait does not compare the word; 2 the word is cleared before the wait instead of taken by exchange
+ * VARIANTS 1 2 3 4 5: BROKEN=1 wait does not compare the word; 2 the word is cleared before the wait instead of taken by exchange
  * after it; 3 the waker wakes before it sets the word; 4 a sleeper that timed out does not ask whether it is on the list;
  * 5 the waker's data is written after the word.
  */

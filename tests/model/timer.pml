@@ -7,7 +7,7 @@
  * heaps, and sleeps until the timer, or for ever. Thread 0 then computes; nobody else is there.
  * Checked: the timer fires. The store of heap_when and the release of the lock are plain: store buffer (tso.h).
  *
- * VARIANTS 2: BROKEN=1 no fence between the heap and the look at nidle; 2 the starter wakes nobody.
+ * VARIANTS 1 2: BROKEN=1 no fence between the heap and the look at nidle; 2 the starter wakes nobody.
  */
 #ifndef BROKEN
 #define BROKEN 0

@@ -1,0 +1,167 @@
+/* test_map.c - after Go's sync/map_test.go, in our own words. */
+#include <stdatomic.h>
+#include <weft/weft.h>
+#include <weft_test.h>
+
+static int a, b, c;
+
+TEST(map, stores_loads_swaps_and_deletes)
+{
+    weft_map m = {0};
+    void *v = &c;
+    EXPECT(!weft_map_load(&m, 1, &v));
+    EXPECT(v == &c);
+    weft_map_store(&m, 1, &a);
+    EXPECT(weft_map_load(&m, 1, &v) && v == &a);
+    EXPECT(weft_map_load_or_store(&m, 1, &b, &v) && v == &a);
+    EXPECT(!weft_map_load_or_store(&m, 2, &b, &v) && v == &b);
+    EXPECT(weft_map_swap(&m, 2, &c, &v) && v == &b);
+    EXPECT(!weft_map_swap(&m, 3, &c, &v));
+    EXPECT(!weft_map_compare_and_swap(&m, 2, &a, &b));
+    EXPECT(weft_map_compare_and_swap(&m, 2, &c, &b));
+    EXPECT(!weft_map_compare_and_swap(&m, 4, NULL, &b));
+    EXPECT(!weft_map_compare_and_delete(&m, 2, &c));
+    EXPECT(weft_map_compare_and_delete(&m, 2, &b));
+    EXPECT(!weft_map_load(&m, 2, NULL));
+    EXPECT(weft_map_load_and_delete(&m, 1, &v) && v == &a);
+    EXPECT(!weft_map_load_and_delete(&m, 1, NULL));
+    weft_map_delete(&m, 3);
+    weft_map_delete(&m, 3);
+    EXPECT(!weft_map_load(&m, 3, NULL));
+    weft_map_store(&m, 5, NULL);
+    EXPECT(weft_map_load(&m, 5, &v) && v == NULL);
+    weft_map_free(&m);
+}
+
+TEST(map, keys_are_numbers_pointers_or_copied_strings)
+{
+    weft_map m = {0};
+    void *v;
+    char text[8] = "key";
+    weft_map_store(&m, text, &a);
+    text[0] = 'x';
+    EXPECT(weft_map_load(&m, "key", &v) && v == &a);
+    EXPECT(!weft_map_load(&m, text, NULL));
+    EXPECT(!weft_map_load(&m, (uintptr_t)text, NULL));
+    weft_map_store(&m, &b, &b);
+    EXPECT(weft_map_load(&m, (uintptr_t)&b, &v) && v == &b);
+    weft_map_store(&m, -1, &c);
+    EXPECT(weft_map_load(&m, -1L, &v) && v == &c);
+    weft_map_store(&m, "", &c);
+    EXPECT(weft_map_load(&m, "", &v) && v == &c);
+    EXPECT(!weft_map_load(&m, 0, NULL));
+    weft_map_free(&m);
+    EXPECT(!weft_map_load(&m, "key", NULL));
+    weft_map_free(&m);
+}
+
+struct seen {
+    weft_map *m;
+    int n[1000];
+    int stop_at, calls;
+};
+
+static bool see(weft_map_key k, void *v, void *arg)
+{
+    struct seen *s = arg;
+    EXPECT(!k.s && k.u < 1000 && v == &s->n[k.u]);
+    s->n[k.u]++;
+    if (s->m)
+        weft_map_delete(s->m, k.u);
+    return ++s->calls != s->stop_at;
+}
+
+TEST(map, range_visits_each_key_once_and_may_change_the_map)
+{
+    static struct seen s;
+    weft_map m = {0};
+    for (int i = 0; i < 1000; i++)
+        weft_map_store(&m, i, &s.n[i]);
+    weft_map_range(&m, see, &s);
+    for (int i = 0; i < 1000; i++)
+        EXPECT_EQ(s.n[i], 1);
+    s.calls = 0;
+    s.stop_at = 10;
+    weft_map_range(&m, see, &s);
+    EXPECT_EQ(s.calls, 10);
+    s.calls = s.stop_at = 0;
+    s.m = &m;
+    weft_map_range(&m, see, &s);
+    EXPECT_EQ(s.calls, 1000);
+    s.calls = 0;
+    weft_map_range(&m, see, &s);
+    EXPECT_EQ(s.calls, 0);
+    weft_map_store(&m, 7, &s.n[7]);
+    weft_map_clear(&m);
+    EXPECT(!weft_map_load(&m, 7, NULL));
+    weft_map_free(&m);
+}
+
+static bool count_all(weft_map_key k, void *v, void *arg)
+{
+    EXPECT(k.s && v);
+    return ++*(int *)arg > 0;
+}
+
+static void churn(weft_map *m, _Atomic long *there, unsigned seed)
+{
+    for (int i = 0; i < 4000; i++) {
+        char key[16];
+        int n = 0;
+        seed = seed * 1103515245u + 12345u;
+        snprintf(key, sizeof key, "k%u", seed >> 16 & 63);
+        switch (seed >> 24 & 3) {
+        case 0:
+            if (!weft_map_load_or_store(m, key, &a, NULL))
+                atomic_fetch_add(there, 1);
+            break;
+        case 1:
+            if (weft_map_load_and_delete(m, key, NULL))
+                atomic_fetch_sub(there, 1);
+            break;
+        case 2:
+            (void)weft_map_compare_and_swap(m, key, &a, &b);
+            break;
+        default:
+            if (i % 64 == 0)
+                weft_map_range(m, count_all, &n);
+        }
+    }
+}
+
+static void together(void)
+{
+    weft_map m = {0};
+    weft_waitgroup wg = {0};
+    _Atomic long there = 0;
+    int n = 0;
+    for (unsigned i = 0; i < 8; i++)
+        weft_waitgroup_go(&wg, churn, &m, &there, i * 7919u);
+    weft_waitgroup_wait(&wg);
+    weft_map_range(&m, count_all, &n);
+    EXPECT_EQ(n, there);
+    weft_map_free(&m);
+}
+
+TEST_ENV(map, goroutines_may_use_it_together_on_1_proc, "WEFT_PROCS=1") { together(); }
+TEST_ENV(map, goroutines_may_use_it_together_on_8_procs, "WEFT_PROCS=8") { together(); }
+
+static bool give_up(weft_map_key k, void *v, void *arg)
+{
+    (void)k, (void)v, (void)arg;
+    weft_panic("enough");
+}
+
+static void range_panics(weft_map *m)
+{
+    weft_map_range(m, give_up, NULL);
+}
+
+TEST(map, a_panic_in_range_leaves_the_map_usable)
+{
+    weft_map m = {0};
+    weft_map_store(&m, "x", &a);
+    EXPECT_STR(weft_try(range_panics, &m), "enough");
+    EXPECT(weft_map_load(&m, "x", NULL));
+    weft_map_free(&m);
+}

@@ -27,7 +27,8 @@ struct peer {
     const struct answer *answers;
     int answers_len;
     atomic_int conns, requests;
-    char last[4096];         /* the last request's bytes */
+    weft_mutex lock;
+    char last[4096];         /* [lock] the last request's bytes; read it when no request is under way */
     weft_waitgroup wg;
     weft_ctx *ctx;
 };
@@ -52,7 +53,9 @@ static inline void peer_conn(struct peer *p, weft_conn *c)
     char *buf = malloc(sizeof p->last);
     while (peer_read_head(p->ctx, c, buf, sizeof p->last) > 0) {
         int k = atomic_fetch_add(&p->requests, 1);
+        weft_mutex_lock(&p->lock);
         memcpy(p->last, buf, strlen(buf) + 1);
+        weft_mutex_unlock(&p->lock);
         if (k >= p->answers_len)
             break;
         const struct answer *a = &p->answers[k];

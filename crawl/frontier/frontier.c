@@ -448,5 +448,6 @@ bool frontier_redirect(struct frontier *f, struct visit *v, const struct link *t
 void frontier_counts(const struct frontier *f, struct frontier_counts *ret)
 {
     *ret = (struct frontier_counts){.queued = f->queued, .sites = f->sites_len, .seen = f->seen.len,
-                                    .denied = f->denied, .unreachable = f->unreachable, .dropped = f->dropped, .spent = f->limited && !f->pages_left};
+                                    .denied = f->denied, .unreachable = f->unreachable,
+                                    .dropped = f->dropped, .spent = f->limited && !f->pages_left};
 }

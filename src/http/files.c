@@ -265,30 +265,23 @@ static void send_slash_redirect(weft_http_request *rq, weft_http_writer *w, cons
     weft_http_reply_status(w, 301);
 }
 
-/* name is the decoded path, with room for more. The open file or directory, or -1 after an answer was given. */
+/* name is the decoded path, with room for more. The open file, or -1 after an answer was given. */
 static int file_open(struct weft_http_files *f, weft_http_request *rq, weft_http_writer *w, char *name, struct stat *ret_st)
 {
     const char *path = weft_http_request_path(rq);
-    bool slash = path[strlen(path) - 1] == '/';
+    size_t n = strlen(name);
+    if (path[strlen(path) - 1] == '/')   /* a folder, then: its index; path_decode left room */
+        (void)snprintf(name + n, PATH_BYTES - n, "%s", name[n - 1] == '/' ? "index.html" : "/index.html");
     int fd = open_beneath(f, name);
     bool ok = fd >= 0 && fstat(fd, ret_st) == 0;
-    if (ok && S_ISDIR(ret_st->st_mode) && !slash) {
-        (void)close(fd);
-        send_slash_redirect(rq, w, path, name);
-        return -1;
-    }
-    if (ok && S_ISDIR(ret_st->st_mode)) {
-        (void)close(fd);
-        size_t n = strlen(name);   /* path_decode left room */
-        (void)snprintf(name + n, PATH_BYTES - n, "%s", name[n - 1] == '/' ? "index.html" : "/index.html");
-        fd = open_beneath(f, name);
-        ok = fd >= 0 && fstat(fd, ret_st) == 0;
-    }
     if (ok && S_ISREG(ret_st->st_mode))   /* F2 */
         return fd;
     if (fd >= 0)
         (void)close(fd);
-    send_not_found(w);
+    if (ok && S_ISDIR(ret_st->st_mode) && path[strlen(path) - 1] != '/')
+        send_slash_redirect(rq, w, path, name);
+    else
+        send_not_found(w);
     return -1;
 }
 

@@ -35,7 +35,7 @@ $(error BUILD=$(BUILD) is not one of debug, release, asan, ubsan, tsan, cov)
 endif
 
 # Meson lists the folders of tests and examples itself, but only when it configures: a changed list makes it do so.
-listed := $(sort $(wildcard tests/unit/test_*.c tests/death/test_*.c tests/stress/stress_*.c examples/*.c))
+listed := $(sort $(wildcard tests/unit/test_*.c tests/death/test_*.c tests/stress/stress_*.c tests/e2e/accept_*.c examples/*.c))
 
 .DEFAULT_GOAL := build
 
@@ -75,7 +75,7 @@ test-neg: setup
 	@tests/neg/run.py $(T)
 
 .PHONY: check
-## check: layers, lint and the format of what is committed
+## check: layers and lint, seconds
 check: setup
 	@python3 tools/layers.py
 	@python3 tools/lint.py

@@ -7,12 +7,16 @@
 
 enum { WEFT__DNS_ADDRS = 64 };   /* most addresses kept for one name */
 
-struct weft__dns_entry;          /* one name: dns_cache.c */
+/* A name to ask about; first in its entry (dns_cache.c). */
+struct weft__dns_question {
+    struct weft__dns_question *next;   /* [asker.lock] in the queue of those not yet sent */
+    const char *host;                  /* [const] NUL-terminated, lives until the answer */
+};
 
-/* Ask the servers about host; weft__dns_answer(e, ...) is called once, maybe before this returns. */
-WEFT_PARKS void weft__dns_ask(const char *host, struct weft__dns_entry *e);
-/* The answer: count addresses that are good for ttl, or err. Readies who waits; e is the cache's again. */
-void weft__dns_answer(struct weft__dns_entry *e, weft_err err, const weft_addr *addrs, int count, weft_dur ttl);
+/* Ask the servers; weft__dns_answer(q, ...) is called once, maybe before this returns. */
+WEFT_PARKS void weft__dns_ask(struct weft__dns_question *q);
+/* The answer: count addresses that are good for ttl, or err. Readies who waits; q is the cache's again. */
+void weft__dns_answer(struct weft__dns_question *q, weft_err err, const weft_addr *addrs, int count, weft_dur ttl);
 /* Forget all names and keep at most max of them (0: the default). */
 void weft__dns_forget(uint32_t max);
 

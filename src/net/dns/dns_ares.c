@@ -11,6 +11,8 @@
  *       last question, so an idle resolver holds no descriptor and no goroutine.
  *   A3  c-ares' sockets are in set_fd, level-triggered; set_fd is in the poller, edge-triggered. The pump waits only after
  *       epoll_wait on set_fd has found nothing.
+ *   A4  At most DNS_ASKED names are asked about at a time, the others queue: more answers at once than a socket's buffer
+ *       holds would be lost, and their repetitions again. A queue is never left without a pump.
  *
  * The pump wakes at least every 200 ms: a new question's first deadline cannot come sooner than it looks.
  * Limits  Answers of more than 64 addresses are cut. Failure: WEFT_EDNS for whatever is not "no such name".
@@ -26,6 +28,7 @@
 #include "dns.h"
 
 #define DNS_PUMP_MAX (200 * WEFT_MS)
+enum { DNS_ASKED = 240, DNS_RCVBUF = 1 << 20 };
 
 static struct {
     weft_mutex lock;
@@ -35,6 +38,8 @@ static struct {
     int set_fd;                       /* [lock] A2; valid while set_pd is not NULL */
     struct weft__pd *set_pd;          /* [lock] its waits are the pump's */
     uint32_t asked;                   /* [lock] questions under way */
+    struct weft__dns_question *queue; /* [lock] A4: oldest first */
+    struct weft__dns_question **tail; /* [lock] where the next one is hung; NULL: queue was never used */
     bool pumping;                     /* [lock] */
 } asker;
 
@@ -43,7 +48,10 @@ static struct {
 static ares_socket_t ares_open(int family, int type, int protocol, void *arg)
 {
     (void)arg;
-    return socket(family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol);
+    int fd = socket(family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol);
+    if (fd >= 0)
+        (void)weft__sock_set(fd, SOL_SOCKET, SO_RCVBUF, DNS_RCVBUF); /* what the system allows of it */
+    return fd;
 }
 
 static int ares_shut(ares_socket_t fd, void *arg)
@@ -192,17 +200,47 @@ static void asker_answer(void *arg, int status, int timeouts, struct ares_addrin
     weft__dns_answer(arg, err ? err : n ? 0 : WEFT_ENOHOST, list, n, ttl);
 }
 
+/* Hand one name to c-ares. The answer may come at once. */
+static void asker_send(struct weft__dns_question *q)
+{
+    struct ares_addrinfo_hints hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
+    weft_err err = asker_open_channel();
+    if (!err)
+        err = asker_open_set();
+    if (err) {
+        weft__dns_answer(q, err, NULL, 0, 0);
+        return;
+    }
+    asker.asked++;
+    ares_getaddrinfo(asker.channel, q->host, NULL, &hints, asker_answer, q);
+}
+
+/* A4: send what the limit allows. */
+static void asker_send_queued(void)
+{
+    while (asker.queue && asker.asked < DNS_ASKED) {
+        struct weft__dns_question *q = asker.queue;
+        asker.queue = q->next;
+        if (!asker.queue)
+            asker.tail = &asker.queue;
+        asker_send(q);
+    }
+}
+
 /* Handle what has come in, and time-outs. False when nothing is under way any more. */
 static bool asker_process(void)
 {
     struct epoll_event ev[32];
-    int n;
+    int n = 1;
     ares_process_fd(asker.channel, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
-    while (asker.asked > 0 && (n = epoll_wait(asker.set_fd, ev, 32, 0)) > 0) { /* A3 */
+    asker_send_queued();
+    while (asker.asked > 0 && n > 0) { /* A3 */
+        n = epoll_wait(asker.set_fd, ev, 32, 0);
         for (int i = 0; i < n; i++) {
             bool in = ev[i].events & (EPOLLIN | EPOLLERR | EPOLLHUP), out = ev[i].events & EPOLLOUT;
             ares_process_fd(asker.channel, in ? ev[i].data.fd : ARES_SOCKET_BAD, out ? ev[i].data.fd : ARES_SOCKET_BAD);
         }
+        asker_send_queued();
     }
     return asker.asked > 0;
 }
@@ -226,19 +264,13 @@ static void asker_pump(void)
 
 /* ---- questions ---- */
 
-void weft__dns_ask(const char *host, struct weft__dns_entry *e)
+void weft__dns_ask(struct weft__dns_question *q)
 {
-    struct ares_addrinfo_hints hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
     weft_mutex_lock(&asker.lock);
-    weft_err err = asker_open_channel();
-    if (!err)
-        err = asker_open_set();
-    if (err) {
-        weft__dns_answer(e, err, NULL, 0, 0);
-    } else {
-        asker.asked++;
-        ares_getaddrinfo(asker.channel, host, NULL, &hints, asker_answer, e);
-    }
+    q->next = NULL;
+    *(asker.tail ? asker.tail : &asker.queue) = q;
+    asker.tail = &q->next;
+    asker_send_queued();
     if (asker.asked > 0 && !asker.pumping) {
         asker.pumping = true;
         weft_go_named("dns", asker_pump);

@@ -36,6 +36,7 @@ struct dns_waiter {
 };
 
 struct weft__dns_entry {
+    struct weft__dns_question question;    /* first: the answer gets its address */
     struct weft__dns_entry *chain;         /* [lock] */
     struct weft__dns_entry *newer, *older; /* [lock] known entries by last use */
     struct dns_waiter line;                /* [lock] head of the ring; only next and prev are used */
@@ -131,8 +132,9 @@ static struct dns_waiter *dns_serve(struct weft__dns_entry *e)
     return parked;
 }
 
-void weft__dns_answer(struct weft__dns_entry *e, weft_err err, const weft_addr *addrs, int count, weft_dur ttl)
+void weft__dns_answer(struct weft__dns_question *q, weft_err err, const weft_addr *addrs, int count, weft_dur ttl)
 {
+    struct weft__dns_entry *e = (struct weft__dns_entry *)q;
     weft_addr *copy = err ? NULL : weft__sys_alloc((size_t)count * sizeof *addrs);
     struct weft__dns_entry *gone = NULL;
     if (copy)
@@ -239,6 +241,7 @@ static struct weft__dns_entry *dns_entry_new(uint32_t hash, const char *host)
     e->pending = true;
     e->line.next = e->line.prev = &e->line;
     memcpy(e->host, host, n);
+    e->question.host = e->host;
     return e;
 }
 
@@ -261,7 +264,7 @@ static WEFT_PARKS int dns_get(struct dns_waiter *w, uint32_t hash, const char *h
             dns_free(fresh);
     }
     if (r == DNS_ASK) {
-        weft__dns_ask(host, fresh);
+        weft__dns_ask(&fresh->question);
         weft__lock(&cache.lock);
         r = w->linked ? DNS_PARK : w->result;
         w->g = weft__g(); /* published, if still in line */

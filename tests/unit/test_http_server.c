@@ -373,3 +373,43 @@ TEST(http_server, connections_stay_within_their_limit)
     weft_http_client_free(c);
     site_stop(&s);
 }
+
+/* One goroutine of the mix: calls that end well, run out of time, are cancelled, or are dropped half read. */
+static void mix(struct site *s, weft_http_client *c, unsigned seed, atomic_int *ret_good)
+{
+    static const char *const paths[] = {"/hello", "/bigc", "/bigl", "/slow", "/panic", "/short", "/goexit", "/nothing"};
+    for (int i = 0; i < 30; i++) {
+        char url[256];
+        weft_http_response *r;
+        const void *piece;
+        seed = seed * 1103515245 + 12345;
+        snprintf(url, sizeof url, "%s%s", s->url, paths[(seed >> 16) % 8]);
+        weft_ctx *ctx = (seed >> 20) % 4 ? NULL : weft_with_timeout(NULL, (seed >> 8) % 3000 * WEFT_US);
+        struct weft_http_call call = {.url = url, .timeout = (seed >> 21) % 4 ? 20 * WEFT_SEC : (seed >> 7) % 3000 * WEFT_US + 1};
+        if (weft_http_do(ctx, c, &call, &r) == 0) {
+            ssize_t n = 1;
+            for (int k = 0; n > 0 && k < (int)((seed >> 24) % 20); k++)
+                n = weft_http_body_next(ctx, r, &piece);
+            if (n == 0)
+                atomic_fetch_add(ret_good, 1);
+            weft_http_response_free(r);
+        }
+        weft_ctx_unref(ctx);
+    }
+}
+
+TEST_SLOW(http_server, calls_that_end_in_every_way_leave_nothing_behind, 120)
+{
+    enum { N = 60 };
+    struct site s;
+    site_start(&s, &plain);
+    weft_http_client *c = client_with(&(struct weft_http_client_opts){.idle_max = 20, .conns_per_host_max = 40});
+    weft_waitgroup wg = {0};
+    atomic_int good = 0;
+    for (unsigned i = 0; i < N; i++)
+        weft_waitgroup_go(&wg, mix, &s, c, i * 7919, &good);
+    weft_waitgroup_wait(&wg);
+    EXPECT(atomic_load(&good) > N);
+    weft_http_client_free(c);
+    site_stop(&s);
+}

@@ -90,6 +90,12 @@ bench: setup build
 bench-go: setup build
 	@python3 bench/run.py --build $(B) --all $(ARGS)
 
+.PHONY: accept
+## accept: what a release must show: real documentation, webgen, 10,000 URLs beside Go, scheduler figures (minutes)
+accept: setup build
+	@WEFT_BUILD='$(CURDIR)/$(B)' tests/e2e/accept_sched.sh
+	@WEFT_BIN='$(CURDIR)/$(B)/crawl/weft' python3 tests/e2e/accept_crawl.py $(ARGS)
+
 .PHONY: model
 ## model: check the models of the protocols in tests/model (needs spin)
 model:

@@ -19,6 +19,7 @@
 #include "cancel.h"
 
 #include <stdatomic.h>
+#include <string.h>
 #include <weft/unwind.h>
 
 #include "../sys/sys.h"
@@ -30,12 +31,13 @@ weft_ctx *weft_background(void)
     return &ctx_root;
 }
 
-static void *ctx_alloc(size_t bytes)
+/* The first `zeroed` bytes are zero. */
+static void *ctx_alloc(size_t bytes, size_t zeroed)
 {
-    void *p = weft__sys_alloc(bytes);
+    void *p = weft__sys_alloc_raw(bytes);
     if (!p)
         weft__fatal("out of memory: context");
-    return p;
+    return memset(p, 0, zeroed);
 }
 
 /* What every child takes over from its parent. */
@@ -62,25 +64,25 @@ static void node_init(struct ctx_node *n, enum ctx_kind kind, weft_ctx *parent)
 
 weft_ctx *weft_with_cancel(weft_ctx *parent)
 {
-    struct ctx_node *n = ctx_alloc(sizeof *n);
+    struct ctx_node *n = ctx_alloc(sizeof *n, offsetof(struct ctx_node, done));
     node_init(n, CTX_CANCEL, parent);
     weft__ctx_attach(n);
     return &n->c;
 }
 
-weft_ctx *weft_with_deadline_cause(weft_ctx *parent, weft_time at, weft_err cause)
+static weft_ctx *ctx_timed_new(weft_ctx *parent, weft_time at, weft_time now, weft_err cause)
 {
     if (parent && parent->has_deadline && parent->deadline <= at)
         return weft_with_cancel(parent);                             /* the parent's end comes first */
 
-    struct ctx_timed *t = ctx_alloc(sizeof *t);
+    struct ctx_timed *t = ctx_alloc(sizeof *t, sizeof *t);
     struct ctx_node *n = &t->n;
     node_init(n, CTX_TIMED, parent);
     n->c.has_deadline = true;
     n->c.deadline = at;
     n->late_cause = cause ? cause : WEFT_EDEADLINE;
     if (weft_ctx_err(parent) == 0) {
-        if (at <= weft__now())
+        if (at <= now)
             weft__ctx_cancel_tree(n, WEFT_EDEADLINE, n->late_cause);
         else
             weft__ctx_arm(t);        /* before it can be cancelled from above: that one has a timer to stop */
@@ -92,7 +94,12 @@ weft_ctx *weft_with_deadline_cause(weft_ctx *parent, weft_time at, weft_err caus
 weft_ctx *weft_with_timeout_cause(weft_ctx *parent, weft_dur d, weft_err cause)
 {
     weft_time now = weft__now();
-    return weft_with_deadline_cause(parent, d > INT64_MAX - now ? INT64_MAX : now + d, cause);
+    return ctx_timed_new(parent, d > INT64_MAX - now ? INT64_MAX : now + d, now, cause);
+}
+
+weft_ctx *weft_with_deadline_cause(weft_ctx *parent, weft_time at, weft_err cause)
+{
+    return ctx_timed_new(parent, at, weft__now(), cause);
 }
 
 weft_ctx *weft_with_timeout(weft_ctx *parent, weft_dur d)
@@ -109,7 +116,7 @@ weft_ctx *weft_with_value(weft_ctx *parent, const void *key, const void *val)
 {
     if (!key)
         weft_panic("nil key");
-    struct ctx_value *v = ctx_alloc(sizeof *v);
+    struct ctx_value *v = ctx_alloc(sizeof *v, sizeof *v);
     ctx_inherit(&v->c, CTX_VALUE, parent);
     v->key = key;
     v->val = val;
@@ -120,7 +127,7 @@ weft_ctx *weft_with_value(weft_ctx *parent, const void *key, const void *val)
 
 weft_ctx *weft_without_cancel(weft_ctx *parent)
 {
-    struct weft_ctx *c = ctx_alloc(sizeof *c);
+    struct weft_ctx *c = ctx_alloc(sizeof *c, sizeof *c);
     ctx_inherit(c, CTX_WITHOUT, parent);
     c->cancels = NULL;
     c->has_deadline = false;

@@ -13,6 +13,7 @@
  *   TC4  When stop has returned no firing is running: weft__timer_quiesce.
  *   TC5  A firing begins after the call that started the timer has left the storage: while lock holds TIMER_STARTING it
  *        waits. It does not wait for a stop, which waits for it (TC4).
+ *   TC6  clean => the timer is not active, no firing is under way, and its channel is empty.
  * Locks   body->lock makes start, stop and reset of one timer exclusive. Under it: the heap's lock, the channel's lock.
  *         A firing takes the channel's lock only.
  * Source  Go time/sleep.go, time/tick.go, runtime/time.go.
@@ -31,6 +32,7 @@ struct timer_body {
     uintptr_t cookie;             /* [own] says that this storage, here, has been initialised */
     struct weft__lock lock;
     uint32_t kind;                /* [lock] enum timer_kind */
+    bool clean;                   /* [lock] TC6 */
     void (*fn)(void *arg);        /* [const while active] TIMER_FUNC */
     void *arg;                    /* [const while active] */
     struct weft__chan ch;
@@ -96,13 +98,18 @@ static struct timer_body *body_of(void *t)
     memset(b, 0, sizeof *b);
     b->cookie = body_cookie(b);
     weft__chan_init(&b->ch, sizeof b->slot, 1, WEFT__CHAN_TIMER);
+    b->t.seq = weft__chan_gen(&b->ch);
+    b->clean = true;
     return b;
 }
 
 /* Stop it; nothing of the former run comes after. Lock held. */
 static bool body_stop(struct timer_body *b)
 {
+    if (b->clean)
+        return false;
     bool active = weft__timer_stop(&b->t);
+    b->clean = true;                                               /* TC6, by the time this returns */
     if (weft__likely(active && b->t.period == 0))
         return true;                                               /* TC2 */
     weft__timer_quiesce(&b->t);                                    /* TC4 */
@@ -120,6 +127,7 @@ static void body_start(struct timer_body *b, weft_dur d, weft_dur period)
     b->t.wakes = b->kind == TIMER_FUNC;
     b->t.asleep = b->kind == TIMER_CHAN ? timer_asleep : NULL;
     b->t.period = period;
+    b->clean = false;
     atomic_store_explicit(&b->lock.v, TIMER_STARTING, memory_order_relaxed); /* TC5; we hold it */
     weft__timer_start(&b->t, d <= 0 ? now : d > INT64_MAX - now ? INT64_MAX : now + d);
 }

@@ -117,15 +117,20 @@ void *weft__sys_alloc(size_t bytes)
     return calloc(1, bytes);
 }
 
+void *weft__sys_alloc_raw(size_t bytes)
+{
+    return malloc(bytes);
+}
+
 void weft__sys_free(void *p)
 {
     free(p);
 }
 
 /* cgroup v2: the quota of our group and of its parents, in CPUs rounded up; 0 when there is none. */
-static int real_cgroup_cpus(void)
+static __attribute__((noinline)) int real_cgroup_cpus(void)
 {
-    char line[512], path[640];
+    char line[384], path[448];
     int best = 0;
     FILE *f = fopen("/proc/self/cgroup", "re");
     if (!f)

@@ -138,6 +138,7 @@ void weft__go_c(const void *regs, const void *stack_args, const struct weft__cal
     struct weft__p *p = on_g ? weft__enter_regain(m) : atomic_load_explicit(&m->p, memory_order_relaxed);
     struct weft__g *g = weft__g_alloc(p);
 
+    weft__tsan_acquire(g); /* the stack's last user released it in weft__g_finish; arguments are written there now */
 #if WEFT__ASAN
     __asan_unpoison_memory_region(g->stack_lo, (size_t)(g->stack_hi - g->stack_lo));
 #endif

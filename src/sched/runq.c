@@ -8,8 +8,8 @@
  *   Q1  tail - head <= slots; ring[head .. tail-1] are runnable goroutines, each in no other queue.
  *   Q2  gq_n is the length of the global list, under sched.lock.
  * Limits  The ring doubles from 256 slots while memory lasts; after that goroutines go to the global list.
- * Not so  Go's and Tokio's bounded rings with CAS: 8 ns a take on the measured machine; the claim costs a thief 1-2 us
- *         and the owner nothing. ADR 0001.
+ * Not so  Go's and Tokio's bounded rings with CAS: a locked instruction waits for the store buffer, 16 ns more a take
+ *         between cold goroutines; the claim costs a thief 1-3 us and the owner no locked instruction. ADR 0001.
  */
 #include "sched_int.h"
 

@@ -50,6 +50,10 @@ void bench_run(const char *name, const char *unit, long default_n, void (*f)(lon
 /* Without the warm-up, and with more fields. */
 void bench_runs(const char *name, const char *unit, long n, void (*f)(long n), const struct kv *more, int more_count);
 
+/* g goroutines share n operations: f(0 .. g-1, n / g). */
+typedef void bench_par_fn(int id, long n);
+void bench_par(int g, long n, bench_par_fn *f);
+
 #define BENCH_REPS_MAX 1000
 double bench_median(const double *x, int n);
 double bench_min(const double *x, int n);

@@ -160,6 +160,21 @@ uint64_t bench_rand(uint64_t *state)
     return x * 2685821657736338717u;
 }
 
+static void par_one(bench_par_fn *f, int id, long n, weft_waitgroup *wg)
+{
+    f(id, n);
+    weft_waitgroup_done(wg);
+}
+
+void bench_par(int g, long n, bench_par_fn *f)
+{
+    weft_waitgroup wg = {0};
+    weft_waitgroup_add(&wg, g);
+    for (int i = 0; i < g; i++)
+        weft_go(par_one, f, i, n / g, &wg);
+    weft_waitgroup_wait(&wg);
+}
+
 void bench_run(const char *name, const char *unit, long default_n, void (*f)(long n))
 {
     long n = flags.n > 0 ? flags.n : default_n;

@@ -3,24 +3,6 @@
  */
 #include "bench.h"
 
-typedef void par_fn(int id, long n);
-
-static void par_one(par_fn *f, int id, long n, weft_waitgroup *wg)
-{
-    f(id, n);
-    weft_waitgroup_done(wg);
-}
-
-/* g goroutines share n operations. */
-static void par(int g, long n, par_fn *f)
-{
-    weft_waitgroup wg = {0};
-    weft_waitgroup_add(&wg, g);
-    for (int i = 0; i < g; i++)
-        weft_go(par_one, f, i, n / g, &wg);
-    weft_waitgroup_wait(&wg);
-}
-
 /* Each on lines of its own. */
 static struct {
     char pad0[64];
@@ -42,7 +24,7 @@ static void lock_add(int id, long n)
 }
 
 static void mutex_alone(long n) { lock_add(0, n); }
-static void mutex_contended(long n) { par(flags.g, n, lock_add); }
+static void mutex_contended(long n) { bench_par(flags.g, n, lock_add); }
 
 /* -g goroutines: lock; v++; unlock. */
 BENCH(mutex)
@@ -70,7 +52,7 @@ static void lock_work(int id, long n)
         sink = 1;
 }
 
-static void mutex_work(long n) { par(flags.g, n, lock_work); }
+static void mutex_work(long n) { bench_par(flags.g, n, lock_work); }
 
 /* -g goroutines: about 100 ns of work inside and outside. */
 BENCH(mutex_work)
@@ -117,7 +99,7 @@ static void atomic_one(int id, long n)
         atomic_fetch_add(&c.a, 1);
 }
 
-static void atomic_all(long n) { par(flags.g ? flags.g : 1, n, atomic_one); }
+static void atomic_all(long n) { bench_par(flags.g ? flags.g : 1, n, atomic_one); }
 
 BENCH(atomic)
 {

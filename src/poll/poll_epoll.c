@@ -11,13 +11,15 @@
  * Order   E3  break_pending: exchange by weft__poll_break  ->  exchange by weft__poll: what the breaker published before
  *             is seen by the scheduler's next look.
  *         E4  started: release by weft__poll_start -> acquire in weft__poll_started: carries both descriptors.
- * Limits  128 events a call; what is left comes with the next one. Failure: weft__poll_start says -errno.
+ * Limits  128 events a call; what is left comes with the next one. The process's soft limit of descriptors is raised to
+ *         the hard one; children inherit that. Failure: weft__poll_start says -errno.
  * Source  epoll(7); Go runtime/netpoll_epoll.go. Without epoll_pwait2 (Linux 5.11) sleeps are rounded up to 1 ms.
  */
 #include "poll_int.h"
 
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -39,6 +41,16 @@ bool weft__poll_started(void)
     return atomic_load_explicit(&ep.started, memory_order_acquire); /* E4 */
 }
 
+/* As Go does at start: the soft limit of descriptors is 1,024 for the sake of select(2), which nobody here uses. */
+static void epoll_raise_limit(void)
+{
+    struct rlimit r;
+    if (getrlimit(RLIMIT_NOFILE, &r) == 0 && r.rlim_cur < r.rlim_max) {
+        r.rlim_cur = r.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &r); /* refused: accept and dial will say -EMFILE sooner */
+    }
+}
+
 static weft_err epoll_make(void)
 {
     int err = 0, fd = epoll_create1(EPOLL_CLOEXEC);
@@ -53,6 +65,7 @@ static weft_err epoll_make(void)
         close(fd);
         return err;
     }
+    epoll_raise_limit();
     ep.fd = fd;
     ep.break_fd = break_fd;
     atomic_store_explicit(&ep.started, 1, memory_order_release); /* E4 */

@@ -469,3 +469,68 @@ TEST(conn, a_thousand_connections_at_once)
     EXPECT_EQ(weft_recv(out), WEFT_ECLOSED);
     weft_free(out);
 }
+
+/* ---- everything at once ---- */
+
+enum { SEQ_COUNT = 300 };
+
+/* Sends 0, 1, 2 ... with pauses; each number in two pieces. */
+static void send_numbers(weft_conn *c, unsigned seed, weft_waitgroup *wg)
+{
+    for (uint32_t i = 0; i < SEQ_COUNT; i++) {
+        seed = seed * 1103515245u + 12345u;
+        if (seed >> 28 == 0)
+            weft_sleep((seed >> 8) % 300 * WEFT_US);
+        if (weft_conn_write(NULL, c, &i, 2) != 2 || weft_conn_write(NULL, c, (char *)&i + 2, 2) != 2)
+            break;
+    }
+    weft_conn_close_write(c);
+    weft_waitgroup_done(wg);
+}
+
+/* Takes them under deadlines and contexts that end most waits early: nothing may be lost, nobody may sleep for ever. */
+static void take_numbers(weft_conn *c, unsigned seed, weft_waitgroup *wg, _Atomic int *good)
+{
+    uint32_t want = 0, got = 0;
+    size_t have = 0;
+    ssize_t n = 1;
+    while (n != 0) {
+        seed = seed * 1103515245u + 12345u;
+        weft_dur d = (seed >> 8) % 200 * WEFT_US;
+        weft_ctx *ctx = seed >> 31 ? weft_with_timeout(NULL, d) : NULL;
+        weft_conn_set_read_deadline(c, ctx ? 0 : weft_now() + d);
+        n = weft_conn_read(ctx, c, (char *)&got + have, 4 - have);
+        weft_ctx_unref(ctx);
+        if (n < 0 && n != WEFT_EDEADLINE)
+            break;
+        have += n > 0 ? (size_t)n : 0;
+        if (have == 4) {
+            if (got != want++)
+                break;
+            have = 0;
+        }
+    }
+    if (n == 0 && want == SEQ_COUNT)
+        atomic_fetch_add(good, 1);
+    weft_waitgroup_done(wg);
+}
+
+TEST(conn, waits_that_end_early_lose_neither_bytes_nor_wakes)
+{
+    enum { PAIRS = 40 };
+    struct net_pair p[PAIRS];
+    weft_waitgroup wg = {0};
+    _Atomic int good = 0;
+    weft_waitgroup_add(&wg, 4 * PAIRS);
+    for (int i = 0; i < PAIRS; i++) {
+        p[i] = net_pair(i % 4 ? "tcp" : "unix");
+        weft_go(send_numbers, p[i].a, (unsigned)i, &wg);
+        weft_go(send_numbers, p[i].b, (unsigned)i + 1000, &wg);
+        weft_go(take_numbers, p[i].a, (unsigned)i + 2000, &wg, &good);
+        weft_go(take_numbers, p[i].b, (unsigned)i + 3000, &wg, &good);
+    }
+    weft_waitgroup_wait(&wg);
+    EXPECT_EQ(good, 2 * PAIRS);
+    for (int i = 0; i < PAIRS; i++)
+        net_pair_close(&p[i]);
+}

@@ -206,6 +206,19 @@ TEST(dns, bad_names_do_not_reach_the_server)
     dns_stop(s);
 }
 
+TEST(dns, the_environment_can_name_the_servers)
+{
+    struct dns_server *s = dns_start(NULL);
+    weft_addr a[8];
+    setenv("WEFT_DNS", s->addr, 1);
+    EXPECT_EQ(weft_resolver_configure(NULL), 0);
+    EXPECT_EQ(weft_resolve(NULL, "good.test", a, 8), 2);
+    EXPECT_EQ(s->asked_a, 1);
+    struct weft_resolver_opts bad = {.servers = "not an address"};
+    EXPECT_EQ(weft_resolver_configure(&bad), WEFT_EADDR);
+    dns_stop(s);
+}
+
 /* ---- many ---- */
 
 static void look_up(int i, weft_waitgroup *wg, _Atomic int *good)

@@ -129,7 +129,7 @@ static void send_one(uint64_t *seed, uint64_t v)
 
 static void sender(uint64_t seed)
 {
-    for (uint32_t n = 0; !atomic_load_explicit(&r.stop, memory_order_relaxed); n++) {
+    while (!atomic_load_explicit(&r.stop, memory_order_relaxed)) {
         uint64_t v = next(&seed);
         send_one(&seed, v);
         sent(v);

@@ -516,3 +516,26 @@ TEST(chan, the_receiver_may_free_at_once)
     }
     weft_free(done);
 }
+
+#if WEFT_DEBUG
+DEATH(chan, a_debug_build_finds_the_use_of_a_freed_channel, 2, "panic: use of a freed channel")
+{
+    weft_chan(int) ch = weft_make(int, 1);
+    weft_free(ch);
+    weft_send(ch, 1);
+}
+
+DEATH(chan, a_debug_build_finds_a_freed_channel_in_a_select, 2, "panic: use of a freed channel")
+{
+    weft_chan(int) ch = weft_make(int, 1), other = weft_make(int);
+    weft_free(ch);
+    (void)weft_select(weft_on_recv(other, NULL), weft_on_recv(ch, NULL));
+}
+
+DEATH(chan, a_debug_build_finds_a_second_free, 2, "panic: use of a freed channel")
+{
+    weft_chan(int) ch = weft_make(int, 1);
+    weft_free(ch);
+    weft_free(ch);
+}
+#endif

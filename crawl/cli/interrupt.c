@@ -23,7 +23,8 @@ void interrupt_run(struct crawl *c)
     if (weft_select(weft_on_recv(c->signals, &sig), weft_on_recv(c->finished, NULL)) == 1)
         return;
     atomic_store_explicit(&c->signal, sig, memory_order_relaxed);
-    interrupt_say("\nweft: stopping; fetches under way get 3 seconds (again: stop at once)\n");
+    interrupt_say(isatty(STDERR_FILENO) ? "\n" : "");
+    interrupt_say("weft: stopping; fetches under way get 3 seconds (again: stop at once)\n");
     weft_cancel(c->stop);
     weft_dur grace = GRACE;
     for (;;) {

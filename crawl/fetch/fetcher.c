@@ -13,6 +13,7 @@
 #include "../base/mem.h"
 #include "../polite/private_addr.h"
 #include "../polite/retry_after.h"
+#include "harvest.h"
 #include <strings.h>
 #include <sys/resource.h>
 #include <time.h>
@@ -108,7 +109,8 @@ static bool coding_known(const char *coding)
     return false;
 }
 
-static void answer_read(struct crawl *c, weft_http_response *resp, bool keep, int64_t max, struct answer *a)
+/* Read up to max bytes, keep up to keep_max of them. */
+static void answer_read(struct crawl *c, weft_http_response *resp, size_t keep_max, int64_t max, struct answer *a)
 {
     const void *piece;
     ssize_t n;
@@ -117,8 +119,8 @@ static void answer_read(struct crawl *c, weft_http_response *resp, bool keep, in
         if (a->cut)
             n = max - a->bytes;
         a->bytes += n;                                                 /* H2 */
-        if (keep)
-            text_add(&a->body, piece, (size_t)n);
+        if (a->body.len < keep_max)
+            text_add(&a->body, piece, (size_t)n < keep_max - a->body.len ? (size_t)n : keep_max - a->body.len);
         if (a->cut)
             return;
     }
@@ -151,7 +153,8 @@ void fetch_get(struct crawl *c, const char *url, enum keep keep, int64_t max, st
         answer_header(&a->robots_tag, resp, "x-robots-tag");
         bool html = !a->type.len || strcasestr(a->type.p, "html");
         bool known = coding_known(text_str(&a->coding));
-        answer_read(c, resp, known && (html || keep == KEEP_ALL), max, a);
+        size_t keep_max = !known ? 0 : keep == KEEP_ALL ? SIZE_MAX : !html ? 0 : keep == KEEP_TITLES ? TITLE_WITHIN : SIZE_MAX;
+        answer_read(c, resp, keep_max, max, a);
         if (!known && !a->err) {
             snprintf(words, sizeof words, "content coding \"%.40s\" is not supported", text_str(&a->coding));
             answer_fail(a, WEFT_EUNSUPPORTED, words);

@@ -10,7 +10,8 @@
 /* Memory that a worker keeps between pages. */
 #define BODY_KEEP_MAX ((size_t)256 << 10)
 
-enum keep { KEEP_HTML, KEEP_ALL };
+/* What to keep of a body: pages whole, the beginning of pages, or anything. */
+enum keep { KEEP_PAGES, KEEP_TITLES, KEEP_ALL };
 
 /* What came back. Zeroed is ready; filled anew by each fetch_get. */
 struct answer {
@@ -20,7 +21,7 @@ struct answer {
     enum failure failure;     /* of err */
     int64_t bytes;            /* of the body, decoded, that were read */
     int64_t ns;
-    struct text body;         /* of HTML, or of anything by KEEP_ALL; "" otherwise */
+    struct text body;         /* what was to be kept */
     struct text type, coding, location, retry_after, robots_tag;   /* header values, "" if not there */
     char why[240];            /* err in words */
 };

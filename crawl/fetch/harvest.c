@@ -122,13 +122,15 @@ struct harvest *harvest_page(struct reader *r, const char *url, const char *type
     lxb_encoding_t encoding = charset_find(type, html, len, &skip);
     html += skip;
     len -= skip;
+    if (!scope && len > TITLE_WITHIN)
+        len = TITLE_WITHIN;
     if (encoding != LXB_ENCODING_UTF_8) {
         text_clear(&r->decoded, (size_t)1 << 20);
         charset_decode(encoding, html, len, &r->decoded);
         html = text_str(&r->decoded);
         len = r->decoded.len;
     }
-    page_reader_scan(r->page, html, len, xhtml, &r->scan);
+    page_reader_scan(r->page, html, len, xhtml, !scope, &r->scan);
     if (!scope || r->scan.nofollow || !r->scan.links_len || !canon_base(r->canon, url, strlen(url), false))
         return NULL;
     if (r->scan.has_base)

@@ -5,6 +5,9 @@
 #define CRAWL_HARVEST_H
 #include "../crawl.h"
 
+/* Where only the title is wanted, it is looked for in so many bytes. */
+#define TITLE_WITHIN ((size_t)64 << 10)
+
 struct reader *reader_new(void);
 void reader_free(struct reader *r);
 

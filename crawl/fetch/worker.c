@@ -102,7 +102,7 @@ static bool worker_redirect(struct crawl *c, struct answer *a, struct visit *v)
 static void worker_page(struct crawl *c, struct answer *a, struct visit *v)
 {
     struct text title = {0};
-    fetch_get(c, v->url, KEEP_HTML, BODY_BYTES_MAX, a);
+    fetch_get(c, v->url, c->scope.everything ? KEEP_TITLES : KEEP_PAGES, BODY_BYTES_MAX, a);
     v->ns += a->ns;
     v->status = a->status;
     v->answer = ANSWER_DONE;

@@ -11,7 +11,7 @@
  *   F4  the heap's order is (next_at, turn): with no pause, sites take turns.
  *   F5  with pages_left == 0 no visit waits that was never fetched.
  * Locks   none: one owner.
- * Limits  SITE_QUEUE_MAX URLs a site, 136 bytes and the URL each; a site is some 200 bytes and its rules.
+ * Limits  SITE_QUEUE_MAX URLs a site, 88 bytes and the URL each; a site is some 200 bytes and its rules.
  * Failure memory: the program ends (mem.h).
  */
 #include "frontier.h"

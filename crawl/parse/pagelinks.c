@@ -24,7 +24,7 @@
 struct page_reader {
     lxb_html_tokenizer_t *tkz;
     struct page_scan *scan;
-    bool xhtml;
+    bool xhtml, title_only;
     bool in_title, had_title;
     unsigned foreign;         /* open <svg> and <math> */
     unsigned templates;       /* open <template> */
@@ -227,6 +227,8 @@ static lxb_html_token_t *page_token(lxb_html_tokenizer_t *tkz, lxb_html_token_t 
         else
             page_open(r, token);
     }
+    if (r->title_only && r->had_title)
+        return NULL;                       /* the tokenizer stops */
     return token;
 }
 
@@ -250,14 +252,15 @@ void page_reader_free(struct page_reader *r)
     free(r);
 }
 
-void page_reader_scan(struct page_reader *r, const char *html, size_t len, bool xhtml, struct page_scan *scan)
+void page_reader_scan(struct page_reader *r, const char *html, size_t len, bool xhtml, bool title_only,
+                      struct page_scan *scan)
 {
     text_clear(&scan->title, 0);
     text_clear(&scan->base, 0);
     text_clear(&scan->hrefs, 1 << 20);
     scan->links_len = 0;
     scan->has_base = scan->nofollow = false;
-    *r = (struct page_reader){.tkz = r->tkz, .scan = scan, .xhtml = xhtml};
+    *r = (struct page_reader){.tkz = r->tkz, .scan = scan, .xhtml = xhtml, .title_only = title_only};
 
     lxb_html_tokenizer_clean(r->tkz);
     lexbor_hash_clean(r->tkz->tags);

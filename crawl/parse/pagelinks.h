@@ -34,9 +34,10 @@ void page_reader_free(struct page_reader *r);
  *
  * @html     UTF-8 (ill-formed bytes are passed on).
  * @xhtml    the page is application/xhtml+xml: <script/> and its like end where they begin.
+ * @title_only  stop behind the title: no links are wanted.
  * @scan     emptied, then filled.
  */
-void page_reader_scan(struct page_reader *r, const char *html, size_t len, bool xhtml, struct page_scan *scan);
+void page_reader_scan(struct page_reader *r, const char *html, size_t len, bool xhtml, bool title_only, struct page_scan *scan);
 void page_scan_done(struct page_scan *scan);
 
 #endif

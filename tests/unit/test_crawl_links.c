@@ -14,7 +14,7 @@ static const char *links_as(const char *html, bool xhtml)
 {
     static struct text joined;
     struct page_reader *r = page_reader_new();
-    page_reader_scan(r, html, strlen(html), xhtml, &scan);
+    page_reader_scan(r, html, strlen(html), xhtml, false, &scan);
     text_clear(&joined, 0);
     for (size_t i = 0, at = 0; i < scan.links_len; at = scan.ends[i++] + 1) {
         if (i)
@@ -106,11 +106,25 @@ TEST(crawl_links, titles_are_decoded_and_collapsed)
     EXPECT_STR(text_str(&scan.title), "");
 }
 
+TEST(crawl_links, a_scan_for_the_title_stops_behind_it)
+{
+    struct page_reader *r = page_reader_new();
+    const char *html = "<head><title>A &amp; B</title><a href=/1>";
+    for (int i = 0; i < 3; i++) {
+        page_reader_scan(r, html, strlen(html), false, true, &scan);
+        EXPECT_STR(scan.title.p, "A & B");
+        EXPECT_EQ(scan.links_len, 0);
+        page_reader_scan(r, html, strlen(html), false, false, &scan);
+        EXPECT_EQ(scan.links_len, 1);
+    }
+    page_reader_free(r);
+}
+
 TEST(crawl_links, a_reader_is_reused_page_after_page)
 {
     struct page_reader *r = page_reader_new();
     for (int i = 0; i < 200; i++) {
-        page_reader_scan(r, "<a href=/1><x-custom y-attr=1><script>", 38, false, &scan);
+        page_reader_scan(r, "<a href=/1><x-custom y-attr=1><script>", 38, false, false, &scan);
         EXPECT_EQ(scan.links_len, 1);
     }
     page_reader_free(r);
@@ -127,7 +141,7 @@ TEST(crawl_links, any_bytes_are_a_page)
             seed = seed * 1103515245u + 12345u;
             junk[i] = alphabet[(seed >> 16) % (sizeof alphabet - 1)];
         }
-        page_reader_scan(r, junk, sizeof junk, round & 1, &scan);
+        page_reader_scan(r, junk, sizeof junk, round & 1, round & 2, &scan);
     }
     page_reader_free(r);
     EXPECT(scan.links_len <= PAGELINKS_MAX);

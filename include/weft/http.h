@@ -160,6 +160,8 @@ WEFT_API const char *weft_http_error_text(const weft_http_response *resp);
  * Errors    WEFT_EEOF (ended early), WEFT_ETOOBIG (body_bytes_max), WEFT_EPROTO (bad chunk or coding), WEFT_EDEADLINE
  *           (the call's timeout), WEFT_ECANCELED, and those of the connection.
  * Parks     until there is something.
+ * Limits    one Content-Encoding of gzip or deflate is decoded; others, and several, are handed over as they come: see
+ *           the field. What was decoded before a fault comes first, then the error.
  */
 WEFT_API WEFT_PARKS WEFT_MUST_USE
 ssize_t weft_http_body_next(weft_ctx *ctx, weft_http_response *resp, const void **ret_piece);

@@ -9,8 +9,9 @@
  *   D2  the end is the coding's own end: a stream cut off before it is WEFT_EEOF, though the framing was complete.
  *
  * Limits  A decoder holds zlib's 40 KiB or so; up to 512 wait for reuse. Several gzip members in a row are one body;
- *         what follows the last and is not a member is ignored, as browsers and gzip(1) do with a warning.
- * Failure WEFT_EPROTO with zlib's words; WEFT_ENOMEM.
+ *         what follows the last and is not a member is ignored, as browsers and gzip(1) do with a warning. One coding:
+ *         "gzip, gzip" is handed over as it comes.
+ * Failure WEFT_EPROTO with zlib's words, after the bytes that were decoded before; WEFT_ENOMEM.
  * Note    "deflate" means zlib's format, but servers also send the raw one: the first two bytes tell.
  */
 #include "http_int.h"
@@ -23,6 +24,7 @@ struct weft__decoder {
     void *next;             /* pool link */
     z_stream z;
     bool gzip, started, member_end, done;
+    weft_err err;           /* to be told once what came out before it has been handed over */
     const char *why;
 };
 
@@ -44,6 +46,7 @@ struct weft__decoder *weft__decoder_get(bool gzip)
     d->z.avail_in = 0;
     d->gzip = gzip;
     d->started = d->member_end = d->done = false;
+    d->err = 0;
     d->why = "";
     return d;
 }
@@ -115,8 +118,8 @@ ssize_t weft__decoder_read(weft_ctx *ctx, struct weft__decoder *d, struct weft__
     d->z.avail_out = len > 1u << 30 ? 1u << 30 : (unsigned)len;
     unsigned room = d->z.avail_out;
     while (d->z.avail_out == room) {
-        if (d->done)
-            return 0;
+        if (d->done || d->err)
+            return d->err;
         int r = decoder_feed(ctx, d, w);
         if (r <= 0)
             return r < 0 ? r : decoder_at_end(d);
@@ -132,7 +135,7 @@ ssize_t weft__decoder_read(weft_ctx *ctx, struct weft__decoder *d, struct weft__
             d->member_end = true;
         } else if (z != Z_OK && z != Z_BUF_ERROR) {
             d->why = d->z.msg ? d->z.msg : "bad content coding";
-            return z == Z_MEM_ERROR ? WEFT_ENOMEM : WEFT_EPROTO;
+            d->err = z == Z_MEM_ERROR ? WEFT_ENOMEM : WEFT_EPROTO;   /* what came out before it goes first */
         }
     }
     return (ssize_t)(room - d->z.avail_out);

@@ -46,6 +46,26 @@ TEST(http_coding, a_coded_body_that_is_cut_off_or_broken_is_an_error)
     peer_stop(&p);
 }
 
+/* As for a body cut off: what was decoded before the fault is handed over, then the error, for good. */
+TEST(http_coding, what_comes_before_a_fault_is_handed_over)
+{
+    struct peer p;
+    PEER_START(&p, BIN(HEAD("gzip", "37") "\x1f\x8b\x08\x00\x00\x00\x00\x00\x02\x03\xcb\x48\xcd\xc9\xc9\xd7\x51\x48\xaf\xca"
+                       "\x2c\x50\x28\xcf\x2f\xca\x49\x01\x00\xeb\x83\x46\x83\x11\x00\x00\x00"));
+    weft_http_client *c = client_with(NULL);
+    weft_http_response *r;
+    const void *piece;
+    REQUIRE(weft_http_get(NULL, c, peer_url(&p, "/"), &r) == 0);
+    EXPECT_EQ(weft_http_body_next(NULL, r, &piece), 17);
+    EXPECT(memcmp(piece, "hello, gzip world", 17) == 0);
+    EXPECT_EQ(weft_http_body_next(NULL, r, &piece), WEFT_EPROTO);
+    EXPECT_EQ(weft_http_body_next(NULL, r, &piece), WEFT_EPROTO);
+    EXPECT_STR(weft_http_error_text(r), "incorrect data check");
+    weft_http_response_free(r);
+    weft_http_client_free(c);
+    peer_stop(&p);
+}
+
 TEST(http_coding, who_asks_for_codings_himself_gets_them_as_they_come)
 {
     struct peer p;

@@ -179,6 +179,22 @@ WEFT_API WEFT_PARKS weft_err weft_singleflight_do(weft_singleflight *g, const ch
                                                   weft_err (*fn)(void *arg, void **ret_out), void *arg, void **ret_out,
                                                   bool *ret_shared);
 
+/** What weft_singleflight_chan delivers. */
+struct weft_singleflight_result {
+    weft_err err;                            /* fn's result */
+    void *out;                               /* what fn set */
+    bool shared;                             /* several callers got it */
+};
+
+/**
+ * weft_singleflight_chan - weft_singleflight_do that does not wait.
+ *
+ * Returns   a channel that gives one value when the call is over. The caller frees it (weft_free) after receiving.
+ * Source    Go Group.DoChan. As there, a panic of fn ends the process.
+ */
+WEFT_API WEFT_MUST_USE weft_receiver(struct weft_singleflight_result)
+    weft_singleflight_chan(weft_singleflight *g, const char *key, weft_err (*fn)(void *arg, void **ret_out), void *arg);
+
 /** weft_singleflight_forget - the next call with key runs fn, even while one is under way. Go Group.Forget. */
 WEFT_API void weft_singleflight_forget(weft_singleflight *g, const char *key);
 

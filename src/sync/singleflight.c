@@ -99,8 +99,8 @@ static void flight_run(struct weft__flight *f, weft_err (*fn)(void *, void **), 
     (void)ending;
 }
 
-weft_err weft_singleflight_do(weft_singleflight *g, const char *key, weft_err (*fn)(void *arg, void **ret_out), void *arg,
-                              void **ret_out, bool *ret_shared)
+/* The call for this key, under way or new. Returns whether it is new: then the caller is to run it. */
+static bool flight_join(weft_singleflight *g, const char *key, struct weft__flight **ret_f)
 {
     struct weft__flight *fresh = flight_new(g, key), *f;
 
@@ -115,26 +115,60 @@ weft_err weft_singleflight_do(weft_singleflight *g, const char *key, weft_err (*
     }
     weft__unlock(flight_lock(g));
 
-    if (f) {
+    if (f)
         weft__sys_free(fresh);
+    *ret_f = f ? f : fresh;
+    return !f;
+}
+
+/* Run it or wait for it; leave it. */
+static struct weft_singleflight_result flight_finish(struct weft__flight *f, bool run, weft_err (*fn)(void *, void **),
+                                                     void *arg)
+{
+    weft_singleflight *g = f->group;
+    if (run) {
+        flight_run(f, fn, arg);
+    } else {
         weft_waitgroup_wait(&f->over);
         if (!f->returned) {
             flight_leave(g, f);
             weft_panic("singleflight: the function did not return");
         }
-    } else {
-        f = fresh;
-        flight_run(f, fn, arg);
     }
-    weft_err err = f->err;
-    if (ret_out)
-        *ret_out = f->out;
     weft__lock(flight_lock(g));
-    if (ret_shared)
-        *ret_shared = f->callers > 1;
+    struct weft_singleflight_result r = {f->err, f->out, f->callers > 1};
     weft__unlock(flight_lock(g));
     flight_leave(g, f);
-    return err;
+    return r;
+}
+
+weft_err weft_singleflight_do(weft_singleflight *g, const char *key, weft_err (*fn)(void *arg, void **ret_out), void *arg,
+                              void **ret_out, bool *ret_shared)
+{
+    struct weft__flight *f;
+    bool run = flight_join(g, key, &f);
+    struct weft_singleflight_result r = flight_finish(f, run, fn, arg);
+    if (ret_out)
+        *ret_out = r.out;
+    if (ret_shared)
+        *ret_shared = r.shared;
+    return r.err;
+}
+
+static void flight_send(struct weft__flight *f, bool run, weft_err (*fn)(void *, void **), void *arg,
+                        weft_chan(struct weft_singleflight_result) ch)
+{
+    weft_send(ch, flight_finish(f, run, fn, arg));
+}
+
+weft_receiver(struct weft_singleflight_result)
+    weft_singleflight_chan(weft_singleflight *g, const char *key, weft_err (*fn)(void *arg, void **ret_out), void *arg)
+{
+    weft_chan(struct weft_singleflight_result) ch = weft_make(struct weft_singleflight_result, 1);
+    struct weft__flight *f;
+    bool run = flight_join(g, key, &f);
+    weft_go(flight_send, f, run, fn, arg, ch);
+    return ch;
 }
 
 void weft_singleflight_forget(weft_singleflight *g, const char *key)

@@ -218,6 +218,25 @@ TEST_ENV(singleflight, those_who_ask_meanwhile_share_one_call, "WEFT_PROCS=1")
     weft_free(t.go_on);
 }
 
+TEST(singleflight, chan_delivers_the_same_result_to_each)
+{
+    struct flight_test t = {.go_on = weft_make(int)};
+    weft_receiver(struct weft_singleflight_result) ch[3];
+    for (int i = 0; i < 3; i++)
+        ch[i] = weft_singleflight_chan(&t.g, "key", slow_value, &t);
+    EXPECT_EQ(weft_try_recv(ch[0], NULL), 0);
+    weft_send(t.go_on, 1);
+    for (int i = 0; i < 3; i++) {
+        struct weft_singleflight_result r = weft_recv(ch[i]);
+        EXPECT_EQ(r.err, 7);
+        EXPECT_STR(r.out, "value");
+        EXPECT(r.shared);
+        weft_free(ch[i]);
+    }
+    EXPECT_EQ(t.calls, 1);
+    weft_free(t.go_on);
+}
+
 TEST_ENV(singleflight, forget_lets_the_next_one_call_anew, "WEFT_PROCS=1")
 {
     struct flight_test t = {.go_on = weft_make(int)};

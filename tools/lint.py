@@ -27,7 +27,7 @@ BANNED_IN_SRC = {
 }
 # (folder, name) that BANNED_IN_SRC does not hold for, and why.
 ALLOWED = {
-    ("src/base/lock.h", "nanosleep"): "the nap of a spinner; base is below sys",
+    ("src/base/lock.h", "clock_nanosleep"): "the nap of a spinner; base is below sys",
     ("src/diag/", "mmap"): "a report trusts neither the allocator nor the runtime that it reports on",
     ("src/diag/", "munmap"): "as mmap",
     ("src/diag/", "nanosleep"): "waits for another dying thread, from a signal handler",

@@ -34,7 +34,7 @@ static inline void weft__spin(uint32_t *count)
         weft__pause();
     } else {
         const struct timespec nap = {0, 20000};
-        nanosleep(&nap, NULL);
+        clock_nanosleep(CLOCK_MONOTONIC, 0, &nap, NULL); /* reports by its result: errno stays the caller's */
     }
 }
 

@@ -34,7 +34,7 @@ static size_t stack_slot_bytes(void)
 
     if (weft__likely(n))
         return n;
-    n = WEFT__TSAN || WEFT__ASAN || WEFT_DEBUG ? 256 * 1024 : 64 * 1024;
+    n = (WEFT__TSAN | WEFT__ASAN | (WEFT_DEBUG > 0)) ? 256 * 1024 : 64 * 1024;
     const char *e = getenv("WEFT_STACK");
     long want = e ? strtol(e, NULL, 10) * 1024 : 0;
     if (want >= 64 * 1024 && want <= 1024L * 1024 * 1024)

@@ -82,7 +82,7 @@ def summary(lines, field, is_go):
 def measure(rows, exes, opt):
     """Rows of the same command share its runs."""
     meta = dict(commit=sh("git", "rev-parse", "--short", "HEAD"), dirty=bool(sh("git", "status", "--porcelain", "-uno")),
-                machine=machine(), compiler=opt.compiler, go=sh("go", "version"), pinned=not opt.no_pin)
+                machine=machine(), compiler=opt.compiler, go_version=sh("go", "version"), pinned=not opt.no_pin)
     groups = {}
     for r in rows:
         for p in opt.procs:
@@ -178,7 +178,7 @@ def draw(results_dir, page):
                      f'<td><div class="bar{over}"><i style="width:{width:.1f}%"></i>{mark}</div><td class="small">{r["load"][1]}<td class="small">{r["commit"]}'
                      f"{'+' if r['dirty'] else ''}")
         any_row = next(r for r in latest.values() if r["procs"] == procs)
-        tables += (f"<h2>{procs} proc{'s' if procs > 1 else ''}</h2><p class=small>{html.escape(any_row['machine'])}; {html.escape(any_row['go'])}; "
+        tables += (f"<h2>{procs} proc{'s' if procs > 1 else ''}</h2><p class=small>{html.escape(any_row['machine'])}; {html.escape(any_row['go_version'])}; "
                    f"{html.escape(any_row['compiler'])}. A + after the commit: the tree had changes.</p>"
                    f"<table><tr><th>work<th>weft<th>Go<th>unit<th>ratio<th>goal<th><th>load<th>commit{rows}</table>\n")
     os.makedirs(os.path.dirname(page), exist_ok=True)

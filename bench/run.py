@@ -6,6 +6,7 @@ a row is the median over the rounds of the medians that the processes print. A r
 """
 import argparse, datetime, html, json, os, platform, statistics, subprocess, sys
 
+sys.dont_write_bytecode = True
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(HERE)
 sys.path.insert(0, HERE)

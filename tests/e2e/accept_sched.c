@@ -23,7 +23,7 @@
 #endif
 #endif
 #if defined(__SANITIZE_THREAD__) || defined(TSAN)
-enum { PARKED = 3000, SPAWN = 30000, SPAWN_AT_ONCE = 3000, RING = 2000 };
+enum { PARKED = 1000, SPAWN = 5000, SPAWN_AT_ONCE = 1000, RING = 1000 };
 #else
 enum { PARKED = 100000, SPAWN = 1000000, SPAWN_AT_ONCE = 1000000, RING = 10000 };
 #endif

@@ -16,7 +16,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-enum { DUMP_MAX = 10000 };
+enum { DUMP_MAX = 10000, DUMP_SKIP_MAX = 12 };
 
 struct dump_list {
     struct weft__g **g;
@@ -77,19 +77,21 @@ static uint32_t dump_trim(const struct weft__trace *t)
     return weft__trace_kept(t);
 }
 
-/* The innermost frames are weft's and the C library's below it, when a park or a report begins there. */
+/* The innermost frames are weft's and the C library's below it, when a park or a report begins there. weft__park calls
+ * nothing of the program's: what lies below it, static functions too, is weft's. */
 static uint32_t dump_skip(const struct weft__trace *t, uint32_t n)
 {
     uint32_t first = 0;
+    bool own = true;
     struct weft__where w;
 
-    for (uint32_t i = 0; i < n; i++) {
+    for (uint32_t i = 0; i < n && i < DUMP_SKIP_MAX; i++) {
         uintptr_t pc = (uintptr_t)weft__trace_at(t, i) - 1;
         weft__where(pc, false, &w);
-        if (w.name && strncmp(w.name, "weft__", 6) == 0)
+        bool internal = w.name && strncmp(w.name, "weft__", 6) == 0;
+        own = own && (internal || weft__where_libc(pc));
+        if ((own && internal) || (internal && strcmp(w.name, "weft__park") == 0))
             first = i + 1;
-        else if (!weft__where_libc(pc))
-            break;
     }
     return first < n ? first : 0;
 }

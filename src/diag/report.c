@@ -119,11 +119,12 @@ static void report_flush_stdout(void)
     }
 }
 
-/* AddressSanitizer is told which stack this is, for good. */
+/* AddressSanitizer is told which stack this is. The old one's shadow frames are kept: the report's facts lie there. */
 static void report_asan_leave(void)
 {
 #if WEFT__ASAN
-    __sanitizer_start_switch_fiber(NULL, report_stack, sizeof report_stack);
+    static void *kept;
+    __sanitizer_start_switch_fiber(&kept, report_stack, sizeof report_stack);
 #endif
 }
 

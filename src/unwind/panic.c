@@ -102,8 +102,10 @@ static _Noreturn void goexit_end(struct weft__g *g)
         g->panic = p->prev;
         weft__panic_free(p);
     }
-    if (foreign)
+    if (foreign) {
+        g->exiting = 0; /* the descriptor serves another thread later */
         pthread_exit(NULL);
+    }
     weft__g_finish(0);
 }
 

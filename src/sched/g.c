@@ -158,9 +158,11 @@ void weft__go_c(const void *regs, const void *stack_args, const struct weft__cal
         g->fiber = weft__fiber_new();
     weft__tsan_release(g);
     weft__p_put(p, g);
+    /* Started by a timer, and nothing else waits: the worker that ran the timer takes it next. */
+    bool surplus = on_g || !p || weft__runq_len(p) > 1;
     if (on_g)
         weft__leave(m);
-    if (weft__unlikely(atomic_load_explicit(&weft__sched.nidle, memory_order_relaxed) != 0))
+    if (weft__unlikely(surplus && atomic_load_explicit(&weft__sched.nidle, memory_order_relaxed) != 0))
         weft__wake_worker();
 }
 

@@ -1,13 +1,16 @@
 /*
  * idle.c - workers without work: how they go to sleep, who wakes them, and when nobody ever will.
  *
- * Role    Idle processors and idle workers are two lists under sched.lock. One idle worker sleeps in the poller; every
- *         sleeper's timeout is the earliest timer. Near worker.c, runq.c, poll.h, monitor.c. Layer 2.
+ * Role    Idle processors and idle workers are two lists under sched.lock. One idle worker sleeps in the poller; one
+ *         sleeper at a time has the earliest timer as its timeout. Near worker.c, runq.c, poll.h, monitor.c. Layer 2.
  * Invariants
  *   I2  a p on the idle list has an empty queue and no owner; its timers are everybody's.
  *   I3  a worker on the idle list has no p and sleeps, or is about to, on m->wake; whoever takes it off the list
  *       (under sched.lock) gives it a p or a tied goroutine first and then sets wake.
  *   I4  nspinning counts workers that look for work, and wake-ups under way. A pusher that sees one does not wake.
+ *   I5  a pending timer has somebody awake (a worker with a p, which looks before it sleeps, or the monitor, which
+ *       watches while anybody runs), or a sleeper whose duty is no later than it. duty_until is the earliest duty.
+ *       Model: tests/model/duty.pml.
  * Order
  *   I1 sb  pusher: queue store  ->  nidle, nspinning loads | sleeper: nidle, nspinning changed, membarrier -> queue loads.
  *          The pusher pays no fence. Without it a goroutine lies in a queue while a processor sleeps.
@@ -19,6 +22,8 @@
 #include "sched_int.h"
 
 #include "../poll/poll.h"
+
+#define IDLE_NAP (50 * WEFT_US)
 
 void weft__stop_if_frozen(void)
 {
@@ -107,7 +112,7 @@ struct weft__p *weft__p_try_idle(void)
     return p;
 }
 
-void weft__p_release(struct weft__m *m)
+bool weft__p_release(struct weft__m *m)
 {
     struct weft__sched *s = &weft__sched;
     struct weft__p *p = atomic_load_explicit(&m->p, memory_order_relaxed);
@@ -115,7 +120,10 @@ void weft__p_release(struct weft__m *m)
     weft__lock(&s->lock);
     atomic_store_explicit(&m->p, NULL, memory_order_relaxed);
     idle_push_p(s, p);
+    bool all = atomic_load_explicit(&s->nidle, memory_order_relaxed) >=
+               (uint32_t)atomic_load_explicit(&s->procs, memory_order_relaxed);
     weft__unlock(&s->lock);
+    return all;
 }
 
 /* ---- waking ---- */
@@ -294,7 +302,41 @@ bool weft__poll_now(struct weft__m *m, weft_dur timeout)
     return any;
 }
 
-static void idle_sleep(struct weft__m *m, weft_dur timeout)
+/* I5: how long to sleep for the timers. WEFT__NEVER next, or somebody sleeps no longer already: -1, for ever. */
+static weft_dur idle_take_duty(struct weft__m *m, weft_time next)
+{
+    struct weft__sched *s = &weft__sched;
+
+    m->duty = WEFT__NEVER;
+    if (next == WEFT__NEVER)
+        return -1;
+    weft__lock(&s->lock);
+    if (next < atomic_load_explicit(&s->duty_until, memory_order_relaxed)) {
+        m->duty = next;
+        atomic_store_explicit(&s->duty_until, next, memory_order_relaxed);
+    }
+    weft__unlock(&s->lock);
+    if (m->duty == WEFT__NEVER)
+        return -1;
+    weft_dur d = next - weft__now();
+    return d > 0 ? d : 0;
+}
+
+/* Awake again: the next to sleep takes the timers over, or this worker itself. */
+static void idle_drop_duty(struct weft__m *m)
+{
+    struct weft__sched *s = &weft__sched;
+
+    if (m->duty == WEFT__NEVER)
+        return;
+    weft__lock(&s->lock);
+    if (atomic_load_explicit(&s->duty_until, memory_order_relaxed) == m->duty)
+        atomic_store_explicit(&s->duty_until, WEFT__NEVER, memory_order_relaxed);
+    weft__unlock(&s->lock);
+    m->duty = WEFT__NEVER;
+}
+
+static void idle_sleep(struct weft__m *m, weft_time next)
 {
     struct weft__sched *s = &weft__sched;
     bool timed_out = false;
@@ -310,53 +352,79 @@ static void idle_sleep(struct weft__m *m, weft_dur timeout)
     s->idle_m = m;
     weft__unlock(&s->lock);
     weft__deadlock_check();
+    weft_dur timeout = idle_take_duty(m, next);
     while (!timed_out && atomic_exchange_explicit(&m->wake, 0, memory_order_acquire) == 0) { /* W1 */
-        if (weft__sys_futex_wait(&m->wake, 0, timeout) == -ETIMEDOUT) {
+        if (timeout == 0 || weft__sys_futex_wait(&m->wake, 0, timeout) == -ETIMEDOUT) {
             weft__lock(&s->lock);
             timed_out = idle_remove_m(s, m); /* false: somebody has taken us off the list and is about to wake us */
             weft__unlock(&s->lock);
+            timeout = -1;
+        } else if (m->duty != WEFT__NEVER) { /* a signal, or woken: then wake is set */
+            timeout = m->duty - weft__now();
+            timeout = timeout > 0 ? timeout : 0;
         }
         weft__stop_if_frozen();
     }
+    idle_drop_duty(m);
     if (timed_out)
         idle_retake(m, false);
+}
+
+static void idle_poll(struct weft__m *m, weft_time next)
+{
+    weft__deadlock_check();
+    weft_dur timeout = idle_take_duty(m, next);
+    if (timeout == 0)
+        idle_retake(m, false);
+    else
+        weft__poll_now(m, timeout);
+    idle_drop_duty(m);
+}
+
+/* There is work that we looked for before and did not get: its owner is in its section. Perhaps it waits for the very CPU
+ * that we are on, so looking again at once could last a time slice. */
+static void idle_nap(struct weft__m *m)
+{
+    _Atomic uint32_t never = 0;
+
+    if (m->fruitless++ > 0)
+        weft__sys_futex_wait(&never, 0, IDLE_NAP);
 }
 
 void weft__idle(struct weft__m *m)
 {
     struct weft__sched *s = &weft__sched;
 
-    if (atomic_load_explicit(&m->p, memory_order_relaxed)) {
-        weft__p_release(m);
-        weft__leave(m);
-    }
+    bool all_idle = false;
+
     if (m->spinning) {
         m->spinning = false;
         atomic_fetch_sub_explicit(&s->nspinning, 1, memory_order_seq_cst); /* I1 sb */
     }
-    if (atomic_load_explicit(&s->procs, memory_order_relaxed) > 1)
-        weft__sys_barrier_all(); /* I1 sb */
-    if (idle_work_left(m) && idle_retake(m, true))
-        return;
-    weft_dur timeout = -1;
-    bool spare = atomic_load_explicit(&s->nidle, memory_order_seq_cst) == 0; /* all processors are busy: not needed */
-    if (!spare) {
-        weft_time next = weft__timers_next();
-        if (next != WEFT__NEVER) {
-            timeout = next - weft__now();
-            if (timeout <= 0) {
-                idle_retake(m, false);
-                return;
-            }
-        }
-        uint32_t busy = atomic_load_explicit(&s->poller, memory_order_relaxed);
-        if (weft__poll_started() && !busy) {
-            weft__deadlock_check();
-            weft__poll_now(m, timeout);
-            return;
-        }
+    if (atomic_load_explicit(&m->p, memory_order_relaxed)) {
+        all_idle = weft__p_release(m);
+        weft__leave(m);
     }
-    idle_sleep(m, timeout);
+    /* I1 sb. Where all processors are idle nobody has a queue to push to: whoever takes one from now on takes sched.lock
+     * after us, and so sees nidle and nspinning as we left them. */
+    if (!all_idle)
+        weft__sys_barrier_all();
+    if (idle_work_left(m)) {
+        idle_nap(m);
+        if (idle_retake(m, true))
+            return;
+    }
+    if (atomic_load_explicit(&s->nidle, memory_order_seq_cst) == 0) { /* all processors are busy: not needed */
+        idle_sleep(m, WEFT__NEVER);
+        return;
+    }
+    weft_time next = weft__timers_next();
+    if (next != WEFT__NEVER && next <= weft__now())
+        idle_retake(m, false);
+    else if (weft__poll_started() && !atomic_load_explicit(&s->poller, memory_order_relaxed))
+        idle_poll(m, next);
+    else
+        idle_sleep(m, next);
 }
 
 /* ---- deadlock ---- */

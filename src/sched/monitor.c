@@ -194,7 +194,7 @@ static void *mon_main(void *arg)
     for (;;) {
         weft_dur wait = MON_TICK;
         weft_time next = weft__timers_next();
-        if (next != WEFT__NEVER) {
+        if (next < atomic_load_explicit(&s->duty_until, memory_order_relaxed)) { /* no sleeper's duty: be on time */
             weft_dur d = next - weft__now() + MON_TICK_MIN;
             wait = d < MON_TICK_MIN ? MON_TICK_MIN : d < wait ? d : wait;
         }

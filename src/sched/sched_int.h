@@ -64,7 +64,7 @@ struct weft__p {
     uint32_t heap_n, heap_cap;        /* [tlock] */
     _Atomic weft_time heap_when;      /* [tlock for writes; stat] earliest, or WEFT__NEVER */
     struct weft__timer *_Atomic firing; /* [stat] its fn is running now, on heap_runner's thread (edge T2) */
-    struct weft__m *heap_runner;      /* [tlock] who runs this heap's due timers, or NULL */
+    struct weft__m *_Atomic heap_runner; /* [tlock for writes; stat] who runs this heap's due timers, or NULL */
 
     uint32_t mon_tick;                /* [monitor] tick when last seen */
     weft_time mon_since;              /* [monitor] first time it was seen at mon_tick */
@@ -86,6 +86,8 @@ struct weft__m {
     struct weft__g *dead;             /* [own] ended goroutine to reclaim on the scheduler's stack */
     struct weft__g *requeue;          /* [own] goroutine that yielded, to be queued from the scheduler's stack */
     struct weft__g *tied_g;           /* [sched.lock until woken] goroutine to run without a p */
+    uint32_t fruitless;               /* [own] times in a row that it saw work and did not get it */
+    weft_time duty;                   /* [own; I5] when it will wake for timers, or WEFT__NEVER */
     struct weft__m *idle_next;        /* [sched.lock] */
     struct weft__m *all_next;         /* [const] */
     uint64_t rng;                     /* [own] */
@@ -105,6 +107,7 @@ struct weft__sched {
     struct weft__p *idle_p;           /* [lock] */
     _Atomic uint32_t nidle;           /* [lock for writes; I1] idle ps */
     struct weft__m *idle_m;           /* [lock] sleeping workers, latest first */
+    _Atomic weft_time duty_until;     /* [lock for writes; stat; I5] earliest instant a sleeper will wake for timers, or WEFT__NEVER */
     _Atomic uint32_t nspinning;       /* [I1] workers looking for work */
     _Atomic uint32_t nless;           /* [D1] ms that run a goroutine without a p (foreign threads not counted) */
     _Atomic uint32_t poller;          /* 1 while a worker is in weft__poll */
@@ -221,7 +224,7 @@ void weft__run_tied(struct weft__g *g);        /* give g to a worker that runs i
 void weft__idle(struct weft__m *m);            /* no work: sleep; returns with m->p or m->tied_g set, or to look again */
 struct weft__p *weft__p_try_idle(void);        /* take an idle p, or NULL */
 void weft__p_take(struct weft__m *m, struct weft__p *p);
-void weft__p_release(struct weft__m *m);       /* to the idle list */
+bool weft__p_release(struct weft__m *m);       /* to the idle list */
 void weft__less_set(struct weft__m *m, bool less);
 void weft__stop_if_frozen(void);
 void weft__deadlock_check(void);
@@ -242,7 +245,7 @@ struct weft__g *weft__stack_carve(void);
 void weft__foreign_each(void (*fn)(struct weft__g *g, void *arg), void *arg);
 
 /* ---- timers ---- */
-weft_time weft__timers_next(void);             /* earliest over all ps, or WEFT__NEVER */
+weft_time weft__timers_next(void);             /* earliest over all ps but those being run, or WEFT__NEVER */
 bool weft__timers_run(struct weft__m *m, weft_time now); /* run what is due, everywhere; true if anything ran */
 bool weft__timers_can_wake(void);              /* some pending timer would wake or start a goroutine */
 

@@ -330,6 +330,7 @@ static void start_runtime(void)
             weft__throw("membarrier(2) is not available: Linux 4.14 or later is needed");
         s->threads_before = WEFT__TSAN ? 1 : 0; /* ThreadSanitizer's own, started with the first thread */
         atomic_store_explicit(&s->id_next, 2, memory_order_relaxed);
+        atomic_store_explicit(&s->duty_until, WEFT__NEVER, memory_order_relaxed);
         if (start_ps(start_default_procs()) < 1)
             weft__throw("no memory to start");
         pthread_key_create(&start_foreign_key, start_foreign_retire);

@@ -209,7 +209,8 @@ weft_time weft__timers_next(void)
     for (int i = 0; i < n; i++) {
         struct weft__p *p = atomic_load_explicit(&s->ps[i], memory_order_acquire);
         weft_time w = p ? atomic_load_explicit(&p->heap_when, memory_order_relaxed) : WEFT__NEVER;
-        if (w < best)
+        /* A heap that is being run has a worker awake that will look again before it sleeps: nobody need wait on it. */
+        if (w < best && !atomic_load_explicit(&p->heap_runner, memory_order_relaxed))
             best = w;
     }
     return best;
@@ -256,10 +257,10 @@ bool weft__timers_run(struct weft__m *m, weft_time now)
         if (!p || atomic_load_explicit(&p->heap_when, memory_order_relaxed) > now)
             continue;
         weft__lock(&p->tlock);
-        if (!p->heap_runner) { /* T5 */
-            p->heap_runner = m;
+        if (!atomic_load_explicit(&p->heap_runner, memory_order_relaxed)) { /* T5 */
+            atomic_store_explicit(&p->heap_runner, m, memory_order_relaxed);
             any |= timers_fire(p, now);
-            p->heap_runner = NULL;
+            atomic_store_explicit(&p->heap_runner, NULL, memory_order_relaxed);
         }
         weft__unlock(&p->tlock);
     }

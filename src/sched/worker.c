@@ -369,8 +369,8 @@ static struct weft__g *worker_spin(struct weft__m *m, struct weft__p *p)
     struct weft__sched *s = &weft__sched;
     uint32_t procs = (uint32_t)atomic_load_explicit(&s->procs, memory_order_relaxed);
 
-    if (procs < 2)
-        return NULL;
+    if (atomic_load_explicit(&s->nidle, memory_order_relaxed) + 1 >= procs)
+        return NULL; /* nobody else has a processor, so nobody has a queue */
     if (!m->spinning) {
         if (2 * atomic_load_explicit(&s->nspinning, memory_order_relaxed) >=
             procs - atomic_load_explicit(&s->nidle, memory_order_relaxed) + 1)
@@ -384,7 +384,7 @@ static struct weft__g *worker_spin(struct weft__m *m, struct weft__p *p)
             g = weft__global_get(p, 1);
         if (g)
             return g;
-        for (int k = 0; k < 20; k++)
+        for (int k = 0; k < 5; k++) /* under a hypervisor a pause may take 200 ns */
             weft__pause();
     }
     return NULL;
@@ -470,6 +470,7 @@ _Noreturn void weft__schedule(void)
             weft__idle(m);
             continue;
         }
+        m->fruitless = 0;
         worker_stop_spinning(m);
         if (g->blocky) {
             weft__run_tied(g);

@@ -11,6 +11,8 @@
  *   I5  a pending timer has somebody awake (a worker with a p, which looks before it sleeps, or the monitor, which
  *       watches while anybody runs), or a sleeper whose duty is no later than it. duty_until is the earliest duty.
  *       Model: tests/model/duty.pml.
+ *   I6  nbusy counts the ps with an owner or between two: also one beyond weft_procs until its owner retires it, for
+ *       somebody runs there. So nidle == procs does not say that all are idle, nbusy == 0 does.
  * Order
  *   I1 sb  pusher: queue store  ->  nidle, nspinning loads | sleeper: nidle, nspinning changed, membarrier -> queue loads.
  *          The pusher pays no fence. Without it a goroutine lies in a queue while a processor sleeps.
@@ -43,6 +45,7 @@ static struct weft__p *idle_pop_p(struct weft__sched *s)
         return NULL;
     s->idle_p = p->idle_next;
     p->idle = false;
+    atomic_fetch_add_explicit(&s->nbusy, 1, memory_order_seq_cst); /* I6 */
     atomic_fetch_sub_explicit(&s->nidle, 1, memory_order_seq_cst);
     return p;
 }
@@ -53,12 +56,14 @@ static void idle_push_p(struct weft__sched *s, struct weft__p *p)
     atomic_store_explicit(&p->m, NULL, memory_order_release);
     if (p->id >= atomic_load_explicit(&s->procs, memory_order_relaxed)) {
         p->retired = true; /* out of use until weft_procs is raised again */
+        atomic_fetch_sub_explicit(&s->nbusy, 1, memory_order_seq_cst);
         return;
     }
     p->idle = true;
     p->idle_next = s->idle_p;
     s->idle_p = p;
     atomic_fetch_add_explicit(&s->nidle, 1, memory_order_seq_cst); /* I1 sb */
+    atomic_fetch_sub_explicit(&s->nbusy, 1, memory_order_seq_cst); /* I6 */
 }
 
 static struct weft__m *idle_pop_m(struct weft__sched *s)
@@ -112,6 +117,11 @@ struct weft__p *weft__p_try_idle(void)
     return p;
 }
 
+bool weft__all_idle(void)
+{
+    return atomic_load_explicit(&weft__sched.nbusy, memory_order_seq_cst) == 0; /* I6 */
+}
+
 bool weft__p_release(struct weft__m *m)
 {
     struct weft__sched *s = &weft__sched;
@@ -120,8 +130,7 @@ bool weft__p_release(struct weft__m *m)
     weft__lock(&s->lock);
     atomic_store_explicit(&m->p, NULL, memory_order_relaxed);
     idle_push_p(s, p);
-    bool all = atomic_load_explicit(&s->nidle, memory_order_relaxed) >=
-               (uint32_t)atomic_load_explicit(&s->procs, memory_order_relaxed);
+    bool all = weft__all_idle();
     weft__unlock(&s->lock);
     return all;
 }
@@ -432,9 +441,7 @@ void weft__idle(struct weft__m *m)
 /* Nobody runs, nobody is about to, and nothing that is pending would start anybody. */
 static bool idle_nothing_can_run(struct weft__sched *s)
 {
-    uint32_t procs = (uint32_t)atomic_load_explicit(&s->procs, memory_order_seq_cst);
-
-    return atomic_load_explicit(&s->nidle, memory_order_seq_cst) >= procs &&
+    return weft__all_idle() &&
            atomic_load_explicit(&s->nless, memory_order_seq_cst) == 0 &&
            atomic_load_explicit(&s->gq_n, memory_order_seq_cst) == 0 &&
            atomic_load_explicit(&s->nspinning, memory_order_seq_cst) == 0 &&

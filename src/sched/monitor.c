@@ -151,8 +151,7 @@ static void mon_sleep_until_busy(struct weft__sched *s)
 {
     atomic_store_explicit(&s->mon_sleep, 1, memory_order_seq_cst); /* W2 */
     weft__sys_barrier_all();
-    uint32_t procs = (uint32_t)atomic_load_explicit(&s->procs, memory_order_seq_cst);
-    while (atomic_load_explicit(&s->nidle, memory_order_seq_cst) >= procs &&
+    while (weft__all_idle() &&
            atomic_load_explicit(&s->mon_sleep, memory_order_acquire) != 0) {
         weft__sys_futex_wait(&s->mon_sleep, 1, -1);
         weft__stop_if_frozen();
@@ -201,8 +200,7 @@ static void *mon_main(void *arg)
         weft__sys_futex_wait(&never, 0, wait);
         weft__diag_monitor();
         weft__stop_if_frozen();
-        if (atomic_load_explicit(&s->nidle, memory_order_relaxed) >=
-            (uint32_t)atomic_load_explicit(&s->procs, memory_order_relaxed)) {
+        if (weft__all_idle()) {
             if (++idle_ticks >= MON_IDLE_TICKS) {
                 mon_sleep_until_busy(s);
                 idle_ticks = 0;

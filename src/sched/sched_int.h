@@ -114,6 +114,7 @@ struct weft__sched {
     _Atomic uint32_t poll_sleeping;   /* 1 while that call may sleep */
     _Atomic weft_time poll_last;      /* [stat] when the net was looked at */
     _Atomic int procs;                /* [lock for writes] */
+    _Atomic uint32_t nbusy;           /* [lock for writes; I6] ps that are neither idle nor retired */
     struct weft__p *_Atomic ps[WEFT__PROCS_MAX]; /* [const once set] */
     _Atomic int ps_n;                 /* ps ever made */
     struct weft__m *_Atomic all_m;    /* push only */
@@ -224,7 +225,8 @@ void weft__run_tied(struct weft__g *g);        /* give g to a worker that runs i
 void weft__idle(struct weft__m *m);            /* no work: sleep; returns with m->p or m->tied_g set, or to look again */
 struct weft__p *weft__p_try_idle(void);        /* take an idle p, or NULL */
 void weft__p_take(struct weft__m *m, struct weft__p *p);
-bool weft__p_release(struct weft__m *m);       /* to the idle list */
+bool weft__p_release(struct weft__m *m);       /* to the idle list; true if all are there now */
+bool weft__all_idle(void);                     /* no p has an owner, or is between two (I6) */
 void weft__less_set(struct weft__m *m, bool less);
 void weft__stop_if_frozen(void);
 void weft__deadlock_check(void);

@@ -394,9 +394,9 @@ void weft_lock_thread(void)
     struct weft__g *g = weft__g();
 
     if (g->lock_thread_depth++ == 0 && !g->m->foreign) {
-        g->blocky = false;
         if (!g->tied)
             start_drop_p(g->m);
+        g->blocky = false; /* after the p is gone: the monitor sets it while there is one */
         g->tied = true; /* W4: running, in nobody's list */
     }
 }

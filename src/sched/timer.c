@@ -145,8 +145,8 @@ void weft__timer_start(struct weft__timer *t, weft_time when)
     struct weft__p *mine = on_g ? weft__enter(m) : m ? atomic_load_explicit(&m->p, memory_order_relaxed) : NULL;
     struct weft__p *p = timer_lock_home(t);
 
-    if (when < 0)
-        when = WEFT__NEVER - 1; /* overflow of now + d: Go's "for ever" */
+    if (when < 0 || when == WEFT__NEVER)
+        when = WEFT__NEVER - 1; /* Go's "for ever": pending all the same (T4) */
     if (p) {
         p->heap[t->heap_i].when = t->when = when;
         timer_up(p, t->heap_i);
@@ -306,6 +306,7 @@ void weft_sleep(weft_dur d)
     g->timer.fn = timer_wake;
     g->timer.arg = g;
     g->timer.wakes = true;
-    weft__timer_start(&g->timer, weft__now() + d);
+    weft_time now = weft__now();
+    weft__timer_start(&g->timer, d > WEFT__NEVER - now ? WEFT__NEVER : now + d);
     weft__park(WEFT__WAIT_SLEEP);
 }

@@ -125,6 +125,19 @@ DEATH(death_fatal, main_goexit_runs_deferred_calls, 2, "^deferred\nfatal error: 
     weft_goexit();
 }
 
+/* SIGALRM ends the process: nothing was reported before. */
+DEATH(death_fatal, a_timeout_for_ever_is_no_deadlock, -SIGALRM, "^$")
+{
+    alarm(1);
+    weft_select(weft_on_timeout(INT64_MAX), weft_on_recv(weft_make(int), NULL));
+}
+
+DEATH(death_fatal, a_sleep_for_ever_is_no_deadlock, -SIGALRM, "^$")
+{
+    alarm(1);
+    weft_sleep(INT64_MAX);
+}
+
 DEATH(death_fatal, main_goexit_then_the_others_deadlock, 2,
       "^fatal error: all goroutines are asleep - deadlock!\n\ngoroutine [0-9]+ \\[chan receive\\]:\nreceive")
 {

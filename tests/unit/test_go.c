@@ -192,6 +192,27 @@ TEST_ENV(procs, says_the_environments_value_and_sets_a_new_one, "WEFT_PROCS=3")
     }
 }
 
+static void compute_then_send(weft_chan(int) ch, weft_dur d)
+{
+    for (weft_time end = weft_now() + d; weft_now() < end;)
+        ;
+    weft_send(ch, 7);
+}
+
+/* The processor that it runs on is beyond the new number, but it still runs. */
+TEST_ENV(procs, fewer_of_them_while_a_goroutine_computes_is_no_deadlock, "WEFT_PROCS=2")
+{
+    weft_chan(int) ch = weft_make(int);
+    for (int i = 0; i < 6; i++) {
+        weft_procs(2);
+        weft_go(compute_then_send, ch, 30 * WEFT_MS);
+        weft_sleep(5 * WEFT_MS);
+        EXPECT_EQ(weft_procs(1), 2);
+        EXPECT_EQ(weft_recv(ch), 7);
+    }
+    weft_free(ch);
+}
+
 static atomic_int spin_stop;
 
 static void spin(void)

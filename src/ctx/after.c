@@ -25,6 +25,7 @@ struct after_slot {
     _Atomic uint64_t state;           /* [CT9] */
     void (*fn)(void *arg);            /* [const while ARMED] */
     void *arg;                        /* [const while ARMED] */
+    struct ctx_node *held;            /* [const while ARMED] has a hold (CT5) for the stop, which needs the line's lock */
     uint32_t index;                   /* [const] */
     struct after_slot *next;          /* [lock] free list */
 };
@@ -98,8 +99,10 @@ static void after_fire(struct weft__ctx_watch *w)
         return;                       /* called off a moment ago; the stop is waiting for this return */
     void (*fn)(void *arg) = s->fn;
     void *arg = s->arg;
+    struct ctx_node *held = s->held;
     after_give(s);
     weft_go(fn, arg);
+    weft__ctx_unhold(held);           /* the canceller has a hold of its own */
 }
 
 weft_ctx_after *weft_ctx_after_func(weft_ctx *ctx, void (*fn)(void *arg), void *arg)
@@ -109,6 +112,9 @@ weft_ctx_after *weft_ctx_after_func(weft_ctx *ctx, void (*fn)(void *arg), void *
     uint64_t handle = use << AFTER_INDEX_BITS | s->index;
     s->fn = fn;
     s->arg = arg;
+    s->held = ctx ? ctx->cancels : NULL;
+    if (s->held)
+        weft__ctx_hold(s->held);
     atomic_store_explicit(&s->state, use << 1 | ARMED, memory_order_release);        /* CT9 */
     if (!weft__ctx_watch_add(ctx, &s->watch, after_fire) && weft_ctx_err(ctx) != 0)
         after_fire(&s->watch);
@@ -126,7 +132,10 @@ bool weft_ctx_after_func_stop(weft_ctx_after *h)
     struct after_slot *s = &chunk[index % AFTER_CHUNK];
     if (!after_claim(s, handle >> AFTER_INDEX_BITS))
         return false;
+    struct ctx_node *held = s->held;
     weft__ctx_watch_del(&s->watch);
     after_give(s);
+    if (held)
+        weft__ctx_unhold(held);
     return true;
 }

@@ -23,12 +23,12 @@
 #define CTX_OF_UP(w) ((struct ctx_node *)((char *)(w) - offsetof(struct ctx_node, up)))
 #define CTX_OF_TIMER(t) ((struct ctx_timed *)((char *)(t) - offsetof(struct ctx_timed, timer)))
 
-static void node_hold(struct ctx_node *n)
+void weft__ctx_hold(struct ctx_node *n)
 {
     atomic_fetch_add_explicit(&n->holds, 1, memory_order_relaxed);
 }
 
-static void node_unhold(struct ctx_node *n)
+void weft__ctx_unhold(struct ctx_node *n)
 {
     if (atomic_fetch_sub_explicit(&n->holds, 1, memory_order_acq_rel) != 1)  /* CT5 */
         return;
@@ -116,7 +116,7 @@ static struct ctx_node **line_empty(struct ctx_node *n, struct ctx_node **tail)
         line_unlink(w);
         if (!w->fn) {
             struct ctx_node *child = CTX_OF_UP(w);
-            node_hold(child);                                                /* CT8 */
+            weft__ctx_hold(child);                                           /* CT8 */
             child->next = NULL;
             *tail = child;
             tail = &child->next;
@@ -146,7 +146,7 @@ static struct ctx_node **node_end(struct ctx_node *n, weft_err err, weft_err cau
     if (asked || timed) {
         weft__unlock(&n->lock);
         if (timed && weft__timer_stop(&((struct ctx_timed *)n)->timer))
-            node_unhold(n);                                                  /* CT5: the timer's */
+            weft__ctx_unhold(n);                                             /* CT5: the timer's */
         if (asked)
             weft__chan_shut(&n->done);
         weft__lock(&n->lock);
@@ -167,7 +167,7 @@ void weft__ctx_cancel_tree(struct ctx_node *top, weft_err err, weft_err cause)
         list = n->next;
         if (!list)
             tail = &list;
-        node_unhold(n);
+        weft__ctx_unhold(n);
     }
 }
 
@@ -188,7 +188,7 @@ static void ctx_late(struct weft__timer *timer, void *arg, uint64_t seq)
     struct ctx_node *n = arg;
     (void)timer, (void)seq;
     weft__ctx_cancel_tree(n, WEFT_EDEADLINE, n->late_cause);
-    node_unhold(n);                                                          /* CT5: the timer's */
+    weft__ctx_unhold(n);                                                     /* CT5: the timer's */
 }
 
 /* For deadlock detection: nobody would learn of this deadline. Watches and children count as somebody. */
@@ -204,7 +204,7 @@ static bool ctx_asleep(struct weft__timer *timer)
 
 void weft__ctx_arm(struct ctx_timed *t)
 {
-    node_hold(&t->n);                                                        /* CT5 */
+    weft__ctx_hold(&t->n);                                                   /* CT5 */
     t->timer.fn = ctx_late;
     t->timer.arg = &t->n;
     t->timer.asleep = ctx_asleep;
@@ -215,5 +215,5 @@ void weft__ctx_drop(struct ctx_node *n)
 {
     weft__ctx_cancel_tree(n, WEFT_ECANCELED, WEFT_ECANCELED);
     weft__ctx_watch_del(&n->up);                                             /* CT3 */
-    node_unhold(n);
+    weft__ctx_unhold(n);
 }

@@ -13,6 +13,9 @@ void weft__ctx_attach(struct ctx_node *n);
 void weft__ctx_arm(struct ctx_timed *t);
 /* The last reference is gone (the one on the parent not yet). */
 void weft__ctx_drop(struct ctx_node *n);
+/* Keep the memory of n, and no longer (CT5). */
+void weft__ctx_hold(struct ctx_node *n);
+void weft__ctx_unhold(struct ctx_node *n);
 /* Initialise the done channel, unless another thread was quicker. */
 void weft__ctx_done_make(struct ctx_node *n);
 

@@ -9,9 +9,11 @@
  *        that one ends or it is dropped. So the ancestor outlives its place in the line.
  *   CT4  refs reaches zero once. Then the context is cancelled, leaves the line above, and gives its parent up.
  *   CT5  The memory goes when holds reaches zero: one hold for refs > 0, one for a started timer (whoever stops it, or
- *        its firing, gives that up), one for each canceller that is at work on it.
+ *        its firing, gives that up), one for each canceller that is at work on it, one for each weft_ctx_after_func that waits.
  * Order   CT4, CT5  decrement release  ->  the last one's decrement acquire.
  *         CT2  asked: store release under the lock  ->  load acquire in weft_ctx_done.
+ *         CT11 err is set before the channel is closed, so that who is woken by the one finds the other. Who sees err by
+ *         weft_ctx_err waits these few instructions for the close, as Go's Err does, and then finds the channel closed.
  * Limits  Depth is not limited: nothing here recurses.
  * Failure Out of memory is fatal, as in Go.
  * Source  Go context/context.go.
@@ -135,11 +137,23 @@ weft_ctx *weft_without_cancel(weft_ctx *parent)
     return c;
 }
 
+/* CT11: n has ended; its channel, if somebody asked for it, is closed in a moment. */
+static void node_await_closed(struct ctx_node *n)
+{
+    uint32_t spins = 0;
+    if (atomic_load_explicit(&n->asked, memory_order_acquire))               /* CT2 */
+        while (!atomic_load_explicit(&n->done.closed, memory_order_acquire))
+            weft__spin(&spins);
+}
+
 weft_err weft_ctx_err(weft_ctx *ctx)
 {
     if (!ctx || !ctx->cancels)
         return 0;
-    return atomic_load_explicit(&ctx->cancels->err, memory_order_acquire);   /* CT1 */
+    weft_err err = atomic_load_explicit(&ctx->cancels->err, memory_order_acquire);   /* CT1 */
+    if (weft__unlikely(err != 0))
+        node_await_closed(ctx->cancels);
+    return err;
 }
 
 weft_err weft_ctx_cause(weft_ctx *ctx)
@@ -171,6 +185,8 @@ weft_receiver(char) weft_ctx_done(weft_ctx *ctx)
         return NULL;
     if (!atomic_load_explicit(&n->asked, memory_order_acquire))              /* CT2 */
         weft__ctx_done_make(n);
+    if (weft__unlikely(atomic_load_explicit(&n->err, memory_order_acquire) != 0))
+        node_await_closed(n);        /* another thread that asked is about to close it */
     return (weft_receiver(char))&n->done;
 }
 

@@ -357,6 +357,41 @@ TEST(ctx, done_works_in_a_select)
     weft_free(ch);
 }
 
+static weft_ctx *_Atomic to_end;
+
+static void *end_them(void *n)
+{
+    for (int left = (int)(intptr_t)n; left > 0;) {
+        weft_ctx *c = atomic_exchange(&to_end, NULL);
+        if (!c)
+            continue;
+        weft_cancel(c);
+        weft_ctx_unref(c);
+        left--;
+    }
+    return NULL;
+}
+
+/* Go's Err promises this too. */
+TEST(ctx, who_sees_the_end_finds_the_channel_closed)
+{
+    enum { ROUNDS = 2000 };
+    pthread_t t;
+    int early = 0;
+    REQUIRE(pthread_create(&t, NULL, end_them, (void *)(intptr_t)ROUNDS) == 0);
+    for (int i = 0; i < ROUNDS; i++) {
+        weft_ctx *c = weft_with_timeout(NULL, 100 * WEFT_SEC);
+        (void)weft_ctx_done(c);
+        atomic_store(&to_end, weft_ctx_ref(c));
+        while (weft_ctx_err(c) == 0)
+            ;
+        early += !is_closed(c);
+        weft_ctx_unref(c);
+    }
+    pthread_join(t, NULL);
+    EXPECT_EQ(early, 0);
+}
+
 DEATH(ctx, a_deadline_that_nobody_waits_for_does_not_hide_a_deadlock, 2, "all goroutines are asleep - deadlock!")
 {
     weft_ctx *c = weft_with_timeout(NULL, 20 * WEFT_SEC);

@@ -204,3 +204,30 @@ TEST_ENV(ctx_after, a_deleted_watch_is_not_touched, "WEFT_PROCS=8")
         weft_ctx_unref(c);
     }
 }
+
+static void drop_it(weft_ctx *c, weft_chan(int) over)
+{
+    weft_ctx_unref(c);
+    weft_send(over, 1);
+}
+
+static void nothing(void *arg)
+{
+    (void)arg;
+}
+
+/* The handle holds no reference, but the memory: AddressSanitizer would tell. */
+TEST_ENV(ctx_after, a_stop_may_meet_the_drop_of_the_last_reference, "WEFT_PROCS=2")
+{
+    weft_chan(int) over = weft_make(int, 1);
+    for (int i = 0; i < 2000; i++) {
+        weft_ctx *c = weft_with_cancel(NULL);
+        weft_ctx_after *h = weft_ctx_after_func(c, nothing, NULL);
+        weft_go(drop_it, c, over);
+        for (volatile int k = 0; k < i % 500; k++)
+            ;
+        (void)weft_ctx_after_func_stop(h);
+        EXPECT_EQ(weft_recv(over), 1);
+    }
+    weft_free(over);
+}

@@ -449,19 +449,25 @@ static bool idle_nothing_can_run(struct weft__sched *s)
            !weft__timers_can_wake();
 }
 
+/* Threads that will not do anything by themselves: ours, and others that are parked here. */
+static int idle_known_threads(struct weft__sched *s)
+{
+    return (int)atomic_load_explicit(&s->nm, memory_order_seq_cst) + s->threads_before +
+           (int)atomic_load_explicit(&s->foreign_parked, memory_order_seq_cst);
+}
+
 void weft__deadlock_check(void)
 {
     struct weft__sched *s = &weft__sched;
 
     if (!idle_nothing_can_run(s))
         return;
-    int threads = weft__sys_thread_count();
-    int known = (int)atomic_load_explicit(&s->nm, memory_order_seq_cst) + s->threads_before +
-                (int)atomic_load_explicit(&s->foreign_parked, memory_order_seq_cst);
+    int known = idle_known_threads(s), threads = weft__sys_thread_count();
     if (threads > known) /* the program's own threads may still send, close, cancel */
         return;
     weft__sys_barrier_all();
-    if (!idle_nothing_can_run(s))
+    /* A thread that made another and parked, or readied one and ended, while we counted: then these have changed. */
+    if (!idle_nothing_can_run(s) || idle_known_threads(s) != known)
         return;
     if (atomic_load_explicit(&s->main_exited, memory_order_relaxed) && weft_num_goroutines() == 0)
         weft__fatal("no goroutines (main called runtime.Goexit) - deadlock!");

@@ -188,13 +188,13 @@ int weft_procs(int n)
     struct weft__sched *s = &weft__sched;
 
     (void)weft__g();
+    if (n <= 0)
+        return atomic_load_explicit(&s->procs, memory_order_relaxed);
     weft__lock(&start_lock);
     int old = atomic_load_explicit(&s->procs, memory_order_relaxed);
-    if (n > 0) {
-        start_ps(n < WEFT__PROCS_MAX ? n : WEFT__PROCS_MAX);
-        for (int i = n; i < atomic_load_explicit(&s->ps_n, memory_order_relaxed); i++)
-            atomic_store_explicit(&atomic_load_explicit(&s->ps[i], memory_order_relaxed)->poke, 1, memory_order_relaxed);
-    }
+    start_ps(n < WEFT__PROCS_MAX ? n : WEFT__PROCS_MAX);
+    for (int i = n; i < atomic_load_explicit(&s->ps_n, memory_order_relaxed); i++)
+        atomic_store_explicit(&atomic_load_explicit(&s->ps[i], memory_order_relaxed)->poke, 1, memory_order_relaxed);
     weft__unlock(&start_lock);
     if (n > old)
         weft__wake_worker();
@@ -246,6 +246,11 @@ static struct weft__m *start_adopt_foreign(void)
     f->m.errno_at = weft_errno_location();
     f->m.g = g;
     f->m.rng = weft__sys_entropy() | 1;
+    g->defer_top = NULL; /* a thread that ended by pthread_exit may have left these in its own frames */
+    g->try_top = NULL;
+    g->panic = NULL;
+    g->exiting = 0;
+    g->lock_thread_depth = 0;
     g->m = &f->m;
     g->tied = true;
     weft__sys_thread_stack(&g->stack_lo, &g->stack_hi);

@@ -43,8 +43,12 @@ static bool private_v6(const uint8_t *p)
         return true;
     if (p[0] == 0x20 && p[1] == 0x02)
         return private_v4(be32(p + 2));
+    if (p[0] == 0x20 && p[1] == 0x01 && p[2] < 2)
+        return true;                        /* 2001::/23, protocol assignments: Teredo carries an IPv4 address */
     if (p[0] == 0x20 && p[1] == 0x01 && p[2] == 0x0d && p[3] == 0xb8)
-        return true;                        /* documentation */
+        return true;                        /* documentation, and again in the next line */
+    if (p[0] == 0x3f && p[1] == 0xff && p[2] < 0x10)
+        return true;
     return (p[0] & 0xe0) != 0x20;           /* only 2000::/3 is global unicast: not fc00::/7, fe80::/10, ff00::/8 */
 }
 

@@ -49,7 +49,7 @@ void robotstxt_fetch(struct crawl *c, struct answer *a, struct visit *v)
     v->answer = ANSWER_DONE;
     for (int hop = 0; url; hop++) {
         stat_add(&c->stats.robots, 1);
-        fetch_get(c, url, KEEP_ALL, ROBOTS_BYTES_MAX, a);
+        fetch_get(c, url, KEEP_ALL, ROBOTS_BYTES_MAX + 1, a);   /* one more: robots_parse must see that it is cut */
         v->retry_ns = a->err ? -1 : answer_retry_ns(a);
         if (v->retry_ns >= 0 && v->tries < TRIES_MAX) {
             v->answer = ANSWER_RETRY;

@@ -79,20 +79,26 @@ static int crawl_seeds(struct crawl *c, struct frontier *f)
     return status;
 }
 
-static int crawl_open_list(const struct crawl_options *o, int *ret_fd)
+/* Can it be read? A file or folder is tried; of a pipe only the descriptor is known. */
+static bool list_readable(int fd)
 {
     char byte;
+    off_t at = lseek(fd, 0, SEEK_CUR);
+    if (at < 0)
+        return errno == ESPIPE;
+    return pread(fd, &byte, 1, at) >= 0;
+}
+
+static int crawl_open_list(const struct crawl_options *o, int *ret_fd)
+{
     *ret_fd = -1;
     if (!o->list)
         return 0;
-    if (!strcmp(o->list, "-")) {
-        *ret_fd = STDIN_FILENO;
-        return 0;
-    }
-    int fd = open(o->list, O_RDONLY | O_CLOEXEC);
-    if (fd < 0 || (lseek(fd, 0, SEEK_CUR) == 0 && pread(fd, &byte, 1, 0) < 0)) {
+    bool given = !strcmp(o->list, "-");
+    int fd = given ? STDIN_FILENO : open(o->list, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || !list_readable(fd)) {
         int status = complain(2, "cannot read %s: %s", o->list, strerror(errno));
-        if (fd >= 0)
+        if (fd >= 0 && !given)
             close(fd);
         return status;
     }
@@ -209,7 +215,7 @@ static int crawl_end(struct crawl *c)
     if (err)
         return complain(1, "writing %s: %s: the crawl was stopped", c->opts->out, strerror(err));
     progress_summary(c);
-    return sig ? 128 + sig : 0;
+    return sig ? 128 + sig : atomic_load_explicit(&c->list_broken, memory_order_relaxed) ? 1 : 0;
 }
 
 int crawl_main(int argc, char **argv)

@@ -3,8 +3,9 @@
  *
  * Role    A list may be longer than memory, or a pipe that never ends: lines are read as the crawl takes them.
  * Near    conductor.c takes what it sends; a line that is no URL becomes a note, so that every line has its row.
- * Limits  LINE_MAX bytes a line; longer ones are notes. Empty lines and lines that begin with # are skipped.
- * Failure a read error ends the list with a line on standard error; what was read is crawled.
+ * Limits  LIST_LINE_MAX bytes a line; longer ones are notes that show how they begin. Empty lines and lines that begin
+ *         with # are skipped.
+ * Failure a read error ends the list with a line on standard error; what was read is crawled, and the status is 1.
  */
 #include "../base/mem.h"
 #include "../crawl.h"
@@ -16,7 +17,8 @@
 struct list_reader {
     struct crawl *c;
     struct canon *canon;
-    struct text url, line;
+    struct text url, line;    /* line: of one that is too long, the beginning */
+    bool too_long;            /* the line under way is past LIST_LINE_MAX */
     bool stopped;
 };
 
@@ -40,7 +42,8 @@ static void list_line(struct list_reader *l)
         end--;
     if (p == end || *p == '#')
         return;
-    enum canon_result r = canon_url(l->canon, p, (size_t)(end - p), LXB_ENCODING_UTF_8, &l->url, &parts);
+    enum canon_result r = l->too_long ? CANON_LONG : canon_url(l->canon, p, (size_t)(end - p), LXB_ENCODING_UTF_8,
+                                                               &l->url, &parts);
     if (r == CANON_OK) {
         list_send(l, visit_new(l->url.p, parts.len, parts.site_len));
         return;
@@ -59,13 +62,15 @@ static void list_bytes(struct list_reader *l, const char *p, size_t n)
     for (const char *end = p + n; p < end && !l->stopped;) {
         const char *eol = memchr(p, '\n', (size_t)(end - p));
         size_t part = (size_t)((eol ? eol : end) - p);
-        if (l->line.len + part <= LIST_LINE_MAX)
-            text_add(&l->line, p, part);
+        size_t room = LIST_LINE_MAX - l->line.len;
+        l->too_long |= part > room;
+        text_add(&l->line, p, part < room ? part : room);
         p += part;
         if (eol) {
             text_add(&l->line, "", 0);
             list_line(l);
             text_clear(&l->line, 0);
+            l->too_long = false;
             p++;
         }
     }
@@ -78,6 +83,7 @@ void list_reader_run(struct crawl *c, int fd)
     while (!l.stopped && weft_fd_wait(c->stop, fd, WEFT_READ) > 0) {
         ssize_t n = read(fd, buf, PIECE);
         if (n < 0 && errno != EINTR && errno != EAGAIN) {
+            atomic_store_explicit(&c->list_broken, true, memory_order_relaxed);
             fprintf(stderr, "weft crawl: reading %s: %s\n", c->opts->list, strerror(errno));
             break;
         }

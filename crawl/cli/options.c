@@ -155,8 +155,9 @@ static bool options_agree(const struct crawl_options *o, char *reterr, size_t n)
         return fail(reterr, n, "give at least one URL, or --list FILE (weft crawl --help)");
     if (o->list && o->depth >= 0)
         return fail(reterr, n, "--depth makes no sense with --list: links are not followed");
-    if (strpbrk(o->user_agent, "\r\n"))
-        return fail(reterr, n, "--user-agent must be one line");
+    for (const unsigned char *p = (const unsigned char *)o->user_agent; *p; p++)
+        if (*p < ' ' || *p == 0x7f)
+            return fail(reterr, n, "--user-agent must be one line without control characters");
     const char *dot = strrchr(o->out, '.');
     if (strcmp(o->out, "-") && (!dot || (strcmp(dot, ".csv") && strcmp(dot, ".jsonl"))))
         return fail(reterr, n, "output \"%s\" must end in .csv or .jsonl", o->out);

@@ -105,7 +105,7 @@ def bad_input_gets_one_line_and_status_2():
         (["-o", "x.txt", "http://h/"], ".csv or .jsonl"), (["-c", "many", "http://h/"], "number"),
         (["--delay", "soon", "http://h/"], "time"), (["--ca", "none.pem", "https://h/"], "none.pem"),
         (["--ca", "/etc/passwd", "https://h/"], "/etc/passwd"), (["http://h/", "--depth"], "wants a value"),
-        (["http://u:p@h/"], "user name"),
+        (["http://u:p@h/"], "user name"), (["--user-agent", "a\x01b", "http://h/"], "--user-agent"),
     ]:
         rc, out, err = weft(*args)
         expect(rc == 2, f"{args}: status {rc}")
@@ -186,6 +186,26 @@ def a_list_gives_a_row_per_line():
     os.remove("list.txt")
 
 
+def a_line_that_is_too_long_is_no_url_made_of_its_ends():
+    s = Site("127.0.0.1")
+    begin = f"{s.base}/begin"
+    text = "#" + "c" * (65536 - 2 - len(begin)) + "\n" + begin + "x" * 65536 + "end\n" + s.base + "/next\n"
+    rc, out, _ = weft("--allow-private", "--delay", "0", "-o", "-", "--list", "-", stdin=text.encode())
+    rows = rows_of(out)
+    expect(rc == 0 and len(rows) == 2, f"{rc}, {len(rows)} rows")
+    expect([r for r in s.paths() if r != "/robots.txt"] == ["/next"], s.paths())
+    expect(any(r["url"].startswith(begin + "x") and "longer" in r["error"] for r in rows), [r["error"] for r in rows])
+
+
+def a_list_that_cannot_be_read_is_bad_input():
+    for fd in (os.open(".", os.O_RDONLY), os.open("/dev/null", os.O_WRONLY)):
+        r = subprocess.run([WEFT, "crawl", "-o", "-", "--list", "-"], stdin=fd, capture_output=True, timeout=20)
+        os.close(fd)
+        expect(r.returncode == 2 and b"cannot read -" in r.stderr, f"{r.returncode} {r.stderr}")
+    r = subprocess.run([WEFT, "crawl", "-o", "-", "--list", "-"], capture_output=True, timeout=20, preexec_fn=lambda: os.close(0))
+    expect(r.returncode == 2 and b"cannot read -" in r.stderr, f"closed: {r.returncode} {r.stderr}")
+
+
 def many_urls_at_a_time_all_get_their_row():
     s = Site("127.0.0.1")
     for i in range(2000):
@@ -219,6 +239,17 @@ def robots_txt_is_obeyed():
         expect((got["status"] == "200") == allowed, f"robots.txt {status}: {got}")
     s.pages["/robots.txt"] = (302, {"Location": "/robots.txt"}, b"")
     expect(crawl("--max-pages", "1", s.base)[s.base + "/"]["status"] == "200", "a loop is as none")
+
+
+def a_rule_cut_by_the_limit_of_robots_txt_does_not_count():
+    s = Site("127.0.0.1")
+    limit = 500 * 1024
+    head = b"User-agent: *\nDisallow: /no\n#"
+    file = head + b"c" * (limit - len(head) - 12) + b"\nDisallow: /"
+    assert len(file) == limit
+    s.pages["/robots.txt"] = (200, {}, file + b"secret\n")
+    s.html("/", ["/yes", "/no"])
+    expect(sorted(crawl(s.base)) == [s.base + "/", s.base + "/yes"], s.paths())
 
 
 def one_connection_and_a_pause_by_default():

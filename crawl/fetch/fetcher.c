@@ -99,6 +99,19 @@ static void answer_header(struct text *t, const weft_http_response *resp, const 
         text_adds(t, value);
 }
 
+/* All fields of that name as one list. */
+static void answer_header_list(struct text *t, const weft_http_response *resp, const char *name)
+{
+    struct weft_http_field f;
+    text_clear(t, 0);
+    for (size_t i = 0; weft_http_header_at(resp, i, &f); i++) {
+        if (strcasecmp(f.name, name))
+            continue;
+        text_adds(t, t->len ? ", " : "");
+        text_adds(t, f.value);
+    }
+}
+
 /* A coding that the client has undone, or none. */
 static bool coding_known(const char *coding)
 {
@@ -150,7 +163,7 @@ void fetch_get(struct crawl *c, const char *url, enum keep keep, int64_t max, st
         answer_header(&a->coding, resp, "content-encoding");
         answer_header(&a->location, resp, "location");
         answer_header(&a->retry_after, resp, "retry-after");
-        answer_header(&a->robots_tag, resp, "x-robots-tag");
+        answer_header_list(&a->robots_tag, resp, "x-robots-tag");
         bool html = !a->type.len || strcasestr(a->type.p, "html");
         bool known = coding_known(text_str(&a->coding));
         size_t keep_max = !known ? 0 : keep == KEEP_ALL ? SIZE_MAX : !html ? 0 : keep == KEEP_TITLES ? TITLE_WITHIN : SIZE_MAX;

@@ -11,6 +11,7 @@
  */
 #include "../base/mem.h"
 #include "../robots/robots.h"
+#include "../robots/robotstag.h"
 #include "fetcher.h"
 #include "harvest.h"
 #include "robotstxt.h"
@@ -58,8 +59,8 @@ static void worker_parse(struct crawl *c, struct answer *a, struct visit *v, str
     bool xhtml;
     if (!a->body.len || !answer_is_html(a, &xhtml))
         return;
-    bool follow = !c->scope.everything && a->status < 300 && !strcasestr(text_str(&a->robots_tag), "nofollow") &&
-                  !strcasestr(text_str(&a->robots_tag), "none");
+    bool follow = !c->scope.everything && a->status < 300 &&
+                  !robotstag_nofollow(text_str(&a->robots_tag), a->robots_tag.len, c->product);
     struct reader *r = weft_recv(c->readers);
     v->harvest = harvest_page(r, v->url, text_str(&a->type), xhtml, &a->body, follow ? &c->scope : NULL);
     text_add(title, text_str(&r->scan.title), r->scan.title.len);

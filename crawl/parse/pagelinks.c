@@ -14,6 +14,8 @@
  */
 #include "pagelinks.h"
 #include "../base/mem.h"
+#include "../robots/robots.h"
+#include "../robots/robotstag.h"
 #include <lexbor/html/html.h>
 #include <lexbor/html/tokenizer.h>
 #include <lexbor/html/tokenizer/state.h>
@@ -136,7 +138,7 @@ static void page_meta(struct page_reader *r, const lxb_html_token_t *token)
     if (!content)
         return;
     if (attr_has_word(name, "robots") || attr_has_word(name, "weft")) {
-        if (attr_has_word(content, "nofollow") || attr_has_word(content, "none"))
+        if (content->value_size && robotstag_nofollow((const char *)content->value, content->value_size, ROBOTS_PRODUCT))
             r->scan->nofollow = true;
     } else if (attr_has_word(equiv, "refresh")) {
         page_refresh(r, content);

@@ -5,6 +5,7 @@
  */
 #include "../../crawl/base/text.h"
 #include "../../crawl/robots/robots.h"
+#include "../../crawl/robots/robotstag.h"
 #include <weft_test.h>
 
 static bool allows(const char *file, const char *path)
@@ -139,4 +140,26 @@ TEST(crawl_robots, verdicts_without_a_file)
     EXPECT(robots_allows(yes, "/x", 2));
     robots_free(no);
     robots_free(yes);
+}
+
+static bool nofollow(const char *value)
+{
+    return robotstag_nofollow(value, strlen(value), "weft");
+}
+
+TEST(crawl_robots, tags_forbid_following_by_nofollow_and_none_for_us)
+{
+    static const char *const yes[] = {"nofollow", "NoFollow", "none", "noindex,nofollow", "noindex, none ", "noindex nofollow",
+                                      "weft: nofollow", "WEFT : noindex, none", "other: noindex, weft: nofollow",
+                                      "max-snippet: 20, nofollow", "unavailable_after: 25 Jun 2030 15:00:00 PST, none",
+                                      "unavailable_after: Sat, 25 Jun 2030 15:00:00 GMT, nofollow"};
+    static const char *const no[] = {"", ",", ":", "index, follow", "max-image-preview:none", "Max-Image-Preview: none",
+                                     "other: nofollow", "other: noindex, nofollow", "nofollowing", "weft: noindex",
+                                     "weft: noindex, other: none"};
+    for (size_t i = 0; i < sizeof yes / sizeof *yes; i++)
+        if (!nofollow(yes[i]))
+            weft_test_fail(__FILE__, __LINE__, "\"%s\" must forbid", yes[i]);
+    for (size_t i = 0; i < sizeof no / sizeof *no; i++)
+        if (nofollow(no[i]))
+            weft_test_fail(__FILE__, __LINE__, "\"%s\" must not forbid", no[i]);
 }

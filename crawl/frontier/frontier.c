@@ -1,21 +1,23 @@
 /*
- * frontier.c - the frontier in memory: a line of URLs per site, a heap of sites by the time they may be asked.
+ * frontier.c - the frontier in memory: a line of URLs per site, a heap of hosts by the time they may be asked.
  *
- * Role    Decides what is fetched next. Politeness is here: robots.txt first, so many fetches of a site at a time, the
- *         pause between two.
+ * Role    Decides what is fetched next. Politeness is here: robots.txt first, so many fetches of a host at a time, the
+ *         pause between two. A site (scheme, host, port) has its robots.txt and its line; a host has the pause: its
+ *         sites are those with http and https, with and without "www.".
  * Near    conductor.c (the one goroutine that calls this), seen.c, robots/robots.c.
  * Invariants
- *   F1  a site is in the heap exactly if site_ready(): it has something to hand out and a free slot.
- *   F2  in_flight counts the visits with v->slot that are out; in_flight <= limit.
+ *   F1  a host is in the heap exactly if host_ready(): a site of it has something to hand out, and a slot is free.
+ *   F2  in_flight counts the visits with v->slot that are out; in_flight <= limit when one is handed out.
  *   F3  no page of a site is handed out before its rules are there.
- *   F4  the heap's order is (next_at, turn): with no pause, sites take turns.
+ *   F4  the heap's order is (next_at, turn): with no pause, hosts take turns; and so do the sites of a host.
  *   F5  with pages_left == 0 no visit waits that was never fetched.
  * Locks   none: one owner.
- * Limits  SITE_QUEUE_MAX URLs a site, 88 bytes and the URL each; a site is some 200 bytes and its rules.
+ * Limits  SITE_QUEUE_MAX URLs a site, 88 bytes and the URL each; a site and its host are some 250 bytes and the rules.
  * Failure memory: the program ends (mem.h).
  */
 #include "frontier.h"
 #include "../base/mem.h"
+#include "../base/text.h"
 #include "../robots/robots.h"
 #define XXH_INLINE_ALL
 #include <xxhash.h>
@@ -23,16 +25,24 @@
 enum { RULES_UNKNOWN, RULES_ASKED, RULES_KNOWN };
 #define NOT_IN_HEAP SIZE_MAX
 
-struct site {
-    struct site *next;        /* in its bucket */
-    struct visit *head, *tail;
-    struct robots *rules;
-    uint64_t hash;
+struct host {
+    struct host *next;        /* all of them, to be freed */
+    struct site *sites;       /* linked by sibling, one to four */
     uint64_t turn;            /* when it was last handed out, as a count */
     int64_t delay, next_at;
     size_t heap_at;
-    uint32_t queued, name_len;
     int in_flight, limit;
+};
+
+struct site {
+    struct site *next;        /* in its bucket */
+    struct site *sibling;     /* of the same host */
+    struct host *host;
+    struct visit *head, *tail;
+    struct robots *rules;
+    uint64_t hash;
+    uint64_t turn;            /* as a host's */
+    uint32_t queued, name_len;
     uint8_t state;            /* RULES_* */
     uint8_t rules_tries;      /* times that its robots.txt was put off */
     char name[];              /* "http://h:8080" */
@@ -43,7 +53,8 @@ struct frontier {
     struct seen seen;
     struct site **buckets;
     size_t buckets_len, sites_len;
-    struct site **heap;
+    struct host *hosts;
+    struct host **heap;
     size_t heap_len, heap_cap;
     uint64_t turn, pages_left, queued, denied, unreachable, dropped;
     bool limited;
@@ -51,68 +62,78 @@ struct frontier {
 
 /* ---- heap ---- */
 
-static bool site_before(const struct site *a, const struct site *b)
+static bool host_before(const struct host *a, const struct host *b)
 {
     return a->next_at != b->next_at ? a->next_at < b->next_at : a->turn < b->turn;             /* F4 */
 }
 
-static void heap_set(struct frontier *f, size_t i, struct site *s)
+static void heap_set(struct frontier *f, size_t i, struct host *h)
 {
-    f->heap[i] = s;
-    s->heap_at = i;
+    f->heap[i] = h;
+    h->heap_at = i;
 }
 
 static void heap_up(struct frontier *f, size_t i)
 {
-    struct site *s = f->heap[i];
-    for (size_t up; i > 0 && site_before(s, f->heap[up = (i - 1) / 2]); i = up)
+    struct host *h = f->heap[i];
+    for (size_t up; i > 0 && host_before(h, f->heap[up = (i - 1) / 2]); i = up)
         heap_set(f, i, f->heap[up]);
-    heap_set(f, i, s);
+    heap_set(f, i, h);
 }
 
 static void heap_down(struct frontier *f, size_t i)
 {
-    struct site *s = f->heap[i];
+    struct host *h = f->heap[i];
     for (size_t kid; (kid = 2 * i + 1) < f->heap_len; i = kid) {
-        if (kid + 1 < f->heap_len && site_before(f->heap[kid + 1], f->heap[kid]))
+        if (kid + 1 < f->heap_len && host_before(f->heap[kid + 1], f->heap[kid]))
             kid++;
-        if (!site_before(f->heap[kid], s))
+        if (!host_before(f->heap[kid], h))
             break;
         heap_set(f, i, f->heap[kid]);
     }
-    heap_set(f, i, s);
+    heap_set(f, i, h);
 }
 
-static bool site_ready(const struct site *s)
+/* The site of a host whose turn it is; NULL if none has anything to hand out. */
+static struct site *host_site(const struct host *h)
 {
-    return s->queued && s->state != RULES_ASKED && s->in_flight < s->limit;
+    struct site *best = NULL;
+    for (struct site *s = h->sites; s; s = s->sibling)
+        if (s->queued && s->state != RULES_ASKED && (!best || s->turn < best->turn))
+            best = s;
+    return best;
 }
 
-/* Put the site where it belongs after anything of it has changed. */
-static void site_settle(struct frontier *f, struct site *s)
+static bool host_ready(const struct host *h)
 {
-    if (!site_ready(s)) {                                              /* F1 */
-        size_t i = s->heap_at;
+    return h->in_flight < h->limit && host_site(h);
+}
+
+/* Put the host where it belongs after anything of it or its sites has changed. */
+static void host_settle(struct frontier *f, struct host *h)
+{
+    if (!host_ready(h)) {                                              /* F1 */
+        size_t i = h->heap_at;
         if (i == NOT_IN_HEAP)
             return;
-        s->heap_at = NOT_IN_HEAP;
-        struct site *last = f->heap[--f->heap_len];
-        if (last == s)
+        h->heap_at = NOT_IN_HEAP;
+        struct host *last = f->heap[--f->heap_len];
+        if (last == h)
             return;
         heap_set(f, i, last);
         heap_up(f, i);
         heap_down(f, last->heap_at);
         return;
     }
-    if (s->heap_at == NOT_IN_HEAP) {
+    if (h->heap_at == NOT_IN_HEAP) {
         if (f->heap_len == f->heap_cap) {
             f->heap_cap = f->heap_cap ? 2 * f->heap_cap : 64;
             f->heap = mem_grow(f->heap, f->heap_cap * sizeof *f->heap);
         }
-        heap_set(f, f->heap_len++, s);
+        heap_set(f, f->heap_len++, h);
     }
-    heap_up(f, s->heap_at);
-    heap_down(f, s->heap_at);
+    heap_up(f, h->heap_at);
+    heap_down(f, h->heap_at);
 }
 
 /* ---- sites and visits ---- */
@@ -132,23 +153,60 @@ static void buckets_grow(struct frontier *f)
     f->buckets_len = len;
 }
 
+static struct site *site_find(const struct frontier *f, const char *name, size_t len, uint64_t hash)
+{
+    struct site *s = f->buckets_len ? f->buckets[hash & (f->buckets_len - 1)] : NULL;
+    while (s && (s->hash != hash || s->name_len != len || memcmp(s->name, name, len)))
+        s = s->next;
+    return s;
+}
+
+/* The host of a new site: that of a site whose name differs in http or https, or in "www.", only; else a new one. */
+static struct host *frontier_host(struct frontier *f, const char *name, size_t len)
+{
+    static const char *const starts[] = {"http://", "https://", "http://www.", "https://www."};
+    size_t at = strlen(starts[name[4] == 's']);
+    if (len > at + 4 && !memcmp(name + at, "www.", 4))
+        at += 4;
+    struct host *h = NULL;
+    struct text other = {0};
+    for (size_t i = 0; !h && i < sizeof starts / sizeof *starts; i++) {
+        text_clear(&other, 0);
+        text_adds(&other, starts[i]);
+        text_add(&other, name + at, len - at);
+        struct site *s = site_find(f, other.p, other.len, XXH3_64bits(other.p, other.len));
+        h = s ? s->host : NULL;
+    }
+    text_done(&other);
+    if (h)
+        return h;
+    h = mem_new(sizeof *h);
+    h->heap_at = NOT_IN_HEAP;
+    h->next_at = INT64_MIN;
+    h->delay = f->opts.delay;
+    h->limit = f->opts.per_site;
+    h->next = f->hosts;
+    f->hosts = h;
+    return h;
+}
+
 static struct site *frontier_site(struct frontier *f, const char *url, uint32_t name_len)
 {
     uint64_t h = XXH3_64bits(url, name_len);
-    if (f->buckets_len)
-        for (struct site *s = f->buckets[h & (f->buckets_len - 1)]; s; s = s->next)
-            if (s->hash == h && s->name_len == name_len && !memcmp(s->name, url, name_len))
-                return s;
+    struct site *s = site_find(f, url, name_len, h);
+    if (s)
+        return s;
     if (f->sites_len >= f->buckets_len)
         buckets_grow(f);
-    struct site *s = mem_new(sizeof *s + name_len + 1);
+    s = mem_new(sizeof *s + name_len + 1);
     s->hash = h;
     s->name_len = name_len;
     memcpy(s->name, url, name_len);
-    s->heap_at = NOT_IN_HEAP;
-    s->next_at = INT64_MIN;
-    s->delay = f->opts.delay;
-    s->limit = f->opts.per_site;
+    s->host = frontier_host(f, url, name_len);
+    struct site **end = &s->host->sites;
+    while (*end)
+        end = &(*end)->sibling;
+    *end = s;
     s->next = f->buckets[h & (f->buckets_len - 1)];
     f->buckets[h & (f->buckets_len - 1)] = s;
     f->sites_len++;
@@ -186,7 +244,7 @@ static void site_push(struct frontier *f, struct site *s, struct visit *v, bool 
         s->tail = v;
     s->queued++;
     f->queued++;
-    site_settle(f, s);
+    host_settle(f, s->host);
 }
 
 static struct visit *site_pop(struct frontier *f, struct site *s)
@@ -242,6 +300,10 @@ void frontier_free(struct frontier *f)
             next = s->next;
             site_free(s);
         }
+    for (struct host *h = f->hosts, *next; h; h = next) {
+        next = h->next;
+        free(h);
+    }
     free(f->buckets);
     free(f->heap);
     seen_done(&f->seen);
@@ -301,18 +363,18 @@ static void frontier_drop_new(struct frontier *f)
                 keep = v->next;
                 site_push(f, s, v, false);
             }
-            site_settle(f, s);
+            host_settle(f, s->host);
         }
 }
 
-/* Hand v out: it takes a slot of its site. */
+/* Hand v out: it takes a slot of its host. */
 static struct visit *site_send(struct frontier *f, struct site *s, struct visit *v)
 {
     v->site = s;
     v->slot = true;
-    s->in_flight++;                                                    /* F2 */
-    s->turn = ++f->turn;
-    site_settle(f, s);
+    s->host->in_flight++;                                              /* F2 */
+    s->turn = s->host->turn = ++f->turn;
+    host_settle(f, s->host);
     if (f->limited && visit_is_new(v) && --f->pages_left == 0)
         frontier_drop_new(f);
     return v;
@@ -350,17 +412,18 @@ static struct visit *visit_deny(struct frontier *f, struct visit *v)
 struct visit *frontier_next(struct frontier *f, int64_t now, int64_t *ret_wake)
 {
     while (f->heap_len) {
-        struct site *s = f->heap[0];
-        if (s->next_at > now) {
-            *ret_wake = s->next_at;
+        struct host *h = f->heap[0];
+        if (h->next_at > now) {
+            *ret_wake = h->next_at;
             return NULL;
         }
+        struct site *s = host_site(h);                                 /* F1 */
         if (s->state == RULES_UNKNOWN)                                 /* F3 */
             return site_ask_rules(f, s);
         struct visit *v = site_pop(f, s);
         if (site_allows(s, v->url, v->url_len))
             return site_send(f, s, v);
-        site_settle(f, s);
+        host_settle(f, s->host);
         v = visit_deny(f, v);
         if (v)
             return v;
@@ -372,16 +435,16 @@ struct visit *frontier_next(struct frontier *f, int64_t now, int64_t *ret_wake)
 /* Give the slot back; the pause begins. */
 static void visit_leave(struct frontier *f, struct visit *v, int64_t now, int64_t pause)
 {
-    struct site *s = v->site;
     if (!v->slot)
         return;
+    struct host *h = v->site->host;
     v->slot = false;
-    s->in_flight--;
-    if (pause < s->delay)
-        pause = s->delay;
-    if (s->next_at < now + pause)
-        s->next_at = now + pause;
-    site_settle(f, s);
+    h->in_flight--;
+    if (pause < h->delay)
+        pause = h->delay;
+    if (h->next_at < now + pause)
+        h->next_at = now + pause;
+    host_settle(f, h);
 }
 
 void frontier_done(struct frontier *f, struct visit *v, int64_t now)
@@ -397,12 +460,12 @@ void frontier_rules(struct frontier *f, struct visit *v, int64_t now)
     s->rules = v->rules;
     s->state = RULES_KNOWN;
     if (asked) {
-        s->limit = 1;
-        if (s->delay < asked)
-            s->delay = asked;
+        s->host->limit = 1;
+        if (s->host->delay < asked)
+            s->host->delay = asked;
     }
     visit_leave(f, v, now, 0);
-    site_settle(f, s);
+    host_settle(f, s->host);
     visit_free(v);
 }
 

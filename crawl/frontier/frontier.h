@@ -16,8 +16,8 @@ struct frontier;
 
 /* Times are instants and durations of one clock, in ns. */
 struct frontier_opts {
-    int per_site;             /* fetches of one site at a time, at least 1 */
-    int64_t delay;            /* from the end of a fetch to the next start at its site */
+    int per_site;             /* fetches of one host at a time, at least 1 */
+    int64_t delay;            /* from the end of a fetch to the next start at its host */
     uint64_t pages_max;       /* pages to hand out in all; 0: no limit */
     uint32_t depth_max;       /* links from a URL given; deeper ones are not added */
 };
@@ -58,11 +58,11 @@ bool frontier_give(struct frontier *f, const struct link *link, bool again);
  */
 struct visit *frontier_next(struct frontier *f, int64_t now, int64_t *ret_wake);
 
-/** frontier_done - a visit is over: its site may be asked again after the pause. Frees it. Not for VISIT_ROBOTS. */
+/** frontier_done - a visit is over: its host may be asked again after the pause. Frees it. Not for VISIT_ROBOTS. */
 void frontier_done(struct frontier *f, struct visit *v, int64_t now);
 /** frontier_rules - a VISIT_ROBOTS is over; the site takes v->rules. Frees the visit. */
 void frontier_rules(struct frontier *f, struct visit *v, int64_t now);
-/** frontier_retry - put a visit off: it goes to the head of its line, and its whole site waits for v->retry_ns. */
+/** frontier_retry - put a visit off: it goes to the head of its line, and its whole host waits for v->retry_ns. */
 void frontier_retry(struct frontier *f, struct visit *v, int64_t now);
 /** frontier_release - the fetch is over, but not the visit: its slot is given back, the pause begins. */
 void frontier_release(struct frontier *f, struct visit *v, int64_t now);

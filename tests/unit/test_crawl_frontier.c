@@ -88,6 +88,32 @@ TEST(crawl_frontier, one_fetch_of_a_site_at_a_time_with_a_pause)
     frontier_free(f);
 }
 
+TEST(crawl_frontier, http_and_https_with_and_without_www_share_a_pause)
+{
+    struct frontier *f = make(1, SEC, 0, 9);
+    add(f, "http://ab/1", 0);
+    add(f, "https://ab/1", 0);
+    add(f, "https://www.ab/1", 0);
+    add(f, "https://ab:8443/1", 0);
+    add(f, "http://www.ab:8443/1", 0);
+    struct visit *r = next(f, 0, "http://ab/robots.txt");
+    struct visit *other = next(f, 0, "https://ab:8443/robots.txt");
+    none(f, 0, FRONTIER_NEVER);
+    rules(f, r, "User-agent: *\nDisallow: /1\n", 10);
+    none(f, 10, 10 + SEC);
+    rules(f, next(f, 10 + SEC, "https://ab/robots.txt"), "", 20 + SEC);
+    rules(f, next(f, 20 + 2 * SEC, "https://www.ab/robots.txt"), "", 30 + 2 * SEC);
+    frontier_done(f, next(f, 30 + 3 * SEC, "https://ab/1"), 30 + 3 * SEC);
+    frontier_done(f, next(f, 30 + 4 * SEC, "https://www.ab/1"), 30 + 4 * SEC);
+    none(f, 30 + 9 * SEC, FRONTIER_NEVER);
+    rules(f, other, "", 30 + 9 * SEC);
+    struct frontier_counts n;
+    frontier_counts(f, &n);
+    EXPECT_EQ(n.denied, 1);
+    EXPECT_EQ(n.queued, 2);
+    frontier_free(f);
+}
+
 TEST(crawl_frontier, sites_take_turns)
 {
     struct frontier *f = make(8, 0, 0, 9);

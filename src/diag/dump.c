@@ -128,7 +128,9 @@ static void dump_creator(const struct weft__g *g)
 
 static const char *dump_state(const struct weft__g *g, bool self)
 {
-    switch (self ? WEFT__G_RUNNING : atomic_load_explicit(&g->state, memory_order_relaxed)) {
+    uint32_t state = atomic_load_explicit(&g->state, memory_order_relaxed);
+
+    switch (self && state != WEFT__G_PARKED ? WEFT__G_RUNNING : state) { /* parked: it was about to wait for ever */
     case WEFT__G_RUNNABLE:
         return "runnable";
     case WEFT__G_RUNNING:

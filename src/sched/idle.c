@@ -463,7 +463,7 @@ void weft__deadlock_check(void)
     if (!idle_nothing_can_run(s))
         return;
     int known = idle_known_threads(s), threads = weft__sys_thread_count();
-    if (threads > known) /* the program's own threads may still send, close, cancel */
+    if (threads < 0 || threads > known) /* the program's own threads may still send, close, cancel */
         return;
     weft__sys_barrier_all();
     /* A thread that made another and parked, or readied one and ended, while we counted: then these have changed. */

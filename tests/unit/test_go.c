@@ -3,6 +3,7 @@
  */
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/resource.h>
 #include <time.h>
 #include <weft/weft.h>
 
@@ -210,6 +211,29 @@ TEST_ENV(procs, fewer_of_them_while_a_goroutine_computes_is_no_deadlock, "WEFT_P
         EXPECT_EQ(weft_procs(1), 2);
         EXPECT_EQ(weft_recv(ch), 7);
     }
+    weft_free(ch);
+}
+
+static void *send_late(void *ch)
+{
+    nanosleep(&(struct timespec){.tv_nsec = 50000000}, NULL);
+    weft_send((weft_chan(int))ch, 9);
+    return NULL;
+}
+
+/* The runtime counts threads in /proc, which takes a descriptor. */
+TEST(threads, no_descriptor_left_is_no_deadlock)
+{
+    weft_chan(int) ch = weft_make(int);
+    struct rlimit before, none;
+    pthread_t t;
+    REQUIRE(getrlimit(RLIMIT_NOFILE, &before) == 0);
+    none = (struct rlimit){.rlim_cur = 0, .rlim_max = before.rlim_max};
+    REQUIRE(pthread_create(&t, NULL, send_late, ch) == 0);
+    REQUIRE(setrlimit(RLIMIT_NOFILE, &none) == 0);
+    EXPECT_EQ(weft_recv(ch), 9);
+    REQUIRE(setrlimit(RLIMIT_NOFILE, &before) == 0);
+    pthread_join(t, NULL);
     weft_free(ch);
 }
 

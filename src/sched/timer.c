@@ -106,7 +106,8 @@ static void timer_lock_with_room(struct weft__p *p)
         weft__lock(&p->tlock);
         weft__tsan_acquire(p); /* for the interceptors of memcpy and free; the lock orders them */
         if (p->heap_cap < cap) {
-            memcpy(h, p->heap, p->heap_n * sizeof *h);
+            if (p->heap_n)
+                memcpy(h, p->heap, p->heap_n * sizeof *h);
             old = p->heap;
             p->heap = h;
             p->heap_cap = cap;

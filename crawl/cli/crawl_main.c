@@ -67,7 +67,7 @@ static int crawl_seeds(struct crawl *c, struct frontier *f)
         const char *url = c->opts->urls[i];
         enum canon_result r = canon_url(canon, url, strlen(url), LXB_ENCODING_UTF_8, &t, &parts);
         if (r != CANON_OK) {
-            status = complain(2, "%s: %.200s", canon_why(r), url);
+            status = complain(2, "%s: %.200s%s", canon_why(r), url, strstr(url, "://") ? "" : " (it begins with no http://)");
             break;
         }
         struct link link = {.print = seen_print(t.p, t.len), .url = t.p, .parts = parts};

@@ -100,7 +100,7 @@ def crawl(*args, **kw):
 def bad_input_gets_one_line_and_status_2():
     for args, words in [
         (["--frobnicate", "http://h/"], "unknown flag"), ([], "at least one URL"), (["http://[x"], "malformed URL"),
-        (["example.org"], "malformed URL"), (["ftp://h/"], "not an http or https URL"), (["--list", "nowhere.txt"], "nowhere.txt"),
+        (["example.org"], "malformed URL: example.org (it begins with no http://)"), (["ftp://h/"], "not an http or https URL"), (["--list", "nowhere.txt"], "nowhere.txt"),
         (["--list", "."], "cannot read"), (["-o", "no/such/dir.csv", "http://h/"], "no/such/dir.csv"),
         (["-o", "x.txt", "http://h/"], ".csv or .jsonl"), (["-c", "many", "http://h/"], "number"),
         (["--delay", "soon", "http://h/"], "time"), (["--ca", "none.pem", "https://h/"], "none.pem"),

@@ -82,6 +82,7 @@ struct crawl {
     weft_chan(int) signals;
     _Atomic int signal;                   /* the signal that stopped the crawl, 0 none */
     _Atomic int write_errno;              /* why the writer gave up, 0 not */
+    _Atomic weft_time writing_since;      /* the writer is in a write that may block, since then; 0 not */
     _Atomic bool list_broken;             /* the list could not be read to its end */
     int out_fd;
     weft_time began;

@@ -33,13 +33,17 @@ static void writer_fail(struct writer *w, int err)
 /* write(2), telling why it failed as -errno. Runs on one thread from call to errno. */
 static ssize_t writer_write(struct writer *w, const char *p, size_t n)
 {
-    if (w->may_block)
+    if (w->may_block) {
+        atomic_store_explicit(&w->c->writing_since, weft_now(), memory_order_relaxed);
         weft_block_begin();
+    }
     ssize_t done = write(w->c->out_fd, p, n);
     if (done < 0)
         done = -errno;
-    if (w->may_block)
+    if (w->may_block) {
         weft_block_end();
+        atomic_store_explicit(&w->c->writing_since, 0, memory_order_relaxed);
+    }
     return done;
 }
 

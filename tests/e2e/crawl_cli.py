@@ -353,6 +353,28 @@ def interrupts_end_the_crawl_in_order():
     os.remove("i.csv")
 
 
+def an_interrupt_ends_a_crawl_whose_output_nobody_reads():
+    s = Site("127.0.0.1")
+    for i in range(3000):
+        s.html(f"/{i}" + "x" * 300, [f"/{j}" + "x" * 300 for j in (2 * i + 1, 2 * i + 2)])
+    p = subprocess.Popen([WEFT, "crawl", "--allow-private", "--delay", "0", "--per-host", "8", "-o", "-", f"{s.base}/0" + "x" * 300],
+                         stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    end, asked = time.monotonic() + 20, -1
+    while time.monotonic() < end and (len(s.paths()) != asked or asked < 100):       # until the pipe and the rows in wait are full
+        asked = len(s.paths())
+        time.sleep(0.5)
+    p.send_signal(signal.SIGINT)
+    began = time.monotonic()
+    try:
+        rc = p.wait(timeout=20)
+    except subprocess.TimeoutExpired:
+        p.kill()
+        rc = "none"
+    expect(rc == 130 and time.monotonic() - began < 5 * STRETCH, f"status {rc} after {time.monotonic() - began:.1f} s")
+    p.stdout.close()
+    p.stderr.close()
+
+
 def a_full_disk_stops_the_crawl():
     s = Site("127.0.0.1")
     for i in range(3000):

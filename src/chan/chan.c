@@ -60,6 +60,7 @@ void weft__chan_init(struct weft__chan *c, uint32_t elem, uint32_t cap, uint32_t
 void *weft__chan_make(size_t elem_size, int64_t cap)
 {
     WEFT_ASSERT(elem_size <= 65536, "args");
+    weft__ensure_started();
     if (cap < 0 || cap > INT32_MAX)
         weft_panic("makechan: size out of range");
     size_t bytes = WEFT__CHAN_BYTES(elem_size, (size_t)cap);

@@ -101,7 +101,9 @@ struct weft__g {
 
 /* The calling goroutine. Starts the runtime; makes a foreign thread a tied goroutine. Never NULL. */
 struct weft__g *weft__g(void);
-/* The same, but NULL when the thread is not weft's or is on a scheduler stack. */
+/* Starts the runtime and makes the calling thread known, where that has not happened. Any stack. */
+void weft__ensure_started(void);
+/* The calling goroutine, but NULL when the thread is not weft's or is on a scheduler stack. */
 struct weft__g *weft__g_or_null(void);
 
 /* Park the calling goroutine until weft__ready. See S1-S5. */

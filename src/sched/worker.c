@@ -48,6 +48,12 @@ struct weft__g *weft__g(void)
     return m->g;
 }
 
+void weft__ensure_started(void)
+{
+    if (weft__unlikely(!weft__m()))
+        weft__adopt();
+}
+
 struct weft__g *weft__g_or_null(void)
 {
     struct weft__m *m = weft__m();

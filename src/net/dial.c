@@ -11,7 +11,7 @@
  * connect(2) is asked again instead of SO_ERROR: it says 0 or EISCONN, EALREADY or the reason, and on loopback the second
  * call mostly finds the connection made, so that nobody parks. The socket is registered only after the first call:
  * before it, epoll would report the unconnected socket as hung up.
- * Limits  16 addresses. Not so: racing IPv6 against IPv4 (RFC 8305); TODO when a crawl shows the need.
+ * Limits  16 addresses. Not so: racing IPv6 against IPv4 (RFC 8305): one after another (docs/status.md).
  * Source  Go net/dial.go, fd_unix.go; ip(7) IP_BIND_ADDRESS_NO_PORT.
  */
 #include <arpa/inet.h>

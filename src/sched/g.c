@@ -157,6 +157,7 @@ void weft__go_c(const void *regs, const void *stack_args, const struct weft__cal
     if (WEFT__TSAN)
         g->fiber = weft__fiber_new();
     weft__tsan_release(g);
+    weft__hook_spawn(g);
     weft__p_put(p, g);
     /* Started by a timer, and nothing else waits: the worker that ran the timer takes it next. */
     bool surplus = on_g || !p || weft__runq_len(p) > 1;
@@ -217,6 +218,7 @@ _Noreturn void weft__g_finish(long result)
     weft__tsan_release(m->errno_at);
     struct weft__p *p = weft__enter(m);
     g_count(p, -1);
+    weft__hook_end(g);
     bool is_main = g->is_main, was_tied = g->tied;
     if (weft__unlikely(was_tied)) {
         g->tied = false;

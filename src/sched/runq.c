@@ -98,8 +98,8 @@ static struct weft__g *runq_move_half(struct weft__p *from, struct weft__p *to)
     struct weft__g *first = NULL, *g;
 
     n = n - n / 2;
-    if (n > WEFT__STEAL_MAX)
-        n = WEFT__STEAL_MAX;
+    if (n > weft__policy.steal_max)
+        n = weft__policy.steal_max;
     for (uint32_t i = 0; i < n && (g = weft__runq_pop(from)); i++) {
         if (!first)
             first = g;

@@ -19,15 +19,14 @@
 #include "../arch/arch.h"
 #include "../arch/fiber.h"
 #include "../sys/sys.h"
+#include "../diag/hook.h"
+#include "policy.h"
 #include "sched.h"
 
 enum {
     WEFT__PROCS_MAX = 256,
     WEFT__THREADS_MAX = 10000,        /* as Go's debug.SetMaxThreads */
     WEFT__RUNQ_START = 256,           /* slots of a fresh run queue; doubles while memory lasts */
-    WEFT__STEAL_MAX = 256,            /* goroutines one theft takes at most */
-    WEFT__NEXT_MAX = 16,              /* the next slot may jump the queue this often in a row */
-    WEFT__GLOBAL_EVERY = 64,          /* ticks between looks at the global queue */
     WEFT__GFREE_KEEP = 256,           /* dead goroutines a p keeps for itself */
     WEFT__GFREE_BATCH = 64,           /* and takes from the shared list at once */
     WEFT__GUARD_BYTES = 16384,
@@ -257,6 +256,8 @@ void weft__monitor_poke(void);                 /* something runs again */
 
 static inline uint64_t weft__m_rand(struct weft__m *m)
 {
+    if (weft__unlikely(weft__policy.random != NULL))
+        return weft__policy.random(weft__policy.random_arg);
     uint64_t x = m->rng;                       /* xorshift64* */
     x ^= x >> 12;
     x ^= x << 25;

@@ -25,6 +25,7 @@
 #include <sched.h>
 
 struct weft__sched weft__sched;
+struct weft__policy weft__policy = {.next_max = 16, .global_every = 64, .steal_max = 256};
 __thread struct weft__m *weft__tls_m __attribute__((tls_model("initial-exec"), visibility("hidden")));
 
 static const char *const worker_wait_text[] = {
@@ -94,6 +95,7 @@ static inline void worker_set_running(struct weft__m *m, struct weft__g *g)
     WEFT_DASSERT(atomic_load_explicit(&g->sw.on_cpu, memory_order_relaxed) == 0, "W3");
     m->g = g;
     g->m = m;
+    weft__hook_run(g);
     atomic_store_explicit(&g->state, WEFT__G_RUNNING, memory_order_relaxed);
     atomic_store_explicit(&g->sw.on_cpu, 1, memory_order_relaxed); /* nobody looks before it parks again */
 }
@@ -123,7 +125,7 @@ static inline struct weft__g *worker_pick(struct weft__p *p)
 {
     struct weft__g *g = atomic_load_explicit(&p->next, memory_order_relaxed);
 
-    if (g && (p->next_run < WEFT__NEXT_MAX || weft__runq_len(p) == 0)) {
+    if (g && (p->next_run < weft__policy.next_max || weft__runq_len(p) == 0)) {
         p->next_run++;
         atomic_store_explicit(&p->next, NULL, memory_order_relaxed);
         return g;
@@ -146,7 +148,7 @@ static inline bool worker_wants_look(struct weft__p *p)
     uint32_t tick = atomic_load_explicit(&p->tick, memory_order_relaxed);
 
     return atomic_load_explicit(&p->poke, memory_order_relaxed) != 0 ||
-           (tick % WEFT__GLOBAL_EVERY == 0 && atomic_load_explicit(&weft__sched.gq_n, memory_order_relaxed) != 0);
+           ((tick & (weft__policy.global_every - 1)) == 0 && atomic_load_explicit(&weft__sched.gq_n, memory_order_relaxed) != 0);
 }
 
 static inline void worker_save_errno(struct weft__m *m, struct weft__g *g)
@@ -184,6 +186,7 @@ WEFT_PARKS void weft__park(enum weft__wait why)
     struct weft__g *g = m->g;
 
     WEFT_ASSERT(g, "W2");
+    weft__hook_park(g, why);
     atomic_store_explicit(&g->wait, why, memory_order_relaxed);
     atomic_store_explicit(&g->state, WEFT__G_PARKED, memory_order_relaxed);
     worker_save_errno(m, g);
@@ -225,6 +228,7 @@ void weft__ready(struct weft__g *g)
     struct weft__m *m = weft__m();
     uint32_t spins = 0;
 
+    weft__hook_ready(g);
     if (weft__unlikely(g->tied)) {
         worker_ready_tied(g);
         return;
@@ -351,7 +355,7 @@ static struct weft__g *worker_find(struct weft__m *m, struct weft__p *p)
         atomic_store_explicit(&p->poke, 0, memory_order_relaxed);
         worker_look_outside(m, true);
     }
-    if (poked || tick % WEFT__GLOBAL_EVERY == 0) {
+    if (poked || (tick & (weft__policy.global_every - 1)) == 0) {
         g = weft__global_get(p, 1);
         if (g)
             return g;

@@ -374,9 +374,12 @@ static void idle_sleep(struct weft__m *m, weft_time next)
         }
         weft__stop_if_frozen();
     }
+    bool had_duty = m->duty != WEFT__NEVER;
     idle_drop_duty(m);
     if (timed_out)
         idle_retake(m, false);
+    else if (had_duty && m->tied_g) /* it will not come by here before it sleeps: let another take the timers (I5) */
+        weft__wake_worker();
 }
 
 static void idle_poll(struct weft__m *m, weft_time next)

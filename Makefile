@@ -35,7 +35,7 @@ $(error BUILD=$(BUILD) is not one of debug, release, asan, ubsan, tsan, cov)
 endif
 
 # Meson lists the folders of tests and examples itself, but only when it configures: a changed list makes it do so.
-listed := $(sort $(wildcard tests/unit/test_*.c tests/death/test_*.c tests/stress/stress_*.c tests/e2e/accept_*.c examples/*.c))
+listed := $(sort $(wildcard tests/unit/test_*.c tests/death/test_*.c tests/conf/test_*.c tests/stress/stress_*.c tests/e2e/accept_*.c examples/*.c))
 
 .DEFAULT_GOAL := build
 
@@ -89,6 +89,11 @@ bench: setup build
 ## bench-go: all rows beside Go; ARGS="--rounds 3 --only chan --procs 1"
 bench-go: setup build
 	@python3 bench/run.py --build $(B) --all $(ARGS)
+
+.PHONY: bench-net
+## bench-net: the HTTP server's CPU time per request beside a bare epoll loop, Go and nginx
+bench-net: setup build
+	@python3 bench/http.py --build $(B) $(ARGS)
 
 .PHONY: accept
 ## accept: what a release must show: real documentation, webgen, 10,000 URLs beside Go, scheduler figures (minutes)

@@ -17,14 +17,19 @@ typedef struct weft_sem {
     struct weft__line weft__line;
 } weft_sem;
 
-/** weft_sem_init - n permits, none taken. */
+/**
+ * weft_sem_init - n permits, none taken.
+ *
+ * @n        0 or more; else panics "semaphore: size < 0".
+ */
 WEFT_API void weft_sem_init(weft_sem *s, int64_t n);
 
 /**
  * weft_sem_acquire - take n permits; first come, first served, also where a later one would fit.
  *
  * @ctx      ends the wait; NULL: wait without limit.
- * @n        0 .. More than the semaphore has waits for the end of ctx, without holding up others.
+ * @n        0 or more, else it panics "semaphore: n < 0". More than the semaphore has waits for the end of ctx, without
+ *           holding up others.
  *
  * Returns   0; WEFT_ECANCELED or WEFT_EDEADLINE: ctx has ended, nothing is taken (also when permits are free).
  * Parks     until they are free.
@@ -32,10 +37,19 @@ WEFT_API void weft_sem_init(weft_sem *s, int64_t n);
  */
 WEFT_API WEFT_PARKS WEFT_MUST_USE weft_err weft_sem_acquire(weft_ctx *ctx, weft_sem *s, int64_t n);
 
-/** weft_sem_try_acquire - take n permits if they are free and nobody waits. Returns whether it did. */
+/**
+ * weft_sem_try_acquire - take n permits if they are free and nobody waits.
+ *
+ * Returns   whether it did. Panics "semaphore: n < 0". Parks never. Any thread. Source: Go Weighted.TryAcquire.
+ */
 WEFT_API WEFT_MUST_USE bool weft_sem_try_acquire(weft_sem *s, int64_t n);
 
-/** weft_sem_release - give n permits back. Any thread. Panics "semaphore: released more than held". */
+/**
+ * weft_sem_release - give n permits back.
+ *
+ * Panics    "semaphore: released more than held", "semaphore: n < 0".
+ * Parks     never. Any thread. Source: Go Weighted.Release.
+ */
 WEFT_API void weft_sem_release(weft_sem *s, int64_t n);
 
 /* ---- errgroup ---- */
@@ -128,7 +142,9 @@ typedef struct weft_limiter {
 /**
  * weft_limiter_init - a bucket of `burst` tokens, full, that fills by per_second.
  *
- * @per_second  0 or less: it never fills again. WEFT_RATE_INF: every request is granted.
+ * @per_second  tokens a second. 0 or less: it never fills again. WEFT_RATE_INF: every request is granted.
+ * @burst    tokens it can hold, and the most that one call can take.
+ *
  * Source    Go x/time/rate.NewLimiter.
  */
 WEFT_API void weft_limiter_init(weft_limiter *l, double per_second, int burst);
@@ -136,22 +152,69 @@ WEFT_API void weft_limiter_init(weft_limiter *l, double per_second, int burst);
 /**
  * weft_limiter_wait - take n tokens, waiting for them.
  *
+ * @ctx      ends the wait; NULL: wait without limit, for ever where the rate is 0.
+ * @n        tokens.
+ *
  * Returns   0; WEFT_ELIMIT when n exceeds the burst; WEFT_EDEADLINE at once when ctx's deadline comes before the tokens
  *           do; WEFT_ECANCELED or WEFT_EDEADLINE when ctx has ended or ends meanwhile (what was promised is given back).
  * Parks     until they are there. Source: Go Limiter.WaitN.
  */
 WEFT_API WEFT_PARKS WEFT_MUST_USE weft_err weft_limiter_wait(weft_ctx *ctx, weft_limiter *l, int n);
 
-/** weft_limiter_allow - take n tokens if they are there now. Returns whether it did. Go Limiter.AllowN. */
+/**
+ * weft_limiter_allow - take n tokens if they are there now.
+ *
+ * Returns   whether it did. Parks never. Any thread. Source: Go Limiter.AllowN.
+ */
 WEFT_API WEFT_MUST_USE bool weft_limiter_allow(weft_limiter *l, int n);
 
-/** weft_limiter_reserve - take n tokens ahead. Returns how long to wait before acting on them; -1: n exceeds the burst. */
+/**
+ * weft_limiter_reserve - take n tokens ahead.
+ *
+ * Returns   ns to wait before acting on them, INT64_MAX where they never come (a rate of 0); -1: n exceeds the burst and
+ *           nothing is taken. Parks never. Any thread. Source: Go Limiter.ReserveN.
+ */
 WEFT_API WEFT_MUST_USE weft_dur weft_limiter_reserve(weft_limiter *l, int n);
 
-/** weft_limiter_set_limit, _set_burst - change it from now on. _tokens - those there now; below zero: promised ahead. */
+/**
+ * weft_limiter_set_limit, weft_limiter_set_burst - change it from now on. weft_limiter_tokens - ask.
+ *
+ * @per_second, burst  as for weft_limiter_init. What was promised before keeps its instants.
+ *
+ * Returns   _tokens: those there now; below zero: promised ahead. Parks never. Any thread.
+ * Source    Go Limiter.SetLimit, SetBurst, Tokens.
+ */
 WEFT_API void weft_limiter_set_limit(weft_limiter *l, double per_second);
 WEFT_API void weft_limiter_set_burst(weft_limiter *l, int burst);
 WEFT_API double weft_limiter_tokens(weft_limiter *l);
+
+/* Tokens taken ahead: what weft_limiter_reserve_at has promised. */
+typedef struct weft_reservation {
+    weft_time at;                            /* the instant to act at */
+    weft_dur wait;                           /* ns from the asking to it */
+    int n;                                   /* tokens */
+    double weft__rate;                       /* at the time of asking */
+} weft_reservation;
+
+/**
+ * weft_limiter_allow_at, _reserve_at, _cancel_at, _set_limit_at, _set_burst_at, _tokens_at - the same at a given instant.
+ *
+ * @now      an instant of weft_now, or of a clock of the caller's own; it may jump back.
+ * @wait_max ns; a longer wait is refused. INT64_MAX: any.
+ * @ret_r    set when true is returned. weft_limiter_cancel_at gives it back, as far as nobody was promised something
+ *           after it; once its instant has passed it does nothing.
+ *
+ * Returns   _reserve_at: whether n is within the burst and the wait within wait_max. Parks never. Any thread.
+ * Source    Go Limiter.AllowN, ReserveN, Reservation.CancelAt, SetLimitAt, SetBurstAt, TokensAt: the same decisions at
+ *           the same instants. Tests: tests/conf/test_conf_rate.c.
+ */
+WEFT_API WEFT_MUST_USE bool weft_limiter_allow_at(weft_limiter *l, weft_time now, int n);
+WEFT_API WEFT_MUST_USE bool weft_limiter_reserve_at(weft_limiter *l, weft_time now, int n, weft_dur wait_max,
+                                                    weft_reservation *ret_r);
+WEFT_API void weft_limiter_cancel_at(weft_limiter *l, weft_time now, const weft_reservation *r);
+WEFT_API void weft_limiter_set_limit_at(weft_limiter *l, weft_time now, double per_second);
+WEFT_API void weft_limiter_set_burst_at(weft_limiter *l, weft_time now, int burst);
+WEFT_API double weft_limiter_tokens_at(weft_limiter *l, weft_time now);
 
 /* ---- singleflight ---- */
 
@@ -170,8 +233,7 @@ typedef struct weft_singleflight {
  * @ret_shared  set to whether several callers got it; may be NULL.
  *
  * Returns   fn's result.
- * Panics    "singleflight: the function did not return", in those that waited for an fn that panicked or ended its
- *           goroutine.
+ * Panics    with fn's message, in all callers, when fn panics. When fn ends its goroutine (weft_goexit), so do they.
  * Owns      *out is fn's to manage; when it is shared no single caller may free it.
  * Source    Go x/sync/singleflight.Group.Do.
  */
@@ -190,7 +252,8 @@ struct weft_singleflight_result {
  * weft_singleflight_chan - weft_singleflight_do that does not wait.
  *
  * Returns   a channel that gives one value when the call is over. The caller frees it (weft_free) after receiving.
- * Source    Go Group.DoChan. As there, a panic of fn ends the process.
+ *           No value ever comes when fn ends its goroutine by weft_goexit.
+ * Source    Go Group.DoChan. As there, a panic of fn ends the process, also when weft_singleflight_do runs fn.
  */
 WEFT_API WEFT_MUST_USE weft_receiver(struct weft_singleflight_result)
     weft_singleflight_chan(weft_singleflight *g, const char *key, weft_err (*fn)(void *arg, void **ret_out), void *arg);

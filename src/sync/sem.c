@@ -22,8 +22,16 @@ struct sem_wait {
     bool in_line, over;               /* [line lock] SE3 */
 };
 
+static void sem_check(int64_t n)
+{
+    if (n < 0)
+        weft_panic("semaphore: n < 0");
+}
+
 void weft_sem_init(weft_sem *s, int64_t n)
 {
+    if (n < 0)
+        weft_panic("semaphore: size < 0");
     *s = (weft_sem){.weft__size = n};
 }
 
@@ -111,6 +119,7 @@ static weft_err sem_wait_for(weft_ctx *ctx, weft_sem *s, int64_t n)
 
 weft_err weft_sem_acquire(weft_ctx *ctx, weft_sem *s, int64_t n)
 {
+    sem_check(n);
     weft_err err = weft_ctx_err(ctx);
     if (err != 0)
         return err;
@@ -125,6 +134,7 @@ weft_err weft_sem_acquire(weft_ctx *ctx, weft_sem *s, int64_t n)
 
 bool weft_sem_try_acquire(weft_sem *s, int64_t n)
 {
+    sem_check(n);
     weft__line_lock(&s->weft__line);
     bool got = s->weft__size - s->weft__held >= n && !s->weft__line.head;
     if (got)
@@ -135,6 +145,7 @@ bool weft_sem_try_acquire(weft_sem *s, int64_t n)
 
 void weft_sem_release(weft_sem *s, int64_t n)
 {
+    sem_check(n);
     weft__line_lock(&s->weft__line);
     s->weft__held -= n;
     bool too_many = s->weft__held < 0;

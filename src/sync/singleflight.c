@@ -4,7 +4,8 @@
  * Role    A list of the calls under way. Near include/weft/group.h, waitgroup.c. Layer 3.
  *   SF1  A call is in the list from its start to its end, or until it is forgotten.
  *   SF2  users counts the callers that still look at it; the last one frees it.
- *   SF3  out, err and returned are written before the waitgroup reaches zero and read after.
+ *   SF3  out, err, returned and panic_text are written before the waitgroup reaches zero and read after.
+ *   SF4  fn's end is everybody's: its result, its panic (the same message in each caller) or its goexit.
  * Locks   the group's spinlock; no user code under it.
  * Limits  The list is searched in order: meant for tens of different keys at one time.
  * Source  Go x/sync/singleflight.
@@ -15,6 +16,7 @@
 
 #include "../sched/sched.h"
 #include "../sys/sys.h"
+#include "../unwind/unwind_int.h"
 
 struct weft__flight {
     struct weft__flight *next;        /* [lock] */
@@ -23,6 +25,7 @@ struct weft__flight {
     uint32_t callers;                 /* [lock] that got, or will get, the result */
     bool listed;                      /* [lock] SF1 */
     bool returned;                    /* [SF3] */
+    char *panic_text;                 /* [SF3] why it did not return; NULL: weft_goexit */
     weft_err err;                     /* [SF3] */
     void *out;                        /* [SF3] */
     weft_singleflight *group;         /* [const] */
@@ -69,26 +72,43 @@ static struct weft__flight *flight_new(weft_singleflight *g, const char *key)
     return f;
 }
 
-/* One caller is through with it. */
-static void flight_leave(weft_singleflight *g, struct weft__flight *f)
+/* One caller is through with it, also by a panic or goexit that passes. */
+static void flight_leave(struct weft__flight **ref_f)
 {
+    struct weft__flight *f = *ref_f;
+    weft_singleflight *g = f->group;
     weft__lock(flight_lock(g));
     bool last = --f->users == 0;
     weft__unlock(flight_lock(g));
-    if (last)
+    if (last) {
+        weft__sys_free(f->panic_text);
         weft__sys_free(f);
+    }
+}
+
+/* The message of the panic that is taking the caller's frames away; NULL: it is goexit. */
+static char *flight_panic_text(void)
+{
+    struct weft__panic *p = weft__g()->panic;
+    if (!p || p->goexit)
+        return NULL;
+    size_t len = strlen(p->text) + 1;
+    char *text = weft__sys_alloc(len);
+    if (!text)
+        weft__fatal("out of memory: weft_singleflight_do");
+    return memcpy(text, p->text, len);
 }
 
 /* fn has returned, panicked or ended its goroutine. */
 static void flight_end(struct weft__flight **ref_f)
 {
     struct weft__flight *f = *ref_f;
+    if (!f->returned)
+        f->panic_text = flight_panic_text();
     weft__lock(flight_lock(f->group));
     flight_unlist(f->group, f);
     weft__unlock(flight_lock(f->group));
     weft_waitgroup_done(&f->over);                                         /* SF3 */
-    if (!f->returned)
-        flight_leave(f->group, f);                                         /* its caller does not come back */
 }
 
 static void flight_run(struct weft__flight *f, weft_err (*fn)(void *, void **), void *arg)
@@ -121,24 +141,24 @@ static bool flight_join(weft_singleflight *g, const char *key, struct weft__flig
     return !f;
 }
 
-/* Run it or wait for it; leave it. */
+/* Run it or wait for it; leave it. SF4 */
 static struct weft_singleflight_result flight_finish(struct weft__flight *f, bool run, weft_err (*fn)(void *, void **),
                                                      void *arg)
 {
-    weft_singleflight *g = f->group;
+    struct weft__flight *leaving __attribute__((cleanup(flight_leave))) = f;
     if (run) {
         flight_run(f, fn, arg);
     } else {
         weft_waitgroup_wait(&f->over);
-        if (!f->returned) {
-            flight_leave(g, f);
-            weft_panic("singleflight: the function did not return");
-        }
+        if (f->panic_text)
+            weft_panic("%s", f->panic_text);
+        if (!f->returned)
+            weft_goexit();
     }
-    weft__lock(flight_lock(g));
+    weft__lock(flight_lock(f->group));
     struct weft_singleflight_result r = {f->err, f->out, f->callers > 1};
-    weft__unlock(flight_lock(g));
-    flight_leave(g, f);
+    weft__unlock(flight_lock(f->group));
+    (void)leaving;
     return r;
 }
 

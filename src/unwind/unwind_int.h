@@ -1,5 +1,5 @@
 /*
- * unwind_int.h - a panic or a goexit under way. Private to src/unwind.
+ * unwind_int.h - a panic or a goexit under way. Private to src/unwind, but that sync/singleflight.c reads which it is.
  */
 #ifndef WEFT_UNWIND_UNWIND_INT_H
 #define WEFT_UNWIND_UNWIND_INT_H

@@ -1,0 +1,43 @@
+/*
+ * conf.h - small helpers of the conformance tests: waiting for a count, letting others park, running for a panic.
+ */
+#ifndef CONF_H
+#define CONF_H
+#include <stdatomic.h>
+#include <weft/weft.h>
+
+#include "weft_test.h"
+
+/* Others that can run have run as far as they go: most of the time. What follows must hold without it, too. */
+static inline __attribute__((unused)) void conf_settle(void)
+{
+    for (int i = 0; i < 20; i++)
+        weft_yield();
+    weft_sleep(WEFT_MS);
+}
+
+/* Waits until *p is at least n; false after 20 s. */
+static inline __attribute__((unused)) bool conf_until(atomic_int *p, int n)
+{
+    weft_time end = weft_now() + 20 * WEFT_SEC;
+    for (int i = 0; atomic_load(p) < n; i++) {
+        if (weft_now() > end)
+            return false;
+        if (i < 100)
+            weft_yield();
+        else
+            weft_sleep(100 * WEFT_US);
+    }
+    return true;
+}
+
+/* The message of a panic has want in it; msg NULL means that there was none. */
+#define EXPECT_PANIC(want, ...)                                                                        \
+    do {                                                                                               \
+        const char *msg_ = weft_try(__VA_ARGS__);                                                      \
+        if (!msg_ || !strstr(msg_, want))                                                              \
+            weft_test_fail(__FILE__, __LINE__, "%s: panic \"%s\", expected \"%s\"", #__VA_ARGS__,      \
+                           msg_ ? msg_ : "(none)", want);                                              \
+    } while (0)
+
+#endif

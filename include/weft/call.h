@@ -33,6 +33,7 @@ struct weft__call {
     const char *label;                              /* weft_go_named, or NULL; copied */
     void (*at_end)(void *owner, long result);       /* after fn returned or goexit, or NULL */
     void *owner;                                    /* given to at_end */
+    size_t stack_bytes;                             /* weft_go_stack, or 0: the default */
 };
 
 #define WEFT__CAT_(a, b) a##b

@@ -18,7 +18,8 @@
  *
  * Returns   nothing. Out of memory for a stack is a fatal error, as in Go.
  * Limits    a stack has 48 KiB (64 KiB of address space with the guard); the environment's WEFT_STACK sets the
- *           whole in KiB, 64 .. 1,048,576, rounded up to a power of two. Touching the guard is a fatal error.
+ *           whole in KiB, 64 .. 1,048,576, rounded up to a power of two; weft_go_stack gives one goroutine another.
+ *           Touching the guard is a fatal error.
  * Parks     never. Any thread may call it; the first call of a process starts the runtime.
  * Orders    what the caller did before happens before fn's first statement.
  * Costs     no allocation once a goroutine has ended before (stacks are reused).
@@ -33,11 +34,28 @@
  */
 #define weft_go_named(name, ...) WEFT__GO(name, NULL, NULL, WEFT__HEAD(__VA_ARGS__), WEFT__TAIL(__VA_ARGS__))
 
-#define WEFT__GO(label_, at_end_, owner_, fn_, ...)                                    \
+/**
+ * weft_go_stack - weft_go with a stack of its own size, for what is known to go deep, or to stay shallow.
+ *
+ * @bytes    what fn and all that it calls may use, up to WEFT_STACK_MAX; 0 means the default. Rounded up, so that with the
+ *           guard (16 KiB) and 512 bytes of the runtime's own it is a power of two from 32 KiB. It is address space:
+ *           memory is used by the pages that are touched. Sanitizer and debug builds give four times as much.
+ * @fn,args  as weft_go's.
+ *
+ * Returns   nothing. More than WEFT_STACK_MAX, or no memory for the stack, is a fatal error.
+ * Parks     never.
+ * Costs     one system call at the first use of a stack; stacks are reused by their size, under one lock.
+ * Source    POSIX pthread_attr_setstacksize; WEFT_STACK sets the default. Tests: test_stack.c.
+ */
+#define weft_go_stack(bytes, ...) WEFT__GO_STACK(bytes, NULL, NULL, NULL, WEFT__HEAD(__VA_ARGS__), WEFT__TAIL(__VA_ARGS__))
+#define WEFT_STACK_MAX ((1ul << 30) - 32768)
+
+#define WEFT__GO(...) WEFT__GO_STACK(0, __VA_ARGS__)
+#define WEFT__GO_STACK(bytes_, label_, at_end_, owner_, fn_, ...)                      \
     __extension__({                                                                    \
         WEFT__CHECK_RESULT("weft_go", fn_, __VA_ARGS__);                               \
         WEFT__SITE(weft__site_, fn_, __VA_ARGS__);                                     \
-        struct weft__call weft__call_ = {(void *)(fn_), &weft__site_, label_, at_end_, owner_}; \
+        struct weft__call weft__call_ = {(void *)(fn_), &weft__site_, label_, at_end_, owner_, bytes_}; \
         WEFT__ENTER(weft__go_entry, weft__call_, fn_, __VA_ARGS__);                    \
     })
 extern WEFT_API void weft__go_entry(void);

@@ -10,6 +10,7 @@
 
 #define go(...) weft_go(__VA_ARGS__)
 #define go_named(...) weft_go_named(__VA_ARGS__)
+#define go_stack(...) weft_go_stack(__VA_ARGS__)
 #define defer(...) weft_defer(__VA_ARGS__)
 #define try(...) weft_try(__VA_ARGS__)
 

@@ -4,7 +4,7 @@
  * Role    weft_go's back end: takes a warm stack, builds the first frame, queues it. The end: at_end, back to a free list.
  * Near    arch/x86_64/switch.S (weft__go_entry calls weft__go_c), worker.c. Layer 2.
  * Invariants
- *   F1  a dead goroutine is on exactly one free list: its p's, or the global one.
+ *   F1  a dead goroutine is on exactly one free list: its p's, the global one, or its stack class's (sized; stack.c).
  *   F2  a goroutine that ends puts itself on its own p's list while still on its stack: nobody else takes from that list
  *       before the switch, for the section (enter) lasts until the next goroutine has left it. It is never moved to
  *       the global list before then: only entries below the top are.
@@ -61,17 +61,22 @@ struct weft__g *weft__g_alloc(struct weft__p *p)
         return g;
     }
     g = g_free_global_pop(p);
-    if (!g)
-        g = weft__stack_carve();
-    if (!g)
-        weft__fatal("weft: cannot allocate a goroutine stack (%zu goroutines exist; kernels before 6.13 need a larger "
-                    "vm.max_map_count)", weft_num_goroutines());
-    return g;
+    return g ? g : weft__stack_carve();
+}
+
+static __attribute__((cold)) _Noreturn void g_no_memory(void)
+{
+    weft__fatal("weft: cannot allocate a goroutine stack (%zu goroutines exist; kernels before 6.13 need a larger "
+                "vm.max_map_count)", weft_num_goroutines());
 }
 
 /* Keeps the warmest; half of the rest goes to everybody. The top entry may be the caller's own stack (F2). */
 void weft__g_free(struct weft__p *p, struct weft__g *g)
 {
+    if (weft__unlikely(g->sized)) {
+        weft__stack_put(g);
+        return;
+    }
     if (!p) {
         g_free_global_push(g);
         return;
@@ -136,8 +141,10 @@ void weft__go_c(const void *regs, const void *stack_args, const struct weft__cal
         m = weft__adopt();
     bool on_g = m->g != NULL; /* from a timer's callback we are inside a section already */
     struct weft__p *p = on_g ? weft__enter_regain(m) : atomic_load_explicit(&m->p, memory_order_relaxed);
-    struct weft__g *g = weft__g_alloc(p);
+    struct weft__g *g = weft__unlikely(call->stack_bytes != 0) ? weft__stack_take(p, call->stack_bytes) : weft__g_alloc(p);
 
+    if (weft__unlikely(!g))
+        g_no_memory();
     weft__tsan_acquire(g); /* the stack's last user released it in weft__g_finish; arguments are written there now */
 #if WEFT__ASAN
     __asan_unpoison_memory_region(g->stack_lo, (size_t)(g->stack_hi - g->stack_lo));
@@ -227,7 +234,7 @@ _Noreturn void weft__g_finish(long result)
     if (weft__unlikely(is_main))
         atomic_store_explicit(&weft__sched.main_exited, 1, memory_order_relaxed);
     g_clear(g);
-    weft__run_next_after_end(m, p, g, is_main || was_tied);
+    weft__run_next_after_end(m, p, g, is_main || was_tied || g->sized); /* sized: F2 holds for p's own list only */
 }
 
 size_t weft_num_goroutines(void)

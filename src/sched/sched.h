@@ -71,6 +71,7 @@ struct weft__g {
     bool tied;                       /* [own] runs on m only, without a P: foreign thread, lock_thread, blocky */
     bool blocky;                     /* [own; monitor under a claim] to be run tied, on a thread without a P (worker.c) */
     bool is_main;                    /* [const] goroutine 1 */
+    bool sized;                      /* [const] its stack is not of the default class: stack.c */
     uint8_t exiting;                 /* [own] goexit under way */
     int saved_errno;                 /* [own] errno across a park */
     _Atomic uint64_t id;             /* [stat] from 1; 0 while dead */
@@ -89,6 +90,7 @@ struct weft__g {
     char *stack_lo;                  /* [const] lowest usable byte, above the guard */
     char *stack_hi;                  /* [const] one past the highest */
     bool system;                     /* [const] the runtime's own: dumps leave it out */
+    uint8_t stack_class;             /* [const] size of the slot: stack.c */
     uint32_t lock_thread_depth;      /* [own] */
     uint32_t blocky_parks;           /* [own] parks since it was tied for that */
     uint32_t blocky_limit;           /* [own] parks after which it is tried with a P again; doubles each time */
@@ -135,8 +137,6 @@ void weft__g_each(void (*fn)(struct weft__g *g, void *arg), void *arg);
 struct weft__g *weft__g_by_addr(const void *addr);
 /* The thread that a running goroutine is on; 0 when it is not known. Only after weft__freeze_world. */
 int weft__g_tid(const struct weft__g *g);
-/* Size of the usable stack of ordinary goroutines, bytes. */
-size_t weft__stack_bytes(void);
 /* Ends the calling goroutine for good, its stack frames already unwound. Runs at_end. */
 _Noreturn void weft__g_finish(long result);
 

@@ -243,6 +243,9 @@ void weft__g_free(struct weft__p *p, struct weft__g *g);
 void weft__g_reclaim(struct weft__m *m, struct weft__g *g);
 _Noreturn void weft__run_next_after_end(struct weft__m *m, struct weft__p *p, struct weft__g *g, bool keep);
 struct weft__g *weft__stack_carve(void);
+/* For a stack of at least this many bytes: warm or fresh; NULL when memory is short. */
+struct weft__g *weft__stack_take(struct weft__p *p, size_t bytes);
+void weft__stack_put(struct weft__g *g);       /* a dead g with g->sized */
 void weft__foreign_each(void (*fn)(struct weft__g *g, void *arg), void *arg);
 
 /* ---- timers ---- */

@@ -1,101 +1,183 @@
 /*
  * stack.c - stack slots: where they come from, and whose slot an address is in.
  *
- * Role    A slot is WEFT_STACK KiB (64 by default) of address space: guard, stack, and the goroutine's descriptor at the
- *         top, so that a parked goroutine costs one committed page. Slots are cut from chunks of reserved address space.
- * Near    g.c (free lists), diag (overflow report). Layer 2.
+ * Role    A slot is a power of two of address space: guard, stack, and the goroutine's descriptor at the top, so that a
+ *         parked goroutine costs one committed page. Slots of one size are a class; most goroutines have the default
+ *         one (WEFT_STACK KiB, else 64), weft_go_stack asks for others. Slots are cut from chunks of reserved address space.
+ * Near    g.c (free lists of the default class), diag (overflow report). Layer 2.
  * Invariants
- *   K1  chunk bases and the slot size are multiples of the slot size: slot i of a chunk is at base + i * slot.
+ *   K1  a chunk's base is a multiple of its slot size: slot i is at base + i * slot.
  *   K2  slots below cut have a guard and a descriptor; descriptors are never unmapped (S6 in sched.h).
- * Locks   stack_lock guards cutting, short but for the guard's system call at a first use (not a hot path).
- * Limits  WEFT__CHUNKS chunks of 4,096 slots: 16.7 million goroutines.
- * Failure weft__stack_carve: NULL when address space or the guard is refused (vm.max_map_count on kernels before 6.13).
+ *   K3  a chunk's fields but cut are written before stack_chunk_n counts it, and never again.
+ *   K4  a dead goroutine of another class than the default is on that class's free list, and on no p's.
+ * Locks   stack_lock guards cutting and the free lists of the classes: short but for the guard's system call at a
+ *         first use (not a hot path).
+ * Order   K5  stack_chunk_n release  ->  acquire in weft__g_by_addr, weft__g_each. Carries a chunk's fields (K3).
+ *         K6  cut release  ->  acquire in weft__g_each. Carries the descriptor's bounds.
+ * Limits  WEFT__CHUNKS chunks, of 4,096 slots where a slot is at most 1 MiB: 16.7 million goroutines.
+ * Failure weft__stack_carve, weft__stack_take: NULL when address space or the guard is refused (vm.max_map_count on
+ *         kernels before 6.13).
  */
 #include "sched_int.h"
 
 #include <stdlib.h>
 #include <string.h>
 
-enum { WEFT__CHUNKS = 4096, WEFT__CHUNK_SLOTS = 4096 };
+enum {
+    WEFT__CHUNKS = 4096,
+    STACK_CHUNK_SLOTS = 4096,
+    STACK_LOG_MIN = 15,          /* smallest slot: 32 KiB */
+    STACK_LOG_MAX = 30,
+    STACK_CLASSES = STACK_LOG_MAX - STACK_LOG_MIN + 1,
+    STACK_SCALE = (WEFT__TSAN | WEFT__ASAN | (WEFT_DEBUG > 0)) ? 4 : 1, /* frames are larger in these builds */
+    STACK_G_BYTES = (sizeof(struct weft__g) + 63) & ~63
+};
+
+struct stack_chunk {
+    char *base;            /* [K3] */
+    size_t slot;           /* [K3] bytes */
+    uint32_t slots;        /* [K3] */
+    _Atomic uint32_t cut;  /* [stack_lock for writes; K6] slots in use */
+};
+
+struct stack_class {
+    struct stack_chunk *chunk; /* [stack_lock] where slots are cut from, or NULL */
+    struct weft__g *free;      /* [stack_lock; K4] */
+};
 
 static struct weft__lock stack_lock;
-static char *_Atomic stack_chunk[WEFT__CHUNKS];
-static _Atomic uint32_t stack_chunk_n;
-static _Atomic uint32_t stack_cut;      /* [stack_lock for writes] slots cut from the last chunk */
-static _Atomic size_t stack_slot;       /* [const after the first use] bytes */
+static struct stack_chunk stack_chunk[WEFT__CHUNKS];
+static _Atomic uint32_t stack_chunk_n;                /* [K5] */
+static struct stack_class stack_class[STACK_CLASSES]; /* by log2 of the slot */
+static _Atomic uint32_t stack_default;                /* [const after the first use] 0, or the default class + 1 */
 
 _Static_assert(offsetof(struct weft__g, sw) == 0, "switch.S");
 _Static_assert(offsetof(struct weft__sw, sp) == 0, "switch.S");
 _Static_assert(offsetof(struct weft__sw, on_cpu) == 8, "switch.S");
+_Static_assert(WEFT_STACK_MAX <= (1l << STACK_LOG_MAX) - WEFT__GUARD_BYTES - STACK_G_BYTES, "go.h");
 
-static size_t stack_slot_bytes(void)
+static size_t stack_slot(uint32_t class)
 {
-    size_t n = atomic_load_explicit(&stack_slot, memory_order_relaxed);
+    return (size_t)1 << (STACK_LOG_MIN + class);
+}
 
-    if (weft__likely(n))
-        return n;
-    n = (WEFT__TSAN | WEFT__ASAN | (WEFT_DEBUG > 0)) ? 256 * 1024 : 64 * 1024;
+/* The class of the smallest slot of at least this many bytes. */
+static uint32_t stack_class_of(size_t slot)
+{
+    uint32_t c = 0;
+
+    while (c < STACK_CLASSES - 1 && stack_slot(c) < slot)
+        c++;
+    return c;
+}
+
+static uint32_t stack_default_class(void)
+{
+    uint32_t c = atomic_load_explicit(&stack_default, memory_order_relaxed);
+
+    if (weft__likely(c))
+        return c - 1;
     const char *e = getenv("WEFT_STACK");
-    long want = e ? strtol(e, NULL, 10) * 1024 : 0;
-    if (want >= 64 * 1024 && want <= 1024L * 1024 * 1024)
-        for (n = 64 * 1024; n < (size_t)want;)
-            n *= 2;
-    atomic_store_explicit(&stack_slot, n, memory_order_relaxed);
-    return n;
+    long kib = e ? strtol(e, NULL, 10) : 0;
+    size_t slot = 64 * 1024 * STACK_SCALE;
+    if (kib >= 64 && kib <= 1024L * 1024)
+        slot = (size_t)kib * 1024;
+    c = stack_class_of(slot);
+    atomic_store_explicit(&stack_default, c + 1, memory_order_relaxed);
+    return c;
 }
 
-size_t weft__stack_bytes(void)
+static struct weft__g *stack_g_of(const struct stack_chunk *c, size_t i)
 {
-    return stack_slot_bytes() - WEFT__GUARD_BYTES;
+    return (struct weft__g *)(c->base + (i + 1) * c->slot - STACK_G_BYTES);
 }
 
-static struct weft__g *stack_g_of(char *chunk, size_t i)
+/* A fresh chunk for a class, or NULL; stack_lock held. */
+static struct stack_chunk *stack_chunk_new(uint32_t class)
 {
-    return (struct weft__g *)(chunk + (i + 1) * stack_slot_bytes() - ((sizeof(struct weft__g) + 63) & ~(size_t)63));
+    uint32_t n = atomic_load_explicit(&stack_chunk_n, memory_order_relaxed);
+    size_t slot = stack_slot(class);
+    uint32_t slots = slot <= 1024 * 1024 ? STACK_CHUNK_SLOTS : slot <= 64 * 1024 * 1024 ? 256 : 32;
+
+    if (n == WEFT__CHUNKS)
+        return NULL;
+    struct stack_chunk *c = &stack_chunk[n];
+    c->base = weft__sys_reserve(slot * slots, slot); /* K1 */
+    if (!c->base)
+        return NULL;
+    c->slot = slot;
+    c->slots = slots;
+    atomic_store_explicit(&stack_chunk_n, n + 1, memory_order_release); /* K5 */
+    return stack_class[class].chunk = c;
+}
+
+/* A slot never used before, or NULL; stack_lock held. */
+static struct weft__g *stack_cut(uint32_t class)
+{
+    struct stack_chunk *c = stack_class[class].chunk;
+
+    if (!c || atomic_load_explicit(&c->cut, memory_order_relaxed) == c->slots)
+        c = stack_chunk_new(class);
+    if (!c)
+        return NULL;
+    uint32_t i = atomic_load_explicit(&c->cut, memory_order_relaxed);
+    char *lo = c->base + i * c->slot;
+    if (weft__sys_guard(lo, WEFT__GUARD_BYTES) < 0)
+        return NULL;
+    struct weft__g *g = stack_g_of(c, i);
+    g->stack_lo = lo + WEFT__GUARD_BYTES;
+    g->stack_hi = (char *)g;
+    g->stack_class = (uint8_t)class;
+    g->sized = class != stack_default_class();
+    atomic_store_explicit(&c->cut, i + 1, memory_order_release); /* K6 */
+    return g;
 }
 
 struct weft__g *weft__stack_carve(void)
 {
-    size_t slot = stack_slot_bytes();
-    struct weft__g *g = NULL;
-
     weft__lock(&stack_lock);
-    uint32_t n = atomic_load_explicit(&stack_chunk_n, memory_order_relaxed);
-    uint32_t cut = atomic_load_explicit(&stack_cut, memory_order_relaxed);
-    if (n == 0 || cut == WEFT__CHUNK_SLOTS) {
-        char *c = n < WEFT__CHUNKS ? weft__sys_reserve(slot * WEFT__CHUNK_SLOTS, slot) : NULL;
-        if (!c)
-            goto out;
-        atomic_store_explicit(&stack_chunk[n], c, memory_order_relaxed);
-        atomic_store_explicit(&stack_cut, cut = 0, memory_order_relaxed);
-        atomic_store_explicit(&stack_chunk_n, ++n, memory_order_release);
-    }
-    char *chunk = atomic_load_explicit(&stack_chunk[n - 1], memory_order_relaxed);
-    char *lo = chunk + cut * slot;
-    if (weft__sys_guard(lo, WEFT__GUARD_BYTES) < 0)
-        goto out;
-    g = stack_g_of(chunk, cut);
-    g->stack_lo = lo + WEFT__GUARD_BYTES;
-    g->stack_hi = (char *)g;
-    atomic_store_explicit(&stack_cut, cut + 1, memory_order_release);
-out:
+    struct weft__g *g = stack_cut(stack_default_class());
     weft__unlock(&stack_lock);
     return g;
 }
 
+struct weft__g *weft__stack_take(struct weft__p *p, size_t bytes)
+{
+    if (bytes > WEFT_STACK_MAX)
+        weft__fatal("weft_go_stack: a stack of %zu bytes: the limit is %zu", bytes, (size_t)WEFT_STACK_MAX);
+    uint32_t class = stack_class_of(bytes * STACK_SCALE + WEFT__GUARD_BYTES + STACK_G_BYTES);
+    if (class == stack_default_class())
+        return weft__g_alloc(p);
+    weft__lock(&stack_lock);
+    struct weft__g *g = stack_class[class].free;
+    if (g)
+        stack_class[class].free = g->next;
+    else
+        g = stack_cut(class);
+    weft__unlock(&stack_lock);
+    return g;
+}
+
+void weft__stack_put(struct weft__g *g)
+{
+    struct stack_class *c = &stack_class[g->stack_class];
+
+    weft__lock(&stack_lock);
+    g->next = c->free; /* K4 */
+    c->free = g;
+    weft__unlock(&stack_lock);
+}
+
 struct weft__g *weft__g_by_addr(const void *addr)
 {
-    size_t slot = stack_slot_bytes();
-    uint32_t n = atomic_load_explicit(&stack_chunk_n, memory_order_acquire);
+    uint32_t n = atomic_load_explicit(&stack_chunk_n, memory_order_acquire); /* K5 */
 
     for (uint32_t k = 0; k < n; k++) {
-        char *c = atomic_load_explicit(&stack_chunk[k], memory_order_relaxed);
-        if ((const char *)addr < c || (const char *)addr >= c + slot * WEFT__CHUNK_SLOTS)
+        struct stack_chunk *c = &stack_chunk[k];
+        if ((const char *)addr < c->base || (const char *)addr >= c->base + c->slot * c->slots)
             continue;
-        size_t i = (size_t)((const char *)addr - c) / slot;
-        if (k == n - 1 && i >= atomic_load_explicit(&stack_cut, memory_order_relaxed))
-            return NULL;
-        return stack_g_of(c, i);
+        size_t i = (size_t)((const char *)addr - c->base) / c->slot;
+        return i < atomic_load_explicit(&c->cut, memory_order_acquire) ? stack_g_of(c, i) : NULL; /* K6 */
     }
     return NULL;
 }
@@ -107,15 +189,14 @@ int weft__g_tid(const struct weft__g *g)
 
 void weft__g_each(void (*fn)(struct weft__g *g, void *arg), void *arg)
 {
-    uint32_t n = atomic_load_explicit(&stack_chunk_n, memory_order_acquire);
+    uint32_t n = atomic_load_explicit(&stack_chunk_n, memory_order_acquire); /* K5 */
 
     if (weft__sched.main_g && atomic_load_explicit(&weft__sched.main_g->state, memory_order_relaxed) != WEFT__G_DEAD)
         fn(weft__sched.main_g, arg);
     for (uint32_t k = 0; k < n; k++) {
-        char *c = atomic_load_explicit(&stack_chunk[k], memory_order_relaxed);
-        size_t slots = k == n - 1 ? atomic_load_explicit(&stack_cut, memory_order_acquire) : WEFT__CHUNK_SLOTS;
-        for (size_t i = 0; i < slots; i++) {
-            struct weft__g *g = stack_g_of(c, i);
+        uint32_t cut = atomic_load_explicit(&stack_chunk[k].cut, memory_order_acquire); /* K6 */
+        for (uint32_t i = 0; i < cut; i++) {
+            struct weft__g *g = stack_g_of(&stack_chunk[k], i);
             if (atomic_load_explicit(&g->state, memory_order_relaxed) != WEFT__G_DEAD)
                 fn(g, arg);
         }

@@ -1,0 +1,56 @@
+/* Stack overflow of goroutines with stacks of their own size: the report says which size. */
+#include <weft/weft.h>
+
+#include "arch/fiber.h"
+#include "weft_test.h"
+
+#define NOINLINE __attribute__((noinline))
+
+DEATH(death_stack, larger_than_any_stack_may_be, 2,
+      "^fatal error: weft_go_stack: a stack of 2147483648 bytes: the limit is 1073709056\n\ngoroutine 1 \\[running\\]:\n")
+{
+    weft_go_stack(2ul << 30, weft_yield);
+}
+
+#if !WEFT__TSAN /* it keeps fault signals for itself */
+static NOINLINE int recurse(int n)
+{
+    volatile char b[100];
+    b[n % 100] = (char)n;
+    return n < 0 ? 0 : recurse(n + 1) + b[0];
+}
+
+static NOINLINE void overflows(void)
+{
+    fprintf(stderr, "%d\n", recurse(0));
+}
+
+static void await_end(void)
+{
+    for (;;)
+        weft_sleep(WEFT_SEC);
+}
+
+#if WEFT__ASAN || WEFT_DEBUG > 0 /* four times as much */
+#define SMALL "112"
+#define LARGE "8176"
+#else
+#define SMALL "16"
+#define LARGE "2032"
+#endif
+
+DEATH(death_stack, overflow_of_a_small_stack_says_its_size, 2,
+      "^weft: goroutine stack exceeds " SMALL " KiB limit\nfatal error: stack overflow\n\ngoroutine [0-9]+ \\[running\\]:\nrecurse"
+      "(.*\n)*created by test_death_stack_overflow_of_a_small_stack_says_its_size in goroutine 1\n")
+{
+    weft_go_stack(15000, overflows);
+    await_end();
+}
+
+DEATH(death_stack, overflow_of_a_large_stack_says_its_size, 2,
+      "^weft: goroutine stack exceeds " LARGE " KiB limit\nfatal error: stack overflow\n\ngoroutine [0-9]+ \\[running\\]:\nrecurse")
+{
+    weft_go_stack(2000000, overflows);
+    await_end();
+}
+#endif

@@ -35,7 +35,7 @@ $(error BUILD=$(BUILD) is not one of debug, release, asan, ubsan, tsan, cov)
 endif
 
 # Meson lists the folders of tests and examples itself, but only when it configures: a changed list makes it do so.
-listed := $(sort $(wildcard tests/unit/test_*.c tests/death/test_*.c tests/conf/test_*.c tests/stress/stress_*.c tests/e2e/accept_*.c examples/*.c))
+listed := $(sort $(wildcard tests/unit/test_*.c tests/death/test_*.c tests/conf/test_*.c tests/stress/stress_*.c tests/e2e/accept_*.c tests/tools/prog_*.c examples/*.c))
 
 .DEFAULT_GOAL := build
 

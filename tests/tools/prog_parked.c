@@ -1,0 +1,95 @@
+/*
+ * prog_parked.c - goroutines parked in known places, for debuggers to look at (tests/e2e/gdb.py).
+ *
+ * Raises SIGTRAP when all are where they belong; continued, it ends with 0.
+ */
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <weft/weft.h>
+
+static weft_chan(int) jobs;
+static weft_mutex held;
+static weft_waitgroup done;
+static _Atomic int arrived;
+
+static __attribute__((noinline)) int parked_inner(int depth)
+{
+    int got = depth * 3;
+
+    atomic_fetch_add(&arrived, 1);
+    weft_recv_ok(jobs, &got);
+    return got;
+}
+
+static __attribute__((noinline)) int parked_outer(int depth)
+{
+    return depth > 0 ? parked_outer(depth - 1) + 1 : parked_inner(14);
+}
+
+static void receiver(int depth)
+{
+    parked_outer(depth);
+    weft_waitgroup_done(&done);
+}
+
+static void locker(const char *why)
+{
+    (void)why;
+    atomic_fetch_add(&arrived, 1);
+    weft_mutex_lock(&held);
+    weft_mutex_unlock(&held);
+    weft_waitgroup_done(&done);
+}
+
+static void sleeper(void)
+{
+    atomic_fetch_add(&arrived, 1);
+    weft_sleep(3600 * WEFT_SEC);
+}
+
+/* Runs all the time, on a thread of its own. */
+static void spinner(volatile int *stop)
+{
+    atomic_fetch_add(&arrived, 1);
+    while (!*stop)
+        ;
+    weft_waitgroup_done(&done);
+}
+
+/* Here the debugger finds goroutine 1. */
+static __attribute__((noinline)) void stopped_here(void)
+{
+    raise(SIGTRAP);
+    __asm__ volatile("");
+}
+
+int main(void)
+{
+    static volatile int stop;
+
+    weft_procs(2);
+    jobs = weft_make(int);
+    weft_mutex_lock(&held);
+    weft_waitgroup_add(&done, 4);
+    weft_go_named("three deep", receiver, 3);
+    weft_go(receiver, 0);
+    weft_go(locker, "why");
+    weft_go(sleeper);
+    weft_go(spinner, &stop);
+    while (atomic_load(&arrived) < 5)
+        weft_yield();
+    for (int i = 0; i < 50; i++) { /* from "arrived" to parked it is a few instructions */
+        weft_yield();
+        weft_sleep(WEFT_MS);
+    }
+    stopped_here();
+    stop = 1;
+    weft_send(jobs, 1);
+    weft_send(jobs, 2);
+    weft_mutex_unlock(&held);
+    weft_waitgroup_wait(&done);
+    weft_free(jobs);
+    puts("done");
+    return 0;
+}

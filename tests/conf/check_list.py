@@ -24,6 +24,8 @@ COVERED = {
     "LIST.md": """
         test/chan/*.go test/chancap.go test/chanlinear.go test/closedchan.go test/makechan.go
         src/runtime/chan_test.go
+        src/sync/mutex_test.go src/sync/rwmutex_test.go src/sync/waitgroup_test.go src/sync/once_test.go
+        src/sync/oncefunc_test.go src/sync/cond_test.go src/sync/pool_test.go src/sync/map_test.go
     """,
 }
 ROW = re.compile(r"^\| *`?([A-Za-z_]\w*(?:\.go)?)`? *\|(.*)\|\s*$")

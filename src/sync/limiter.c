@@ -70,8 +70,8 @@ bool weft_limiter_reserve_at(weft_limiter *l, weft_time now, int n, weft_dur wai
     bool ok = true;
 
     weft__lock(limiter_lock(l));
-    r.weft__rate = l->weft__rate;
     if (!__builtin_isinf(l->weft__rate)) {
+        r.weft__rate = l->weft__rate;                                      /* else 0, as in Go: given back whole */
         double tokens = limiter_tokens_then(l, now) - n;
         if (tokens < 0)
             r.wait = limiter_time_for(-tokens, l->weft__rate);

@@ -27,6 +27,17 @@ COVERED = {
         src/sync/mutex_test.go src/sync/rwmutex_test.go src/sync/waitgroup_test.go src/sync/once_test.go
         src/sync/oncefunc_test.go src/sync/cond_test.go src/sync/pool_test.go src/sync/map_test.go
     """,
+    "LIST_context.md": """
+        src/context/x_test.go src/context/afterfunc_test.go src/context/net_test.go
+    """,
+    "LIST_time.md": """
+        src/time/sleep_test.go src/time/tick_test.go
+    """,
+    "LIST_x.md": """
+        golang.org/x/sync/errgroup/errgroup_test.go golang.org/x/sync/semaphore/semaphore_test.go
+        golang.org/x/sync/singleflight/singleflight_test.go
+        golang.org/x/time/rate/rate_test.go golang.org/x/time/rate/sometimes_test.go
+    """,
 }
 ROW = re.compile(r"^\| *`?([A-Za-z_]\w*(?:\.go)?)`? *\|(.*)\|\s*$")
 OURS = re.compile(r"`([a-z]\w*\.\w+)`")

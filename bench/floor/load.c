@@ -202,7 +202,7 @@ int main(int argc, char **argv)
     setrlimit(RLIMIT_NOFILE, &r);
     for (int i = 0; i < opt.depth; i++)
         request_len += (size_t)snprintf(request + request_len, sizeof request - request_len,
-                                        "GET / HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n%s\r\n", opt.port, opt.each ? "Connection: close\r\n" : "");
+                                       "GET / HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n%s\r\n", opt.port, opt.each ? "Connection: close\r\n" : "");
     ep = epoll_create1(EPOLL_CLOEXEC);
     conns = calloc((size_t)opt.conns, sizeof *conns);
     for (int i = 0; i < opt.conns; i++) {

@@ -297,6 +297,16 @@ WEFT_API void weft_http_reply_length(weft_http_writer *w, uint64_t len);
  */
 WEFT_API WEFT_PARKS
 weft_err weft_http_reply_write(weft_http_writer *w, const void *buf, size_t len);
+/**
+ * weft_http_reply_trailer - a field behind the body, for answers in chunks; may be given until the handler returns. Copied.
+ *
+ * Returns   0; WEFT_EINVAL (bad text, or a field that may not come so late: framing, routing, content); WEFT_EUNSUPPORTED
+ *           (HTTP/1.0, a stated length or no body: there is no place for it); WEFT_ETOOBIG (4 KiB in all); WEFT_ENOMEM.
+ */
+WEFT_API weft_err weft_http_reply_trailer(weft_http_writer *w, const char *name, const char *value);
+/** weft_http_reply_sent_status, _sent_bytes - for logs: the status as it stands, and the bytes of body written so far. */
+WEFT_API int weft_http_reply_sent_status(const weft_http_writer *w);
+WEFT_API uint64_t weft_http_reply_sent_bytes(const weft_http_writer *w);
 /** weft_http_reply_flush - send now what is buffered. */
 WEFT_API WEFT_PARKS weft_err weft_http_reply_flush(weft_http_writer *w);
 /** weft_http_reply_text - a whole small answer: status, content type, NUL-terminated text. */

@@ -118,7 +118,7 @@ void weft__head_init(struct weft__head *h, llhttp_type_t type, struct weft__hbuf
     llhttp_init(&h->p, type, &head_settings);
     h->buf = buf;
     h->parsed = h->end = h->target = h->target_len = h->fields_len = 0;
-    h->complete = h->in_value = h->in_body = h->nomem = h->message_done = false;
+    h->complete = h->in_value = h->in_body = h->nomem = h->message_done = h->scanned = false;
     h->fields = h->near;
     h->fields_cap = WEFT__HEAD_FIELDS;
     h->out = NULL;
@@ -133,8 +133,7 @@ void weft__head_done(struct weft__head *h)
     h->fields_len = 0;
 }
 
-/* H2 */
-static void head_terminate(struct weft__head *h)
+void weft__head_terminate(struct weft__head *h)
 {
     char *d = h->buf->data;
     for (uint32_t i = 0; i < h->fields_len; i++) {
@@ -161,7 +160,7 @@ int weft__head_parse(struct weft__head *h, size_t len)
     if (e != HPE_PAUSED || !h->complete)
         return h->nomem ? WEFT_ENOMEM : WEFT_EPROTO;
     h->end = h->parsed = (uint32_t)(llhttp_get_error_pos(&h->p) - h->buf->data);
-    head_terminate(h);
+    weft__head_terminate(h);
     return 1;
 }
 
@@ -211,8 +210,7 @@ bool weft__http_has_word(const char *value, const char *word)
 
 bool weft__http_field_ok(const char *name, const char *value)
 {
-    static const char token[] = "!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ";
-    if (!name || !*name || name[strspn(name, token)] || !value)
+    if (!name || !value || !weft__http_is_token(name))
         return false;
     for (const unsigned char *v = (const unsigned char *)value; *v; v++)
         if ((*v < 0x20 && *v != '\t') || *v == 0x7f)

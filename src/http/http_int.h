@@ -52,6 +52,8 @@ struct weft__head {
     uint32_t target, target_len;   /* request target */
     uint32_t fields_len, fields_cap;
     bool complete, in_value, in_body, nomem, message_done;
+    bool scanned, expects;         /* scanned: headscan.c cut it, and hosts and expects hold */
+    uint32_t hosts;                /* Host fields */
     struct weft__hfield *fields;   /* near, or malloc'ed when there are more */
     struct weft__hfield near[WEFT__HEAD_FIELDS];
     /* while a chunked body is decoded in place */
@@ -61,6 +63,13 @@ struct weft__head {
 
 void weft__head_init(struct weft__head *h, llhttp_type_t type, struct weft__hbuf *buf);
 void weft__head_done(struct weft__head *h);
+/* Cut a whole request head of common form in buf->data[start .. len): headscan.c. False: the buffer is as it was, and
+ * weft__head_init with weft__head_parse must do it. A head that was scanned needs no init. */
+bool weft__head_scan(struct weft__head *h, struct weft__hbuf *buf, size_t start, size_t len);
+/* H2: NULs behind names, values and target. */
+void weft__head_terminate(struct weft__head *h);
+/* Is s a token, as names of fields and methods are? */
+bool weft__http_is_token(const char *s);
 /* Parse buf->data[parsed .. len). 1: complete; 0: more is needed; WEFT_EPROTO, WEFT_ENOMEM. */
 int weft__head_parse(struct weft__head *h, size_t len);
 /* Why the parser refused, in words. */

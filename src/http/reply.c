@@ -1,18 +1,21 @@
 /*
  * reply.c - the answer of a handler: one write when it is small, a stated length or chunks when it is not.
  *
- * Role    Collect fields and body in one buffer so that head and body leave together; frame what does not fit.
- * Near    serveconn.c (who calls init and finish), server_int.h (the buffer's layout). Layer 5.
+ * Role    Collect fields and body in one buffer so that head and body leave together; frame what does not fit. Answers of
+ *         pipelined requests gather in the same buffer and leave in one write.
+ * Near    replyhead.c, serveconn.c (who calls init and finish), server_int.h. Layer 5.
  *
- *   out:   | .... status line, our fields | handler's fields CRLF | body ..... | room for CRLF, last chunk |
- *          0        right-aligned to FIXED ^                                                       cap - TAIL
- *   once the head is sent:  | chunk size, right-aligned to CHUNK_GAP | body .... | room |
+ *   out:   | finished answers | .... status line, our fields | handler's fields CRLF | body ..... | room for CRLF, last chunk |
+ *          0              base        right-aligned to FIXED ^                                                       cap - TAIL
+ *   once the head is sent:  | chunk size, right-aligned to CHUNK_GAP | body .... | room |       base is 0
  *
  * Invariants
  *   A1  w->err set  =>  nothing is sent any more and the connection closes.
  *   A2  written <= length once a length was stated: the surplus is refused, a shortage closes the connection.
+ *   A3  out[0 .. base) leaves before anything that waits for the peer: a read of the socket, a full buffer, a flush; and
+ *       when the next handler asks for its context. One that takes long without any of these holds them up.
  *
- * Limits  Fields 7 KiB; io_timeout for each wait of a write.
+ * Limits  Fields 7 KiB, trailers 4 KiB; io_timeout for each wait of a write.
  */
 #include "server_int.h"
 
@@ -20,96 +23,72 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
-#include <time.h>
 
-#define FIXED 256
+#define FIXED WEFT__REPLY_FIXED
 #define CHUNK_GAP 16
 #define TAIL 32
 #define FIELDS_MAX (7 * 1024)
+#define TRAILERS_MAX (4 * 1024)
+#define HOLD_ROOM (12 * 1024)   /* less room behind the held answers: they are sent first */
 
-void weft__http_date(int64_t unix_s, char ret[static 30])
-{
-    static const char days[] = "SunMonTueWedThuFriSat", months[] = "JanFebMarAprMayJunJulAugSepOctNovDec";
-    struct tm t;
-    time_t s = (time_t)unix_s;
-    (void)gmtime_r(&s, &t);
-    (void)snprintf(ret, 30, "%.3s, %02u %.3s %04u %02u:%02u:%02u GMT", days + 3 * t.tm_wday, (unsigned)t.tm_mday % 100,
-                   months + 3 * t.tm_mon, (unsigned)(t.tm_year + 1900) % 10000, (unsigned)t.tm_hour % 100,
-                   (unsigned)t.tm_min % 100, (unsigned)t.tm_sec % 100);
-}
+/* ---- bytes to the peer ---- */
 
-/* The Date field's text, made once a second. */
-static void date_now(char ret[static 30])
+/* All of data[0 .. len): at once if the socket takes it, else under a deadline. */
+static weft_err reply_bytes(struct weft_http_writer *w, const char *data, size_t len)
 {
-    static struct weft__lock lock;
-    static int64_t at;         /* [lock] */
-    static char text[30];      /* [lock] */
-    struct timespec ts;
-    (void)clock_gettime(CLOCK_REALTIME_COARSE, &ts);   /* lint: the time of day, which src/sys does not have */
-    weft__lock(&lock);
-    if (ts.tv_sec != at) {
-        weft__http_date(ts.tv_sec, text);
-        at = ts.tv_sec;
+    ssize_t n = weft__conn_try_write(w->sc->conn, data, len);
+    if (n >= 0 && (size_t)n < len) {
+        weft__sconn_write_limit(w->sc, w->sc->server->o.io_timeout);
+        n = weft_conn_write(NULL, w->sc->conn, data + n, len - (size_t)n);
     }
-    memcpy(ret, text, 30);
-    weft__unlock(&lock);
+    if (n < 0)
+        w->err = (weft_err)n;   /* A1 */
+    return w->err;
 }
 
-const char *weft__http_status_text(int status)
+weft_err weft__reply_release(struct weft_http_writer *w)
 {
-    static const struct {
-        int status;
-        const char *text;
-    } table[] = {{200, "OK"}, {201, "Created"}, {202, "Accepted"}, {204, "No Content"}, {206, "Partial Content"},
-        {301, "Moved Permanently"}, {302, "Found"}, {303, "See Other"}, {304, "Not Modified"}, {307, "Temporary Redirect"},
-        {308, "Permanent Redirect"}, {400, "Bad Request"}, {401, "Unauthorized"}, {403, "Forbidden"}, {404, "Not Found"},
-        {405, "Method Not Allowed"}, {408, "Request Timeout"}, {410, "Gone"}, {413, "Content Too Large"},
-        {414, "URI Too Long"}, {416, "Range Not Satisfiable"}, {417, "Expectation Failed"}, {418, "I'm a teapot"},
-        {429, "Too Many Requests"}, {431, "Request Header Fields Too Large"}, {500, "Internal Server Error"},
-        {501, "Not Implemented"}, {502, "Bad Gateway"}, {503, "Service Unavailable"}, {504, "Gateway Timeout"},
-        {505, "HTTP Version Not Supported"}};
-    for (size_t i = 0; i < sizeof table / sizeof *table; i++)
-        if (table[i].status == status)
-            return table[i].text;
-    return "Status";
+    if (!w->base || w->err)
+        return w->err;
+    uint32_t n = w->base;
+    w->base = 0;
+    weft_err err = reply_bytes(w, w->out->data, n);
+    if (w->len > n + FIXED)   /* what the handler has put so far moves down */
+        memmove(w->out->data + FIXED, w->out->data + n + FIXED, w->len - n - FIXED);
+    w->fields_end -= n;
+    w->len -= n;
+    return err;
 }
 
 void weft__reply_init(struct weft_http_writer *w, struct weft__sconn *sc, bool is_head, bool old)
 {
-    *w = (struct weft_http_writer){.sc = sc, .status = 200, .is_head = is_head, .old = old};
+    *w = (struct weft_http_writer){.sc = sc, .out = w->out, .base = w->base, .status = 200, .is_head = is_head, .old = old};
+    w->fields_end = w->len = w->base + FIXED;
+    if (w->base && w->out->cap - w->base < HOLD_ROOM)
+        (void)weft__reply_release(w);
 }
 
 bool weft__reply_reset(struct weft_http_writer *w)
 {
     if (w->head_sent || w->err)
         return false;
-    struct weft__hbuf *out = w->out;
+    weft__reply_done(w);
     weft__reply_init(w, w->sc, w->is_head, w->old);
-    w->out = out;
-    w->fields_end = w->len = FIXED;
-    return true;
+    return !w->err;
 }
 
 void weft__reply_done(struct weft_http_writer *w)
 {
-    weft__hbuf_put(w->out);
-    w->out = NULL;
+    free(w->trailers);
+    w->trailers = NULL;
+    w->trailers_len = 0;
 }
 
-static bool reply_has_out(struct weft_http_writer *w)
-{
-    if (w->out)
-        return true;
-    w->out = weft__hbuf_get(0);
-    if (!w->out)
-        w->err = WEFT_ENOMEM;
-    w->fields_end = w->len = FIXED;
-    return w->out != NULL;
-}
+/* ---- what the handler says ---- */
 
 void weft_http_reply_status(weft_http_writer *w, int status)
 {
-    WEFT_ASSERT(status >= 200 && status <= 599, "args");
+    WEFT_ASSERT((status >= 200 && status <= 599) || status == 101, "args");
     if (!w->fields_closed)
         w->status = status;
 }
@@ -122,46 +101,83 @@ void weft_http_reply_length(weft_http_writer *w, uint64_t len)
     w->length = len;
 }
 
-/* Fields that say how the message is framed. 1: dealt with; 0: an ordinary one; or an error. */
-static int reply_special(struct weft_http_writer *w, const char *name, const char *value)
+int weft_http_reply_sent_status(const weft_http_writer *w)
 {
-    if (strcasecmp(name, "content-length") == 0) {
+    return w->status;
+}
+
+uint64_t weft_http_reply_sent_bytes(const weft_http_writer *w)
+{
+    return w->no_body ? 0 : w->written;
+}
+
+/* Fields that say how the message is framed. 1: dealt with; 0: an ordinary one; or an error. */
+static int reply_special(struct weft_http_writer *w, const char *name, size_t nn, const char *value)
+{
+    if (nn == 14 && strcasecmp(name, "content-length") == 0) {
         size_t digits = strspn(value, "0123456789");
         if (!digits || value[digits] || digits > 18)
             return WEFT_EINVAL;
         weft_http_reply_length(w, strtoull(value, NULL, 10));
         return 1;
     }
-    if (strcasecmp(name, "connection") == 0) {
+    if (nn == 10 && strcasecmp(name, "connection") == 0) {
         if (!weft__http_has_word(value, "close"))
             return WEFT_EINVAL;
         w->close = true;
         return 1;
     }
-    return strcasecmp(name, "transfer-encoding") == 0 || strcasecmp(name, "date") == 0 ? WEFT_EINVAL : 0;
+    if (nn == 17 && strcasecmp(name, "transfer-encoding") == 0)
+        return WEFT_EINVAL;
+    return nn == 4 && strcasecmp(name, "date") == 0 ? WEFT_EINVAL : 0;
+}
+
+/* "name: value CRLF" at p. */
+static char *field_text(char *p, const char *name, size_t nn, const char *value, size_t nv)
+{
+    memcpy(p, name, nn);
+    memcpy(p + nn, ": ", 2);
+    memcpy(p + nn + 2, value, nv);
+    memcpy(p + nn + 2 + nv, "\r\n", 2);
+    return p + nn + nv + 4;
 }
 
 weft_err weft_http_reply_field(weft_http_writer *w, const char *name, const char *value)
 {
     if (w->fields_closed || !weft__http_field_ok(name, value))
         return WEFT_EINVAL;
-    int special = reply_special(w, name, value);
+    size_t nn = strlen(name), nv = strlen(value);
+    int special = reply_special(w, name, nn, value);
     if (special)
         return special < 0 ? special : 0;
-    if (!reply_has_out(w))
-        return WEFT_ENOMEM;
-    size_t nn = strlen(name), nv = strlen(value);
-    if (nn > FIELDS_MAX || nv > FIELDS_MAX || w->fields_end - FIXED + nn + nv + 4 > FIELDS_MAX)
+    if (nn > FIELDS_MAX || nv > FIELDS_MAX || w->fields_end - w->base - FIXED + nn + nv + 4 > FIELDS_MAX)
         return WEFT_ETOOBIG;
-    char *p = w->out->data + w->fields_end;
-    memcpy(p, name, nn);
-    memcpy(p + nn, ": ", 2);
-    memcpy(p + nn + 2, value, nv);
-    memcpy(p + nn + 2 + nv, "\r\n", 2);
-    w->fields_end += (uint32_t)(nn + nv + 4);
-    w->len = w->fields_end;
+    char *end = field_text(w->out->data + w->fields_end, name, nn, value, nv);
+    w->len = w->fields_end = (uint32_t)(end - w->out->data);
     return 0;
 }
+
+weft_err weft_http_reply_trailer(weft_http_writer *w, const char *name, const char *value)
+{
+    static const char *const never[] = {"content-length", "transfer-encoding", "host", "trailer", "content-encoding",
+                                        "content-type", "content-range", "connection", "set-cookie", "authorization"};
+    if (!weft__http_field_ok(name, value))
+        return WEFT_EINVAL;
+    for (size_t i = 0; i < sizeof never / sizeof *never; i++)
+        if (strcasecmp(name, never[i]) == 0)
+            return WEFT_EINVAL;
+    if (w->old || w->has_length || w->no_body)
+        return WEFT_EUNSUPPORTED;   /* only chunks have a place for trailers */
+    size_t nn = strlen(name), nv = strlen(value);
+    if (nn > TRAILERS_MAX || nv > TRAILERS_MAX || w->trailers_len + nn + nv + 4 > TRAILERS_MAX)
+        return WEFT_ETOOBIG;
+    if (!w->trailers && !(w->trailers = malloc(TRAILERS_MAX)))
+        return WEFT_ENOMEM;
+    w->trailers_len = (uint32_t)(field_text(w->trailers + w->trailers_len, name, nn, value, nv) - w->trailers);
+    return 0;
+}
+
+/* ---- framing ---- */
 
 static void reply_close_fields(struct weft_http_writer *w)
 {
@@ -170,21 +186,16 @@ static void reply_close_fields(struct weft_http_writer *w)
     memcpy(w->out->data + w->fields_end, "\r\n", 2);
     w->len = w->fields_end + 2;
     w->fields_closed = true;
-    w->no_body = w->is_head || w->status == 204 || w->status == 304;
+    w->no_body = w->is_head || w->status == 204 || w->status == 304 || w->status == 101;
 }
 
-/* Status line and the server's own fields, ending at FIXED. Where they begin. */
+/* Status line and the server's own fields, ending where the handler's begin. Where they begin. */
 static uint32_t reply_fixed(struct weft_http_writer *w)
 {
-    char text[FIXED], date[30], length[48] = "";
-    date_now(date);
-    if (w->has_length && w->status != 204)
-        (void)snprintf(length, sizeof length, "Content-Length: %llu\r\n", (unsigned long long)w->length);
-    int n = snprintf(text, sizeof text, "HTTP/1.1 %d %s\r\nDate: %s\r\n%s%s%s", w->status, weft__http_status_text(w->status),
-                     date, length, w->chunked ? "Transfer-Encoding: chunked\r\n" : "",
-                     w->close ? "Connection: close\r\n" : w->old ? "Connection: keep-alive\r\n" : "");
-    memcpy(w->out->data + FIXED - n, text, (size_t)n);
-    return (uint32_t)(FIXED - n);
+    char text[FIXED];
+    uint32_t n = weft__reply_head(w, text), from = w->base + FIXED - n;
+    memcpy(w->out->data + from, text, n);
+    return from;
 }
 
 /* "size CRLF" before the chunk that ends at len and begins at *start, and CRLF behind it. */
@@ -206,25 +217,55 @@ static void reply_frame_chunk(struct weft_http_writer *w, uint32_t *start, uint3
     w->len += 2;
 }
 
+/* Held answers and out[from .. len) become out[0 .. n), without a gap. n. */
+static uint32_t reply_close_gap(struct weft_http_writer *w, uint32_t from)
+{
+    uint32_t n = w->len - from;
+    memmove(w->out->data + w->base, w->out->data + from, n);
+    return w->base + n;
+}
+
 static weft_err reply_send(struct weft_http_writer *w, uint32_t from, const void *more, size_t more_len)
 {
-    struct iovec iov[2] = {{w->out->data + from, w->len - from}, {(void *)(uintptr_t)more, more_len}};
-    weft__sconn_write_limit(w->sc, w->sc->server->o.io_timeout);
-    ssize_t n = 0;
-    if (more_len)
-        n = weft_conn_writev(NULL, w->sc->conn, iov, 2);
-    else if (iov[0].iov_len)
-        n = weft_conn_write(NULL, w->sc->conn, iov[0].iov_base, iov[0].iov_len);
+    uint32_t end = w->len;
+    if (w->base) {
+        end = reply_close_gap(w, from);
+        from = 0;
+    }
+    w->base = 0;
     w->len = w->fields_end = CHUNK_GAP;   /* the buffer is empty; chunks now have their gap */
+    if (!more_len)
+        return end > from ? reply_bytes(w, w->out->data + from, end - from) : 0;
+    struct iovec iov[2] = {{w->out->data + from, end - from}, {(void *)(uintptr_t)more, more_len}};
+    weft__sconn_write_limit(w->sc, w->sc->server->o.io_timeout);
+    ssize_t n = weft_conn_writev(NULL, w->sc->conn, iov, 2);
     if (n < 0)
         w->err = (weft_err)n;   /* A1 */
     return w->err;
 }
 
+/* The last chunk, with trailers if there are any: they fit, or what is before them leaves first. */
+static weft_err reply_last_chunk(struct weft_http_writer *w, uint32_t *from)
+{
+    if (w->len + w->trailers_len + 5 > w->out->cap) {
+        weft_err err = reply_send(w, *from, NULL, 0);
+        if (err < 0)
+            return err;
+        *from = w->len;
+    }
+    char *p = w->out->data + w->len;
+    memcpy(p, "0\r\n", 3);
+    if (w->trailers_len)
+        memcpy(p + 3, w->trailers, w->trailers_len);
+    memcpy(p + 3 + w->trailers_len, "\r\n", 2);
+    w->len += w->trailers_len + 5;
+    return 0;
+}
+
 /* Send head (if it is not out) and what is buffered; `more` bytes of body straight behind; last: the message ends. */
 static weft_err reply_push(struct weft_http_writer *w, const void *more, size_t more_len, bool last)
 {
-    if (w->err || !reply_has_out(w))
+    if (w->err)
         return w->err;
     reply_close_fields(w);
     uint32_t body = w->head_sent ? CHUNK_GAP : w->fields_end + 2, from = body;
@@ -240,10 +281,8 @@ static weft_err reply_push(struct weft_http_writer *w, const void *more, size_t 
         reply_frame_chunk(w, &start, w->head_sent ? 0 : body);
         if (w->head_sent)
             from = start;
-        if (last) {
-            memcpy(w->out->data + w->len, "0\r\n\r\n", 5);
-            w->len += 5;
-        }
+        if (last && reply_last_chunk(w, &from) < 0)
+            return w->err;
     }
     w->head_sent = true;
     return reply_send(w, from, more, more_len);
@@ -251,7 +290,7 @@ static weft_err reply_push(struct weft_http_writer *w, const void *more, size_t 
 
 char *weft__reply_room(struct weft_http_writer *w, size_t *ret_len)
 {
-    if (w->err || !reply_has_out(w))
+    if (w->err)
         return NULL;
     reply_close_fields(w);
     if (w->len >= w->out->cap - TAIL && reply_push(w, NULL, 0, false) < 0)
@@ -282,7 +321,7 @@ weft_err weft__reply_commit(struct weft_http_writer *w, size_t len)
 weft_err weft_http_reply_write(weft_http_writer *w, const void *buf, size_t len)
 {
     const char *s = buf;
-    if (w->err || !reply_has_out(w))
+    if (w->err)
         return w->err;
     reply_close_fields(w);
     if (w->no_body)
@@ -313,17 +352,22 @@ weft_err weft_http_reply_flush(weft_http_writer *w)
     return reply_push(w, NULL, 0, false);
 }
 
-bool weft__reply_finish(struct weft_http_writer *w)
+bool weft__reply_finish(struct weft_http_writer *w, bool hold)
 {
-    if (w->err || !reply_has_out(w))
+    if (w->err)
         return false;
     reply_close_fields(w);
-    if (!w->head_sent && !w->has_length && (!w->no_body || (w->is_head && w->written))) {
+    if (!w->head_sent && !w->has_length && !w->trailers_len && (!w->no_body || (w->is_head && w->written))) {
         w->has_length = true;
         w->length = w->written;
     }
     if (!w->no_body && w->has_length && w->written < w->length)
         w->close = true;   /* A2: sent as far as it goes; the peer sees a message cut off */
+    if (hold && !w->head_sent && !w->close && (w->has_length || w->no_body)) {
+        w->base = reply_close_gap(w, reply_fixed(w));   /* A3 */
+        w->len = w->fields_end = w->base;
+        return true;
+    }
     bool pending = !w->head_sent || w->chunked || w->len > CHUNK_GAP;
     return !(pending && reply_push(w, NULL, 0, true) < 0) && !w->close;
 }

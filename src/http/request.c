@@ -51,10 +51,12 @@ void weft__request_done(struct weft_http_request *rq)
     rq->path_copy = NULL;
 }
 
-static int request_hosts(const struct weft__head *h)
+static uint32_t request_hosts(const struct weft__head *h)
 {
+    if (h->scanned)
+        return h->hosts;
     struct weft_http_field f;
-    int n = 0;
+    uint32_t n = 0;
     for (size_t i = 0; weft__head_at(h, i, &f); i++)
         n += strcasecmp(f.name, "host") == 0;
     return n;
@@ -64,7 +66,7 @@ static int request_hosts(const struct weft__head *h)
 static int request_target(struct weft_http_request *rq)
 {
     const char *t = weft_http_request_target(rq);
-    if (strncasecmp(t, "http://", 7) == 0 || strncasecmp(t, "https://", 8) == 0) {
+    if (*t != '/' && (strncasecmp(t, "http://", 7) == 0 || strncasecmp(t, "https://", 8) == 0)) {
         t = strchr(t, ':') + 3;
         t += strcspn(t, "/?");
         if (*t != '/')   /* no path there is the path "/" */
@@ -92,7 +94,7 @@ int weft__request_accept(struct weft__exch *x)
     struct weft__wire *w = &x->wire;
     if (h->p.http_major != 1)
         return 505;
-    int hosts = request_hosts(h);
+    uint32_t hosts = request_hosts(h);
     if (hosts > 1 || (hosts == 0 && h->p.http_minor >= 1))
         return 400;
     if (h->p.method == HTTP_CONNECT || (h->p.method >= HTTP_PRI && h->p.method <= HTTP_FLUSH))   /* HTTP/2's, RTSP's */
@@ -102,7 +104,7 @@ int weft__request_accept(struct weft__exch *x)
     w->done = w->framing == WEFT__BODY_NONE;
     if (w->left > x->sc->server->o.body_bytes_max)
         return 413;
-    const char *expect = weft__head_find(h, "expect");
+    const char *expect = h->scanned && !h->expects ? NULL : weft__head_find(h, "expect");
     if (expect && strcasecmp(expect, "100-continue") != 0)
         return 417;
     x->rq.expect = expect && h->p.http_minor >= 1 && !w->done;
@@ -113,6 +115,7 @@ int weft__request_accept(struct weft__exch *x)
 
 weft_ctx *weft_http_request_ctx(weft_http_request *rq)
 {
+    (void)weft__reply_release(&rq->x->w);   /* who asks for it is going to wait (A3) */
     if (!rq->ctx)
         rq->ctx = weft_with_cancel(rq->x->sc->server->ctx);
     return rq->ctx;
@@ -167,6 +170,9 @@ static weft_err request_continue(struct weft_http_request *rq)
     rq->expect = false;
     if (x->w.head_sent || x->wire.pos < x->wire.end)   /* an answer is out, or the client did not wait */
         return 0;
+    weft_err err = weft__reply_release(&x->w);
+    if (err < 0)
+        return err;
     weft__sconn_write_limit(x->sc, x->sc->server->o.io_timeout);
     ssize_t n = weft_conn_write(NULL, x->sc->conn, text, sizeof text - 1);
     return n < 0 ? (weft_err)n : 0;
@@ -179,6 +185,8 @@ ssize_t weft_http_request_read(weft_http_request *rq, void *ret_buf, size_t len)
         rq->err = request_continue(rq);
     if (rq->err || !len || x->wire.done)
         return rq->err;
+    if (weft__reply_release(&x->w) < 0)
+        return x->w.err;
     weft__sconn_read_limit(x->sc, x->sc->server->o.io_timeout);
     ssize_t n = weft__wire_read(NULL, &x->wire, ret_buf, len);
     if (n > 0 && (rq->body_bytes += (uint64_t)n) > x->sc->server->o.body_bytes_max)
@@ -198,6 +206,8 @@ bool weft__request_finish(struct weft_http_request *rq)
         return true;
     if (rq->expect || (w->framing == WEFT__BODY_LENGTH && w->left > DRAIN_MAX))
         return false;   /* whether the client will send it is not known, or it is too much */
+    if (weft__reply_release(&rq->x->w) < 0)
+        return false;
     uint64_t until = w->wire_bytes + DRAIN_MAX;
     weft__sconn_read_limit(rq->x->sc, rq->x->sc->server->o.io_timeout);
     while (!w->done && w->wire_bytes < until)

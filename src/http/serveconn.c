@@ -7,7 +7,8 @@
  * Invariants
  *   S1  no buffer and no exchange is held while the connection waits for a request's first byte.
  *   S2  whatever ends the goroutine (return, goexit in a handler) runs conn_end once.
- *   S3  requests of one connection are answered one after the other, in order: what is read ahead waits in x->have.
+ *   S4  one weft_try for the connection: a handler that panics ends it.
+ *   S3  requests of one connection are answered one after the other, in order: what is read ahead waits in x->buf.
  *
  * Limits  head_bytes_max (431), head_timeout, idle_timeout; a refused request is answered, then the connection lingers
  *         for half a second so that the answer is not lost to a reset.
@@ -25,26 +26,41 @@
 
 static struct weft__hpool exch_pool = {.keep_max = 1024};
 
+static void exch_free(struct weft__exch *x)
+{
+    weft__hbuf_put(x->buf);
+    weft__hbuf_put(x->w.out);
+    free(x);
+}
+
+static struct weft__exch *exch_new(void)
+{
+    struct weft__exch *x = calloc(1, sizeof *x);
+    if (!x)
+        return NULL;
+    x->head.fields = x->head.near;
+    x->buf = weft__hbuf_get(0);
+    x->w.out = weft__hbuf_get(0);
+    if (x->buf && x->w.out)
+        return x;
+    exch_free(x);
+    return NULL;
+}
+
 static bool exch_begin(struct weft__sconn *sc)
 {
     struct weft__exch *x = weft__hpool_get(&exch_pool);
-    if (!x)
-        x = malloc(sizeof *x);
-    if (!x)
+    if (!x && !(x = exch_new()))
         return false;
-    x->sc = sc;
-    x->have = 0;
-    x->rq.ctx = NULL;
-    x->rq.path_copy = NULL;
-    x->w.out = NULL;
-    x->head.fields = x->head.near;
-    x->wire.in_own_buf = false;
-    x->buf = weft__hbuf_get(0);
+    x->sc = x->w.sc = sc;
+    x->at = x->end = 0;
+    x->w.base = 0;
+    x->w.err = 0;
     sc->x = x;
-    return x->buf != NULL;
+    return true;
 }
 
-/* Ends the request under way; the buffers of its body and reply go back. */
+/* Ends the request under way; a second buffer of its body goes back. */
 static void exch_clear(struct weft__exch *x)
 {
     weft__request_done(&x->rq);
@@ -61,43 +77,71 @@ static void exch_end(struct weft__sconn *sc)
     if (!x)
         return;
     exch_clear(x);
-    weft__hbuf_put(x->buf);
     sc->x = NULL;
     if (!weft__hpool_put(&exch_pool, x))
-        free(x);
+        exch_free(x);
 }
 
-/* Read a head into x->buf. 1: complete; 0: the connection is over; else the status to refuse it with. */
-static int head_receive(struct weft__exch *x, size_t *ret_len)
+/* ---- heads ---- */
+
+/* More bytes into x->buf behind end, which starts at 0. Bytes, or what head_receive answers: 0, or -status. */
+static ssize_t head_read(struct weft__exch *x, bool *timed)
 {
     struct weft__sconn *sc = x->sc;
-    size_t len = x->have, max = sc->server->o.head_bytes_max;
+    if (x->end == x->buf->cap && !weft__hbuf_grow(&x->buf, x->end))
+        return -503;
+    if (weft__reply_release(&x->w) < 0)
+        return 0;
+    if (x->end && !*timed) {   /* the head did not come in one piece: now it has a time limit of its own */
+        weft__sconn_read_limit(sc, sc->server->o.head_timeout);
+        *timed = true;
+    }
+    char *to = x->buf->data + x->end;
+    size_t room = x->buf->cap - x->end;
+    ssize_t n = x->end ? weft_conn_read(NULL, sc->conn, to, room) : weft__conn_read_soon(sc->conn, to, room);
+    if (n > 0)
+        x->end += (uint32_t)n;
+    return n > 0 ? n : n == WEFT_EDEADLINE && x->end ? -408 : 0;
+}
+
+/* A head that headscan.c does not take, or that is not whole yet; it begins at 0. As head_receive. */
+static int head_parse(struct weft__exch *x)
+{
+    size_t max = x->sc->server->o.head_bytes_max;
     bool timed = false;
     weft__head_init(&x->head, HTTP_REQUEST, x->buf);
     for (;;) {
-        int state = weft__head_parse(&x->head, len);
-        if (state == 1) {
-            *ret_len = len;
+        x->head.buf = x->buf;
+        int state = weft__head_parse(&x->head, x->end);
+        if (state == 1)
             return x->head.end > max ? 431 : 1;
-        }
         if (state < 0)
             return state == WEFT_ENOMEM ? 503 : 400;
-        if (len >= max)
+        if (x->end >= max)
             return 431;
-        if (len == x->buf->cap) {
-            if (!weft__hbuf_grow(&x->buf, len))
-                return 503;
-            x->head.buf = x->buf;
-        }
-        if (len && !timed) {   /* the head did not come in one piece: now it has a time limit of its own */
-            weft__sconn_read_limit(sc, sc->server->o.head_timeout);
-            timed = true;
-        }
-        ssize_t n = weft_conn_read(NULL, sc->conn, x->buf->data + len, x->buf->cap - len);
+        ssize_t n = head_read(x, &timed);
         if (n <= 0)
-            return n == WEFT_EDEADLINE && len ? 408 : 0;
-        len += (size_t)n;
+            return (int)-n;
     }
+}
+
+/* A whole head in x->buf, from x->at to x->head.end. 1: complete; 0: the connection is over; else the status to refuse
+ * it with. */
+static int head_receive(struct weft__exch *x)
+{
+    bool timed = false;
+    if (x->at == x->end) {
+        x->at = x->end = 0;
+        ssize_t n = head_read(x, &timed);
+        if (n <= 0)
+            return (int)-n;
+    }
+    if (weft__head_scan(&x->head, x->buf, x->at, x->end))
+        return x->head.end - x->at > x->sc->server->o.head_bytes_max ? 431 : 1;
+    x->end -= x->at;
+    memmove(x->buf->data, x->buf->data + x->at, x->end);
+    x->at = 0;
+    return head_parse(x);
 }
 
 /* Answer what is not served, then let the peer read it. */
@@ -116,7 +160,7 @@ static void refuse(struct weft__exch *x, int status)
     weft__reply_init(&x->w, sc, false, false);
     x->w.close = true;
     (void)weft_http_reply_text(&x->w, status, "text/plain; charset=utf-8", text);
-    (void)weft__reply_finish(&x->w);
+    (void)weft__reply_finish(&x->w, false);
     if (weft_conn_close_write(sc->conn) < 0)
         return;
     sc->read_limit = 0;
@@ -129,11 +173,6 @@ static void refuse(struct weft__exch *x, int status)
     }
 }
 
-static void run_handler(struct weft__exch *x)
-{
-    x->sc->server->o.handler(&x->rq, &x->w, x->sc->server->o.arg);
-}
-
 /* The handler's panic: a 500 when nothing is out yet, and the end of the connection. */
 static void handler_panicked(struct weft__exch *x, const char *message)
 {
@@ -143,33 +182,36 @@ static void handler_panicked(struct weft__exch *x, const char *message)
     if (weft__reply_reset(&x->w)) {
         x->w.close = true;
         (void)weft_http_reply_text(&x->w, 500, "text/plain; charset=utf-8", "Internal Server Error\n");
-        (void)weft__reply_finish(&x->w);
+        (void)weft__reply_finish(&x->w, false);
     }
 }
 
-/* S3: what was read behind this request moves to the front of x->buf. */
+/* S3: what was read behind this request is the beginning of the next. */
 static void exch_carry(struct weft__exch *x)
 {
     struct weft__wire *w = &x->wire;
-    x->have = w->end - w->pos;
-    if (x->have && x->have <= x->buf->cap)
-        memmove(x->buf->data, w->buf->data + w->pos, x->have);
+    x->at = w->pos;
+    x->end = w->end;
+    if (!w->in_own_buf)
+        return;
+    x->at = 0;
+    x->end = w->end - w->pos;   /* fits: both buffers are of the pool's size or x->buf is larger */
+    memcpy(x->buf->data, w->buf->data + w->pos, x->end);
 }
 
 /* One request. True: the connection can take another one. */
 static bool serve_one(struct weft__exch *x)
 {
     struct weft__sconn *sc = x->sc;
-    size_t len;
     weft__request_init(x);
-    int status = head_receive(x, &len);
+    int status = head_receive(x);
     if (status == 0)
         return false;
     bool keep = false;
     if (status == 1) {
         struct weft__head *h = &x->head;
         x->wire = (struct weft__wire){.conn = sc->conn, .head = h, .buf = x->buf, .pos = h->end, .base = h->end,
-                                      .end = (uint32_t)len, .wire_bytes = len, .why = ""};
+                                      .end = x->end, .wire_bytes = x->end - x->at, .why = ""};
         keep = h->p.http_minor >= 1 ? !(h->p.flags & F_CONNECTION_CLOSE) : (h->p.flags & F_CONNECTION_KEEP_ALIVE) != 0;
         status = weft__request_accept(x);
         weft__reply_init(&x->w, sc, h->p.method == HTTP_HEAD, h->p.http_minor == 0);
@@ -179,12 +221,9 @@ static bool serve_one(struct weft__exch *x)
         refuse(x, status);
         return false;
     }
-    const char *message = weft_try(run_handler, x);
-    if (message) {
-        handler_panicked(x, message);
-        return false;
-    }
-    keep = weft__reply_finish(&x->w) && weft__request_finish(&x->rq) && keep;
+    sc->server->o.handler(&x->rq, &x->w, sc->server->o.arg);
+    bool more = x->wire.done && x->wire.pos < x->wire.end;
+    keep = weft__reply_finish(&x->w, more && keep) && weft__request_finish(&x->rq) && keep;
     if (keep)
         exch_carry(x);
     return keep;
@@ -220,12 +259,30 @@ static bool conn_wait(struct weft__sconn *sc)
     return weft__sconn_set_idle(sc, false) && err == 0 && exch_begin(sc);
 }
 
+static bool conn_more(struct weft__sconn *sc)
+{
+    if (sc->x && sc->x->at < sc->x->end) {
+        exch_clear(sc->x);
+        return weft__sconn_set_idle(sc, false);
+    }
+    return (!sc->x || weft__reply_release(&sc->x->w) == 0) && conn_wait(sc);
+}
+
+/* S4: a panic ends the connection, so one weft_try goes around all of its requests. */
+static void conn_serve(struct weft__sconn *sc)
+{
+    if (!conn_handshake(sc))
+        return;
+    while (conn_more(sc) && serve_one(sc->x))
+        ;
+    if (sc->x)
+        (void)weft__reply_release(&sc->x->w);
+}
+
 void weft__serve_conn(struct weft__sconn *sc)
 {
     weft_defer(conn_end, sc);
-    bool more = conn_handshake(sc);
-    while (more && (sc->x && sc->x->have ? weft__sconn_set_idle(sc, false) : conn_wait(sc))) {
-        more = serve_one(sc->x);
-        exch_clear(sc->x);
-    }
+    const char *message = weft_try(conn_serve, sc);
+    if (message && sc->x)
+        handler_panicked(sc->x, message);
 }

@@ -6,6 +6,8 @@
  * Invariants, under server->lock:
  *   V1  every connection is in conns or in kicked until its conn is about to be closed; conns_len counts it until after.
  *   V2  kicked  <=>  its conn was closed by shutdown.
+ *   V4  idle and closing, both seq_cst: a connection stores idle and then loads closing, shutdown stores closing and then
+ *       loads idle. So one of them sees the other: none waits on unseen, and no request under way is cut off.
  *   V3  closing changes once; then no connection is added, and `ended` is closed when conns_len is 0.
  *
  * Locks   server->lock for list operations; connections are closed outside of it, through a reference of their own.
@@ -86,18 +88,19 @@ void weft_http_server_free(weft_http_server *s)
 
 bool weft__sconn_set_idle(struct weft__sconn *sc, bool idle)
 {
-    struct weft_http_server *s = sc->server;
-    weft__lock(&s->lock);
-    sc->idle = idle;
-    bool go_on = !s->closing;
-    weft__unlock(&s->lock);
-    return go_on;
+    atomic_store_explicit(&sc->idle, idle, memory_order_seq_cst);                     /* V4 sb */
+    return !atomic_load_explicit(&sc->server->closing, memory_order_seq_cst);         /* V4 sb */
+}
+
+static bool server_closing(struct weft_http_server *s)
+{
+    return atomic_load_explicit(&s->closing, memory_order_relaxed);   /* ordered by the lock */
 }
 
 /* Under the lock: is it time to say that all have ended? Exactly once true (V3). */
 static bool server_ended(struct weft_http_server *s)
 {
-    bool now = s->closing && s->conns_len == 0 && !s->ended_told;
+    bool now = server_closing(s) && s->conns_len == 0 && !s->ended_told;
     s->ended_told |= now;
     return now;
 }
@@ -129,7 +132,7 @@ static bool server_add(struct weft_http_server *s, weft_conn *conn)
     sc->server = s;
     sc->conn = conn;
     weft__lock(&s->lock);
-    bool ok = !s->closing;
+    bool ok = !server_closing(s);
     if (ok) {
         list_in(&s->conns, sc);
         s->conns_len++;
@@ -148,7 +151,7 @@ static bool listener_in(struct weft_http_server *s, weft_listener *ln)
 {
     bool ok = false;
     weft__lock(&s->lock);
-    for (size_t i = 0; !s->closing && !ok && i < sizeof s->listeners / sizeof *s->listeners; i++) {
+    for (size_t i = 0; !server_closing(s) && !ok && i < sizeof s->listeners / sizeof *s->listeners; i++) {
         if (!s->listeners[i]) {
             s->listeners[i] = ln;
             ok = true;
@@ -244,7 +247,7 @@ static void conns_kick(struct weft_http_server *s, bool all)
     for (;;) {
         weft__lock(&s->lock);
         struct weft__sconn *sc = s->conns.next;
-        while (sc != &s->conns && !all && !sc->idle)
+        while (sc != &s->conns && !all && !atomic_load_explicit(&sc->idle, memory_order_seq_cst))   /* V4 sb */
             sc = sc->next;
         weft_conn *conn = NULL;
         if (sc != &s->conns) {
@@ -262,7 +265,7 @@ static void conns_kick(struct weft_http_server *s, bool all)
 weft_err weft_http_server_shutdown(weft_ctx *ctx, weft_http_server *s)
 {
     weft__lock(&s->lock);
-    s->closing = true;
+    atomic_store_explicit(&s->closing, true, memory_order_seq_cst);   /* V4 sb */
     bool ended = server_ended(s);
     weft__unlock(&s->lock);
     if (ended)

@@ -6,7 +6,10 @@
 #include <weft/chan.h>
 #include <weft/ctx.h>
 
+#include "../net/conn_int.h"
 #include "http_int.h"
+
+#define WEFT__REPLY_FIXED 256   /* room for the status line and the server's own fields */
 
 /* One accepted connection: what it needs while idle, besides its goroutine. */
 struct weft__sconn {
@@ -15,19 +18,22 @@ struct weft__sconn {
     weft_conn *conn;                   /* [own] */
     struct weft__exch *x;              /* [own] the exchange under way, or NULL */
     weft_time read_limit, write_limit; /* [own] deadlines set on conn; 0 none */
-    bool idle;                         /* [server lock] between requests */
+    _Atomic bool idle;                 /* [V4] between requests */
 };
 
-/* The reply under way. Bytes of out: [.. FIXED) status line and the server's fields, then the handler's, then body. */
+/* The reply under way. reply.c has the layout of out. */
 struct weft_http_writer {
     struct weft__sconn *sc;
-    struct weft__hbuf *out;        /* NULL until something is put */
+    struct weft__hbuf *out;
+    uint32_t base;                 /* out[0 .. base): finished answers that are not sent yet */
     uint32_t fields_end;           /* where the handler's fields end; body begins behind the empty line there */
     uint32_t len;                  /* end of what out holds */
     int status;
     bool fields_closed, head_sent, has_length, chunked, no_body, is_head, old, close;
     uint64_t length, written;
     weft_err err;                  /* sticky */
+    char *trailers;                /* malloc'ed, "name: value CRLF" ...; or NULL */
+    uint32_t trailers_len;
 };
 
 struct weft_http_request {
@@ -40,12 +46,12 @@ struct weft_http_request {
     uint64_t body_bytes;
 };
 
-/* A request and its reply. From a pool, only while there is one. */
+/* A request and its reply. From a pool with its two buffers, only while there is one. */
 struct weft__exch {
     void *pool_next;
     struct weft__sconn *sc;
-    struct weft__hbuf *buf;        /* head and body as they come */
-    uint32_t have;                 /* bytes of the next request that are in buf already */
+    struct weft__hbuf *buf;        /* heads and bodies as they come */
+    uint32_t at, end;              /* buf[at .. end): read, and not yet part of a request that was served */
     struct weft_http_request rq;
     struct weft_http_writer w;
     struct weft__wire wire;
@@ -63,13 +69,14 @@ struct weft_http_server {
     struct weft__sconn kicked;         /* [lock] list head: closed by shutdown, still ending */
     weft_listener *listeners[16];      /* [lock] being served */
     uint32_t conns_len;                /* [lock] */
-    bool closing, ended_told;          /* [lock] */
+    bool ended_told;                   /* [lock] */
+    _Atomic bool closing;              /* [V4] written under lock */
 };
 
 /* ---- serveconn.c ---- */
 WEFT_PARKS void weft__serve_conn(struct weft__sconn *sc);
 /* ---- server.c ---- */
-/* False when the server is closing: then the connection ends. */
+/* V4. False when the server is closing: then the connection ends. */
 bool weft__sconn_set_idle(struct weft__sconn *sc, bool idle);
 /* Closes the connection and counts it out; sc is gone, and the server may be. */
 void weft__sconn_end(struct weft__sconn *sc);
@@ -87,12 +94,17 @@ void weft__sconn_write_limit(struct weft__sconn *sc, weft_dur d);
 void weft__reply_init(struct weft_http_writer *w, struct weft__sconn *sc, bool is_head, bool old);
 /* Takes back what has been put, if nothing was sent. */
 bool weft__reply_reset(struct weft_http_writer *w);
-/* Sends what is left. False: the connection cannot be used again. */
-WEFT_PARKS bool weft__reply_finish(struct weft_http_writer *w);
+/* Sends what is left; hold: a small answer stays in out, for more to come (A3). False: the connection ends. */
+WEFT_PARKS bool weft__reply_finish(struct weft_http_writer *w, bool hold);
+/* Sends the held answers (A3). */
+WEFT_PARKS weft_err weft__reply_release(struct weft_http_writer *w);
 void weft__reply_done(struct weft_http_writer *w);
 /* Room for body bytes in the out buffer, at least 1; NULL on an error. Then say how many were put there. */
 WEFT_PARKS char *weft__reply_room(struct weft_http_writer *w, size_t *ret_len);
 WEFT_PARKS weft_err weft__reply_commit(struct weft_http_writer *w, size_t len);
+/* ---- replyhead.c ---- */
+/* Status line and the server's own fields: their length. */
+uint32_t weft__reply_head(const struct weft_http_writer *w, char ret[static WEFT__REPLY_FIXED]);
 /* "Sun, 06 Nov 1994 08:49:37 GMT", 29 bytes and a NUL. */
 void weft__http_date(int64_t unix_s, char ret[static 30]);
 const char *weft__http_status_text(int status);

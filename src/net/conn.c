@@ -93,6 +93,30 @@ ssize_t weft_conn_read(weft_ctx *ctx, weft_conn *conn, void *ret_buf, size_t n)
     return got;
 }
 
+ssize_t weft__conn_read_soon(weft_conn *conn, void *ret_buf, size_t n)
+{
+    if (conn->tls)
+        return weft_conn_read(NULL, conn, ret_buf, n);
+    weft_err err = weft__fd_enter(&conn->f, WEFT__FD_READING);
+    if (err)
+        return err;
+    ssize_t got = weft__fd_read_soon(&conn->f, ret_buf, n);
+    weft__fd_leave(&conn->f, WEFT__FD_READING);
+    return got;
+}
+
+ssize_t weft__conn_try_write(weft_conn *conn, const void *buf, size_t n)
+{
+    if (conn->tls)
+        return 0;
+    weft_err err = weft__fd_enter(&conn->f, WEFT__FD_WRITING);
+    if (err)
+        return err;
+    ssize_t put = weft__sock_send(conn->f.fd, buf, n);
+    weft__fd_leave(&conn->f, WEFT__FD_WRITING);
+    return put == -EAGAIN ? 0 : put;
+}
+
 ssize_t weft_conn_read_full(weft_ctx *ctx, weft_conn *conn, void *ret_buf, size_t n)
 {
     size_t have = 0;

@@ -62,8 +62,8 @@ static struct weft__g *pd_unblock(struct weft__pd *pd, int i, bool ready)
     return pd_is_goroutine(old) ? (struct weft__g *)old : NULL;
 }
 
-/* Why the direction cannot be waited for, 0 if it can. Uses up an interrupt. */
-static weft_err pd_reason(struct weft__pd *pd, int i)
+/* Closed or interrupted, or 0. Uses up an interrupt. */
+static weft_err pd_stopped(struct weft__pd *pd, int i)
 {
     uint32_t f = atomic_load_explicit(&pd->flags, memory_order_seq_cst); /* P2 sb */
     uint32_t intr = (uint32_t)WEFT__PD_INTR_READ << i;
@@ -73,6 +73,15 @@ static weft_err pd_reason(struct weft__pd *pd, int i)
         atomic_fetch_and_explicit(&pd->flags, ~intr, memory_order_relaxed);
         return WEFT_ECANCELED;
     }
+    return 0;
+}
+
+/* Why the direction cannot be waited for, 0 if it can. */
+static weft_err pd_reason(struct weft__pd *pd, int i)
+{
+    weft_err err = pd_stopped(pd, i);
+    if (err)
+        return err;
     weft_time at = atomic_load_explicit(&pd->deadline[i], memory_order_seq_cst); /* P2 sb */
     return at != 0 && at <= weft__now() ? WEFT_EDEADLINE : 0;
 }
@@ -171,11 +180,12 @@ void weft__pd_set_deadline(struct weft__pd *pd, unsigned dirs, weft_time at)
 
 /* ---- waiting ---- */
 
-/* The word is WAIT and ours: park. 0 or an error as weft__pd_wait. */
+/* The word is WAIT and ours: park. 0 or an error as weft__pd_wait. A deadline that has passed already needs no look at
+ * the clock here: pd_arm has the timer fire at once, which finds the word (W2). */
 static WEFT_PARKS weft_err pd_park(struct weft__pd *pd, int i)
 {
     _Atomic int32_t *parked = &waiters[pd->index % POLL_SHARDS].n;
-    weft_err err = pd_reason(pd, i);
+    weft_err err = pd_stopped(pd, i);
     uintptr_t old = POLL_WAIT;
     if (err) {
         /* An edge that came meanwhile stays for the next wait. */
@@ -183,7 +193,7 @@ static WEFT_PARKS weft_err pd_park(struct weft__pd *pd, int i)
                                                       memory_order_relaxed);
         return err;
     }
-    weft_time at = atomic_load_explicit(&pd->deadline[i], memory_order_relaxed);
+    weft_time at = atomic_load_explicit(&pd->deadline[i], memory_order_seq_cst); /* P2 sb */
     if (at != 0)
         pd_arm(pd, at);
     struct weft__g *g = weft__g();
@@ -201,7 +211,7 @@ static WEFT_PARKS weft_err pd_park(struct weft__pd *pd, int i)
 weft_err weft__pd_wait(struct weft__pd *pd, enum weft__dir dir)
 {
     int i = pd_dir(dir);
-    weft_err err = pd_reason(pd, i);
+    weft_err err = pd_stopped(pd, i);
     if (err)
         return err;
     for (;;) {

@@ -3,7 +3,7 @@
  *
  * Checks that a message reads the same however its bytes arrive (all at once, or cut at two places), that offsets stay
  * inside the buffer, that skipping a body leaves W1 true, and that a URL which parses is normal (U1): it parses again, to
- * itself. First byte: which of them. Build: clang -fsanitize=fuzzer,address with src/http/{head,wirebody,url,httpbuf}.c.
+ * itself. First byte: which of them. Build: clang -fsanitize=fuzzer,address with src/http/{head,headscan,wirebody,url,httpbuf}.c.
  */
 #include <stdlib.h>
 #include <string.h>

@@ -1,0 +1,187 @@
+/*
+ * headscan.c - the request heads that nearly every client sends, read in one pass.
+ *
+ * Role    A whole head of plain form is cut here at a third of llhttp's cost; whatever is unusual, incomplete or wrong is
+ *         left to llhttp (head.c), untouched. So this file refuses nothing: it only recognizes.
+ * Near    head.c; tests/unit/test_http_scan.c and tests/fuzz hold it against llhttp: what is accepted here is accepted
+ *         there, with the same table. Layer 5.
+ *
+ * Invariants
+ *   N1  true  =>  llhttp in strict mode takes the same bytes as the same method, target, fields and end.
+ *   N2  false =>  not a byte of the buffer was changed.
+ *
+ * Limits  Common methods, origin-form targets, HTTP/1.1, 32 fields; no Transfer-Encoding, Upgrade or list in Connection;
+ *         one Content-Length at most, of up to 18 digits.
+ */
+#include <string.h>
+#include <strings.h>
+
+#include "http_int.h"
+
+enum { TOKEN = 1, TARGET = 2 };
+
+static const unsigned char class[256] = {
+    ['a' ... 'z'] = TOKEN | TARGET, ['A' ... 'Z'] = TOKEN | TARGET, ['0' ... '9'] = TOKEN | TARGET,
+    ['-'] = TOKEN | TARGET, ['_'] = TOKEN | TARGET, ['.'] = TOKEN | TARGET, ['~'] = TOKEN | TARGET, ['!'] = TOKEN | TARGET,
+    ['$'] = TOKEN | TARGET, ['%'] = TOKEN | TARGET, ['&'] = TOKEN | TARGET, ['\''] = TOKEN | TARGET, ['*'] = TOKEN | TARGET,
+    ['+'] = TOKEN | TARGET, ['#'] = TOKEN, ['^'] = TOKEN, ['`'] = TOKEN, ['|'] = TOKEN,
+    ['('] = TARGET, [')'] = TARGET, [','] = TARGET, [';'] = TARGET, ['='] = TARGET, [':'] = TARGET, ['@'] = TARGET,
+    ['/'] = TARGET, ['?'] = TARGET,
+};
+
+bool weft__http_is_token(const char *s)
+{
+    const char *at = s;
+    while (class[(unsigned char)*s] & TOKEN)
+        s++;
+    return s != at && !*s;
+}
+
+/* The first byte of s[0 .. n) that is a control other than a tab; n if there is none. */
+static size_t value_end(const char *s, size_t n)
+{
+    const uint64_t ones = 0x0101010101010101u, tops = 0x8080808080808080u;
+    size_t i = 0;
+    for (; i + 8 <= n; i += 8) {   /* eight at a time while none is below a blank or 0x7f */
+        uint64_t x, del;
+        memcpy(&x, s + i, 8);
+        del = x ^ ones * 0x7f;
+        if (((x - ones * 0x20) & ~x & tops) | ((del - ones) & ~del & tops))
+            break;
+    }
+    while (i < n && ((unsigned char)s[i] >= 0x20 || s[i] == '\t') && s[i] != 0x7f)
+        i++;
+    return i;
+}
+
+/* Method and the blank behind it: its length, 0 when it is none of these. */
+static size_t scan_method(const char *s, size_t n, uint8_t *ret_method)
+{
+    static const struct {
+        char text[8];
+        uint8_t len, method;
+    } table[] = {{"GET ", 4, HTTP_GET}, {"POST ", 5, HTTP_POST}, {"HEAD ", 5, HTTP_HEAD}, {"PUT ", 4, HTTP_PUT},
+                 {"DELETE ", 7, HTTP_DELETE}, {"PATCH ", 6, HTTP_PATCH}, {"OPTIONS ", 8, HTTP_OPTIONS}};
+    for (size_t i = 0; i < sizeof table / sizeof *table; i++) {
+        if (n > table[i].len && memcmp(s, table[i].text, table[i].len) == 0) {
+            *ret_method = table[i].method;
+            return table[i].len;
+        }
+    }
+    return 0;
+}
+
+static bool scan_length(struct weft__head *h, const char *value, size_t n)
+{
+    uint64_t v = 0;
+    if (!n || n > 18 || h->p.flags & F_CONTENT_LENGTH)
+        return false;
+    for (size_t i = 0; i < n; i++) {
+        if (value[i] < '0' || value[i] > '9')
+            return false;
+        v = v * 10 + (uint64_t)(value[i] - '0');
+    }
+    h->p.flags |= F_CONTENT_LENGTH;
+    h->p.content_length = v;
+    return true;
+}
+
+static bool scan_connection(struct weft__head *h, const char *value, size_t n)
+{
+    if (n == 5 && strncasecmp(value, "close", 5) == 0)
+        h->p.flags |= F_CONNECTION_CLOSE;
+    else if (n == 10 && strncasecmp(value, "keep-alive", 10) == 0)
+        h->p.flags |= F_CONNECTION_KEEP_ALIVE;
+    else
+        return false;
+    return true;
+}
+
+/* The fields that frame the message or that every request is asked for; trimmed: blanks stood behind the value. False:
+ * leave this head to llhttp, which takes some of those blanks for part of the value. */
+static bool scan_known(struct weft__head *h, const struct weft__hfield *f, bool trimmed)
+{
+    const char *d = h->buf->data, *name = d + f->name, *value = d + f->value;
+    switch (f->name_len) {
+    case 4:
+        h->hosts += strncasecmp(name, "host", 4) == 0;
+        return true;
+    case 6:
+        if (strncasecmp(name, "expect", 6) == 0)
+            h->expects = true;
+        return true;
+    case 7:
+        return strncasecmp(name, "upgrade", 7) != 0;
+    case 10:
+        return strncasecmp(name, "connection", 10) != 0 || (!trimmed && scan_connection(h, value, f->value_len));
+    case 14:
+        return strncasecmp(name, "content-length", 14) != 0 || (!trimmed && scan_length(h, value, f->value_len));
+    case 16:
+        return strncasecmp(name, "proxy-connection", 16) != 0;
+    case 17:
+        return strncasecmp(name, "transfer-encoding", 17) != 0;
+    default:
+        return true;
+    }
+}
+
+/* One field from at: the offset behind its line, or 0. */
+static size_t scan_field(struct weft__head *h, size_t at, size_t len)
+{
+    const char *d = h->buf->data;
+    size_t name = at;
+    while (at < len && class[(unsigned char)d[at]] & TOKEN)
+        at++;
+    if (at == name || at == len || d[at] != ':' || h->fields_len == WEFT__HEAD_FIELDS)
+        return 0;
+    struct weft__hfield *f = &h->near[h->fields_len++];
+    f->name = (uint32_t)name;
+    f->name_len = (uint32_t)(at++ - name);
+    while (at < len && (d[at] == ' ' || d[at] == '\t'))
+        at++;
+    size_t end = at + value_end(d + at, len - at), behind = end + 2;
+    if (behind >= len || d[end] != '\r' || d[end + 1] != '\n' || d[behind] == ' ' || d[behind] == '\t')
+        return 0;
+    size_t raw_end = end;
+    while (end > at && (d[end - 1] == ' ' || d[end - 1] == '\t'))
+        end--;
+    f->value = (uint32_t)at;
+    f->value_len = (uint32_t)(end - at);
+    return scan_known(h, f, end != raw_end) ? behind : 0;
+}
+
+bool weft__head_scan(struct weft__head *h, struct weft__hbuf *buf, size_t start, size_t len)
+{
+    static const char line_end[] = " HTTP/1.1\r\n";
+    const char *d = buf->data;
+    h->buf = buf;
+    h->p.flags = 0;
+    h->p.content_length = 0;
+    h->fields = h->near;
+    h->fields_len = h->hosts = 0;
+    h->expects = false;
+    size_t at = start + scan_method(d + start, len - start, &h->p.method), target = at;
+    if (at == start || d[at] != '/')
+        return false;
+    while (at < len && class[(unsigned char)d[at]] & TARGET)
+        at++;
+    if (len - at < sizeof line_end + 1 || memcmp(d + at, line_end, sizeof line_end - 1) != 0)
+        return false;
+    h->target = (uint32_t)target;
+    h->target_len = (uint32_t)(at - target);
+    at += sizeof line_end - 1;
+    while (d[at] != '\r')
+        if ((at = scan_field(h, at, len)) == 0)
+            return false;
+    if (at + 1 >= len || d[at + 1] != '\n')
+        return false;
+    h->end = h->parsed = (uint32_t)(at + 2);
+    h->p.http_major = h->p.http_minor = 1;
+    h->complete = h->scanned = true;
+    h->in_value = h->in_body = h->nomem = h->message_done = false;
+    h->fields_cap = WEFT__HEAD_FIELDS;
+    h->out = NULL;
+    h->out_len = 0;
+    weft__head_terminate(h);
+    return true;
+}

@@ -56,7 +56,7 @@ class Goroutine:
     def __init__(self, g):
         self.g = g
         self.id = word(g["id"])
-        self.state = word(g["state"])
+        self.state = word(g["state"]) & 7  # without the flag of sched/scavenge.c
 
     @property
     def waits_for(self):

@@ -113,7 +113,7 @@ static bool dump_frames(const struct weft__trace *t, bool lines)
 /* A goroutine whose function has not been entered, or has handed its frame on in a tail call. */
 static void dump_no_frames(const struct weft__g *g)
 {
-    bool parked = atomic_load_explicit(&g->state, memory_order_relaxed) == WEFT__G_PARKED;
+    bool parked = weft__g_state(g) == WEFT__G_PARKED;
 
     weft__print("%s(...)\n\t%s\n", g->site->name, parked ? "in a tail call" : "not started yet");
 }
@@ -128,7 +128,7 @@ static void dump_creator(const struct weft__g *g)
 
 static const char *dump_state(const struct weft__g *g, bool self)
 {
-    uint32_t state = atomic_load_explicit(&g->state, memory_order_relaxed);
+    uint32_t state = weft__g_state(g);
 
     switch (self && state != WEFT__G_PARKED ? WEFT__G_RUNNING : state) { /* parked: it was about to wait for ever */
     case WEFT__G_RUNNABLE:

@@ -8,7 +8,7 @@
  *   F2  a goroutine that ends puts itself on its own p's list while still on its stack: nobody else takes from that list
  *       before the switch, for the section (enter) lasts until the next goroutine has left it. It is never moved to
  *       the global list before then: only entries below the top are.
- * Limits  A p keeps WEFT__GFREE_KEEP dead goroutines, the rest are shared. Nothing is given back to the system.
+ * Limits  A p keeps WEFT__GFREE_KEEP dead goroutines, the rest are shared. scavenge.c gives their memory back.
  * Failure No memory for a stack: fatal error, as Go.
  */
 #include "sched_int.h"
@@ -145,6 +145,8 @@ void weft__go_c(const void *regs, const void *stack_args, const struct weft__cal
 
     if (weft__unlikely(!g))
         g_no_memory();
+    atomic_store_explicit(&g->state, WEFT__G_NEW, memory_order_relaxed); /* V1 sb */
+    weft__hold_check(g);
     weft__tsan_acquire(g); /* the stack's last user released it in weft__g_finish; arguments are written there now */
 #if WEFT__ASAN
     __asan_unpoison_memory_region(g->stack_lo, (size_t)(g->stack_hi - g->stack_lo));
@@ -199,7 +201,7 @@ static inline void g_clear(struct weft__g *g)
     if (WEFT__ASAN)
         g->fake_stack = NULL;
     atomic_store_explicit(&g->id, 0, memory_order_relaxed);
-    atomic_store_explicit(&g->state, WEFT__G_DEAD, memory_order_relaxed);
+    atomic_store_explicit(&g->state, WEFT__G_DEAD, memory_order_release); /* G1: after on_cpu = 1 */
 }
 
 /* The scheduler's side of an end that could not be finished on the goroutine's own stack. */

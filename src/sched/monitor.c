@@ -4,6 +4,7 @@
  * Role    A goroutine may sit in a C loop or in a system call: signals cannot preempt C safely (design, FINDINGS F), so
  *         its processor is retaken from outside by a claim and given to another thread. The goroutine notices at its next
  *         park. One that was seen blocked, not computing, is run on a thread without a processor from then on.
+ *         It also makes the steps of scavenge.c.
  * Near    sched_int.h (the claim), worker.c (blocky goroutines), idle.c. Layer 2.
  * Protocol, once a tick (1 ms, sooner when a timer is due sooner), for every owned p:
  *   tick moved on        -> progress; if timers are due, the net or the global queue waits: poke it to look.
@@ -11,7 +12,7 @@
  *   an idle p beside it  -> move its queue and next slot to the global queue (a claim) and wake a worker.
  * Limits  Blocked goroutines lose the processor after 1 ms, computing ones after 2 or 10 ms (MON_SLICE), or as soon as a
  *         timer is due and no processor is idle. Blocked means that its thread used less than 1/8 of the wall time. While all processors
- *         are idle for 10 ticks the monitor sleeps on a futex: an idle process has no wake-ups.
+ *         are idle for 10 ticks the monitor sleeps on a futex: an idle process has no wake-ups, once scavenge.c is done.
  * Order   W2  mon_sleep: set by the monitor (seq_cst), then it looks at nidle and nless once more; who takes a p from the
  *         idle list looks at mon_sleep after.
  */
@@ -19,6 +20,8 @@
 
 #include "../diag/diag.h"
 #include "../poll/poll.h"
+
+#include <errno.h>
 
 enum { MON_IDLE_TICKS = 10 };
 #define MON_TICK WEFT_MS
@@ -147,13 +150,16 @@ static bool mon_look(struct weft__p *p, weft_time now, bool outside, bool due)
     return false;
 }
 
-static void mon_sleep_until_busy(struct weft__sched *s)
+/* Nothing runs. timeout ns, < 0 none. */
+static void mon_sleep_until_busy(struct weft__sched *s, weft_dur timeout)
 {
+    int r = 0;
+
     atomic_store_explicit(&s->mon_sleep, 1, memory_order_seq_cst); /* W2 */
     weft__sys_barrier_all();
-    while (weft__all_idle() &&
+    while (r != -ETIMEDOUT && weft__all_idle() &&
            atomic_load_explicit(&s->mon_sleep, memory_order_acquire) != 0) {
-        weft__sys_futex_wait(&s->mon_sleep, 1, -1);
+        r = weft__sys_futex_wait(&s->mon_sleep, 1, timeout);
         weft__stop_if_frozen();
     }
     atomic_store_explicit(&s->mon_sleep, 0, memory_order_relaxed);
@@ -202,13 +208,17 @@ static void *mon_main(void *arg)
         weft__stop_if_frozen();
         if (weft__all_idle()) {
             if (++idle_ticks >= MON_IDLE_TICKS) {
-                mon_sleep_until_busy(s);
-                idle_ticks = 0;
+                weft_dur nap = weft__scavenge(weft__now(), true);
+                if (nap != 0)
+                    mon_sleep_until_busy(s, nap);
+                if (nap < 0)
+                    idle_ticks = 0;
             }
             continue;
         }
         idle_ticks = 0;
         mon_tick(s, weft__now());
+        (void)weft__scavenge(weft__now(), false);
     }
     return NULL;
 }

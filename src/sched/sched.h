@@ -40,7 +40,8 @@ struct weft__sw {
     _Atomic uint32_t on_cpu;  /* [G1] 1 while a thread runs on this stack; the switch clears it after saving sp */
 };
 
-enum weft__gstate { WEFT__G_DEAD, WEFT__G_RUNNABLE, WEFT__G_RUNNING, WEFT__G_PARKED };
+/* NEW: taken from a free list, not queued yet. OLD is a flag of the scavenger's (scavenge.c, V4) on PARKED and DEAD. */
+enum weft__gstate { WEFT__G_DEAD, WEFT__G_RUNNABLE, WEFT__G_RUNNING, WEFT__G_PARKED, WEFT__G_NEW, WEFT__G_OLD = 8 };
 
 /*
  * A timer. The owner's storage; zeroed is "never started". fn runs on a scheduler stack, without any lock: it may
@@ -65,7 +66,7 @@ struct weft__g {
     /* first cache line: what a switch touches */
     struct weft__sw sw;              /* first: arch/switch.S */
     struct weft__g *next;            /* [own of the list it is in] global queue, free lists */
-    _Atomic uint32_t state;          /* [stat] enum weft__gstate, for dumps and asserts */
+    _Atomic uint32_t state;          /* [stat; V1] enum weft__gstate, for dumps, asserts and the scavenger */
     _Atomic uint32_t wait;           /* [stat] enum weft__wait */
     struct weft__m *m;               /* [own] the thread it runs on; or the one it is tied to (tied) */
     bool tied;                       /* [own] runs on m only, without a P: foreign thread, lock_thread, blocky */
@@ -74,6 +75,7 @@ struct weft__g {
     bool sized;                      /* [const] its stack is not of the default class: stack.c */
     uint8_t exiting;                 /* [own] goexit under way */
     int saved_errno;                 /* [own] errno across a park */
+    _Atomic uint32_t hold;           /* [V1, V2] 1 while the scavenger gives memory of its stack back */
     _Atomic uint64_t id;             /* [stat] from 1; 0 while dead */
     /* second: birth and death */
     uint64_t parent_id;              /* [const] goroutine that made it */
@@ -100,6 +102,12 @@ struct weft__g {
     void *fake_stack;                /* [own] AddressSanitizer */
     uint64_t timed_seq;              /* [own] */
 };
+
+/* What a dump shows: without the scavenger's flag. */
+static inline uint32_t weft__g_state(const struct weft__g *g)
+{
+    return atomic_load_explicit(&g->state, memory_order_relaxed) & ~(uint32_t)WEFT__G_OLD;
+}
 
 /* The calling goroutine. Starts the runtime; makes a foreign thread a tied goroutine. Never NULL. */
 struct weft__g *weft__g(void);

@@ -246,6 +246,37 @@ struct weft__g *weft__stack_carve(void);
 /* For a stack of at least this many bytes: warm or fresh; NULL when memory is short. */
 struct weft__g *weft__stack_take(struct weft__p *p, size_t bytes);
 void weft__stack_put(struct weft__g *g);       /* a dead g with g->sized */
+
+/* The slots in use of one chunk. */
+struct weft__slots {
+    char *base;
+    size_t slot;
+    uint32_t cut;
+};
+bool weft__stack_slots(uint32_t chunk, struct weft__slots *ret_slots); /* false: no such chunk */
+struct weft__g *weft__slots_g(const struct weft__slots *s, size_t i);
+
+/* ---- scavenge.c ---- */
+/* How often, and how much at most; tests make it all the time. Set before the first goroutine. */
+struct weft__scavenge_pace {
+    weft_dur busy, idle;                       /* between passes, while goroutines run and while none does */
+    int share;                                 /* a pause is at least this many times as long as the pass before it */
+    size_t bytes_min;                          /* no pass while all slots together take less address space */
+};
+extern struct weft__scavenge_pace weft__scavenge_pace;
+uint64_t weft__scavenge_discards(void);        /* stacks discarded so far, about */
+/* A step of giving unused stack memory back; the monitor's. idle: no processor is in use. Returns how long until the next
+ * step while that stays so: 0 the next tick, -1 for good. */
+weft_dur weft__scavenge(weft_time now, bool idle);
+void weft__hold_wait(struct weft__g *g);       /* until the scavenger is done with g's stack */
+
+/* After the store of a state that is neither PARKED nor DEAD, before the stack is used. */
+static inline void weft__hold_check(struct weft__g *g)
+{
+    atomic_signal_fence(memory_order_seq_cst);                                     /* V1 sb: the scavenger's membarrier orders */
+    if (weft__unlikely(atomic_load_explicit(&g->hold, memory_order_acquire) != 0)) /* V1 sb, V2 */
+        weft__hold_wait(g);
+}
 void weft__foreign_each(void (*fn)(struct weft__g *g, void *arg), void *arg);
 
 /* ---- timers ---- */

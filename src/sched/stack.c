@@ -12,8 +12,8 @@
  *   K4  a dead goroutine of another class than the default is on that class's free list, and on no p's.
  * Locks   stack_lock guards cutting and the free lists of the classes: short but for the guard's system call at a
  *         first use (not a hot path).
- * Order   K5  stack_chunk_n release  ->  acquire in weft__g_by_addr, weft__g_each. Carries a chunk's fields (K3).
- *         K6  cut release  ->  acquire in weft__g_each. Carries the descriptor's bounds.
+ * Order   K5  stack_chunk_n release  ->  acquire in weft__g_by_addr, weft__stack_slots. Carries a chunk's fields (K3).
+ *         K6  cut release  ->  acquire in weft__stack_slots, weft__g_by_addr. Carries the descriptor's bounds.
  * Limits  WEFT__CHUNKS chunks, of 4,096 slots where a slot is at most 1 MiB: 16.7 million goroutines.
  * Failure weft__stack_carve, weft__stack_take: NULL when address space or the guard is refused (vm.max_map_count on
  *         kernels before 6.13).
@@ -168,6 +168,20 @@ void weft__stack_put(struct weft__g *g)
     weft__unlock(&stack_lock);
 }
 
+bool weft__stack_slots(uint32_t chunk, struct weft__slots *ret_slots)
+{
+    if (chunk >= atomic_load_explicit(&stack_chunk_n, memory_order_acquire)) /* K5 */
+        return false;
+    const struct stack_chunk *c = &stack_chunk[chunk];
+    *ret_slots = (struct weft__slots){c->base, c->slot, atomic_load_explicit(&c->cut, memory_order_acquire)}; /* K6 */
+    return true;
+}
+
+struct weft__g *weft__slots_g(const struct weft__slots *s, size_t i)
+{
+    return (struct weft__g *)(s->base + (i + 1) * s->slot - STACK_G_BYTES);
+}
+
 struct weft__g *weft__g_by_addr(const void *addr)
 {
     uint32_t n = atomic_load_explicit(&stack_chunk_n, memory_order_acquire); /* K5 */
@@ -189,17 +203,16 @@ int weft__g_tid(const struct weft__g *g)
 
 void weft__g_each(void (*fn)(struct weft__g *g, void *arg), void *arg)
 {
-    uint32_t n = atomic_load_explicit(&stack_chunk_n, memory_order_acquire); /* K5 */
+    struct weft__slots s;
 
-    if (weft__sched.main_g && atomic_load_explicit(&weft__sched.main_g->state, memory_order_relaxed) != WEFT__G_DEAD)
+    if (weft__sched.main_g && weft__g_state(weft__sched.main_g) != WEFT__G_DEAD)
         fn(weft__sched.main_g, arg);
-    for (uint32_t k = 0; k < n; k++) {
-        uint32_t cut = atomic_load_explicit(&stack_chunk[k].cut, memory_order_acquire); /* K6 */
-        for (uint32_t i = 0; i < cut; i++) {
-            struct weft__g *g = stack_g_of(&stack_chunk[k], i);
-            if (atomic_load_explicit(&g->state, memory_order_relaxed) != WEFT__G_DEAD)
+    for (uint32_t k = 0; weft__stack_slots(k, &s); k++)
+        for (uint32_t i = 0; i < s.cut; i++) {
+            struct weft__g *g = weft__slots_g(&s, i);
+            uint32_t state = weft__g_state(g);
+            if (state != WEFT__G_DEAD && state != WEFT__G_NEW)
                 fn(g, arg);
         }
-    }
     weft__foreign_each(fn, arg);
 }

@@ -188,7 +188,7 @@ WEFT_PARKS void weft__park(enum weft__wait why)
     WEFT_ASSERT(g, "W2");
     weft__hook_park(g, why);
     atomic_store_explicit(&g->wait, why, memory_order_relaxed);
-    atomic_store_explicit(&g->state, WEFT__G_PARKED, memory_order_relaxed);
+    atomic_store_explicit(&g->state, WEFT__G_PARKED, memory_order_release); /* G1: after on_cpu = 1 */
     worker_save_errno(m, g);
     if (weft__unlikely(g->tied)) {
         worker_park_tied(g);
@@ -236,8 +236,9 @@ void weft__ready(struct weft__g *g)
     while (weft__unlikely(atomic_load_explicit(&g->sw.on_cpu, memory_order_acquire) != 0)) /* G1 */
         weft__spin(&spins);
     weft__tsan_release(g);
-    atomic_store_explicit(&g->state, WEFT__G_RUNNABLE, memory_order_relaxed);
+    atomic_store_explicit(&g->state, WEFT__G_RUNNABLE, memory_order_relaxed); /* V1 sb */
     atomic_store_explicit(&g->wait, WEFT__WAIT_NONE, memory_order_relaxed);
+    weft__hold_check(g);
     if (weft__unlikely(!m)) { /* a thread that never used weft before: it need not become known for this */
         weft__global_put(g);
         weft__wake_worker();

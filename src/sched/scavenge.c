@@ -1,0 +1,202 @@
+/*
+ * scavenge.c - gives the memory of deep stacks back: pages that a parked or ended goroutine once used and left.
+ *
+ * Role    The monitor calls it, a small step each time. A pass goes over all slots: the kernel names the resident pages, and
+ *         only goroutines with more of them than they need are looked at. What was parked or dead at the last pass, and
+ *         still is, loses the pages below its stack pointer, but for a margin.
+ * Near    monitor.c (when), stack.c (slots), sys/pages.h (the kernel's part), worker.c weft__ready and g.c weft__go_c (the
+ *         other side of V1). Layer 2.
+ * Invariants
+ *   V3  nobody resumes, and nobody starts on, a stack while its g->hold is 1 and its state was PARKED or DEAD after the
+ *       barrier: so its pages below the saved stack pointer are nobody's.
+ *   V4  the state has the flag WEFT__G_OLD since the last pass, or the goroutine has run since: every change of the state by
+ *       its owner is a plain store that drops the flag, and the scavenger sets it by a compare-and-swap.
+ * Order
+ *   V1 sb  hold = 1 store, membarrier  ->  state load  |  weft__ready, weft__go_c: state store  ->  hold load. The barrier
+ *          orders the other side's two steps too, which so need no fence: not both sides can miss the other.
+ *   V2     hold = 0 release  ->  hold load acquire. Carries the end of the discard.
+ *   G1     on_cpu == 0 (acquire) as in weft__ready: the stack pointer is saved. The state's stores are releases: who sees
+ *          PARKED or DEAD sees no on_cpu from before that run.
+ * Limits  Passes take at most a hundredth of the time, and none is made while all slots together are below 4 MiB
+ *         (weft__scavenge_pace). An idle process makes passes until one finds nothing, then none: no wake-ups.
+ * Failure The kernel refuses to discard (locked memory): no more passes.
+ * Model   tests/model/scavenge.pml.
+ */
+#include "sched_int.h"
+
+#include "../sys/pages.h"
+
+enum {
+    SCAV_KEEP = WEFT__PAGE,          /* stays below the stack pointer: the next calls need it at once */
+    SCAV_WORTH = 2 * WEFT__PAGE,     /* less than this is not worth a fault later */
+    SCAV_RUNS = 128,                 /* looked at in one step */
+    SCAV_BATCH = 16,                 /* held at one time: a goroutine made ready meanwhile waits for its turn */
+    SCAV_STEP = 32                   /* discards in one step */
+};
+
+struct weft__scavenge_pace weft__scavenge_pace = {WEFT_SEC, 200 * WEFT_MS, 100, 4 * 1024 * 1024};
+
+/* All of it is the monitor thread's. */
+static struct {
+    bool off;             /* the kernel does not play along */
+    bool under_way;       /* a pass is */
+    bool dirty;           /* something ran since the last pass that found nothing */
+    bool idle;            /* nothing ran since the pass began */
+    uint32_t chunk;       /* where the pass is */
+    char *at;
+    uint32_t found;       /* marked or discarded in this pass */
+    weft_dur cost;        /* of this pass */
+    weft_time next;       /* earliest start of the next */
+    struct weft__g *batch[SCAV_BATCH];
+    int batch_n;
+    int discarded;        /* in this step */
+    struct weft__sys_run run[SCAV_RUNS];
+} scav;
+
+static _Atomic uint64_t scav_discards; /* [stat] */
+
+uint64_t weft__scavenge_discards(void)
+{
+    return atomic_load_explicit(&scav_discards, memory_order_relaxed);
+}
+
+void weft__hold_wait(struct weft__g *g)
+{
+    uint32_t spins = 0;
+
+    while (atomic_load_explicit(&g->hold, memory_order_acquire) != 0) /* V2 */
+        weft__spin(&spins);
+}
+
+/* Memory below this is not in use. Of a running goroutine the answer means nothing. */
+static char *scav_line(struct weft__g *g, uint32_t state)
+{
+    bool parked = (state & ~(uint32_t)WEFT__G_OLD) == WEFT__G_PARKED;
+    char *sp = parked ? (char *)__atomic_load_n(&g->sw.sp, __ATOMIC_RELAXED) : g->stack_hi;
+    return (char *)((uintptr_t)sp & ~(uintptr_t)(WEFT__PAGE - 1)) - SCAV_KEEP;
+}
+
+static void scav_discard(struct weft__g *g)
+{
+    uint32_t state = atomic_load_explicit(&g->state, memory_order_acquire); /* V1 sb */
+
+    if ((state == (WEFT__G_PARKED | WEFT__G_OLD) || state == (WEFT__G_DEAD | WEFT__G_OLD)) &&
+        atomic_load_explicit(&g->sw.on_cpu, memory_order_acquire) == 0) { /* G1 */
+        char *hi = scav_line(g, state);
+        if (hi > g->stack_lo && weft__sys_discard(g->stack_lo, hi) < 0)
+            scav.off = true;
+        scav.found++;
+        scav.discarded++;
+        atomic_store_explicit(&scav_discards, atomic_load_explicit(&scav_discards, memory_order_relaxed) + 1, memory_order_relaxed);
+    }
+    atomic_store_explicit(&g->hold, 0, memory_order_release); /* V2 */
+}
+
+static void scav_flush(void)
+{
+    if (scav.batch_n == 0)
+        return;
+    for (int i = 0; i < scav.batch_n; i++)
+        atomic_store_explicit(&scav.batch[i]->hold, 1, memory_order_seq_cst); /* V1 sb */
+    weft__sys_barrier_all();                                                  /* V1 sb */
+    for (int i = 0; i < scav.batch_n; i++)
+        scav_discard(scav.batch[i]);
+    scav.batch_n = 0;
+}
+
+/* A goroutine whose slot has memory from lo on. */
+static void scav_look(struct weft__g *g, const char *lo)
+{
+    uint32_t state = atomic_load_explicit(&g->state, memory_order_acquire);
+    bool old = (state & WEFT__G_OLD) != 0;
+
+    state &= ~(uint32_t)WEFT__G_OLD;
+    if ((state != WEFT__G_PARKED && state != WEFT__G_DEAD) || lo + SCAV_WORTH > scav_line(g, state))
+        return;
+    if (old) {
+        scav.batch[scav.batch_n++] = g;
+        if (scav.batch_n == SCAV_BATCH)
+            scav_flush();
+    } else if (atomic_compare_exchange_strong_explicit(&g->state, &state, state | WEFT__G_OLD, memory_order_relaxed,
+                                                       memory_order_relaxed)) { /* V4 */
+        scav.found++;
+    }
+}
+
+/* Some runs of resident pages further; at the end of a chunk to the next one. False at the end of the pass. */
+static bool scav_step(void)
+{
+    struct weft__slots s;
+
+    if (scav.off || !weft__stack_slots(scav.chunk, &s))
+        return false;
+    char *end = s.base + s.slot * s.cut, *at = scav.at ? scav.at : s.base, *next = end;
+    int n = at < end ? weft__sys_resident(at, end, scav.run, SCAV_RUNS, &next) : 0;
+    if (n < 0)
+        return false;
+    for (int i = 0; i < n; i++) {
+        if (scav.discarded + scav.batch_n >= SCAV_STEP) {
+            next = scav.run[i].lo;
+            break;
+        }
+        size_t slot = (size_t)(scav.run[i].lo - s.base) / s.slot;
+        scav_look(weft__slots_g(&s, slot), scav.run[i].lo);
+        while (i + 1 < n && (size_t)(scav.run[i + 1].lo - s.base) / s.slot == slot)
+            i++; /* the lowest run decides */
+    }
+    scav_flush();
+    scav.at = next < end ? next : NULL;
+    scav.chunk += next >= end;
+    return true;
+}
+
+static bool scav_enough(void)
+{
+    struct weft__slots s;
+    size_t bytes = 0;
+
+    for (uint32_t k = 0; bytes < weft__scavenge_pace.bytes_min && weft__stack_slots(k, &s); k++)
+        bytes += s.slot * s.cut;
+    return bytes >= weft__scavenge_pace.bytes_min;
+}
+
+static bool scav_begin(weft_time now, bool idle)
+{
+    if (!scav_enough()) {
+        scav.next = now + weft__scavenge_pace.busy;
+        scav.dirty = false;
+        return false;
+    }
+    scav.under_way = true;
+    scav.idle = idle;
+    scav.chunk = scav.found = 0;
+    scav.at = NULL;
+    scav.cost = 0;
+    return true;
+}
+
+weft_dur weft__scavenge(weft_time now, bool idle)
+{
+    scav.dirty |= !idle;
+    if (scav.off || !scav.dirty)
+        return -1;
+    if (!scav.under_way) {
+        if (now < scav.next)
+            return scav.next - now;
+        if (!scav_begin(now, idle))
+            return -1;
+    }
+    scav.idle &= idle;
+    scav.discarded = 0;
+    bool more = scav_step();
+    scav.cost += weft__now() - now;
+    if (more)
+        return 0;
+    weft_dur every = idle ? weft__scavenge_pace.idle : weft__scavenge_pace.busy;
+    if (every < scav.cost * weft__scavenge_pace.share)
+        every = scav.cost * weft__scavenge_pace.share;
+    scav.under_way = false;
+    scav.next = now + every;
+    scav.dirty = !scav.idle || scav.found != 0;
+    return scav.dirty ? every : -1;
+}

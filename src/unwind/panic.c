@@ -18,6 +18,7 @@
  *   U5  When goexit makes a deferred call from outside of a try, that try is out of the chain and its head is NULL: it
  *       stops nothing any more, though its frame is still on the stack.
  * Order   Only the goroutine itself touches its chains; deferred calls may park: nothing thread-local is kept.
+ *         exit(3), also main's return, waits for panics under way, 50 ms at most (panic_at_exit).
  * Limits  Two allocations for a panic. A frame without unwind information ends the journey: if a try lies beyond it, the
  *         panic is reported as one that nobody stopped.
  */
@@ -25,16 +26,43 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "unwind_int.h"
 
 #include "../arch/fiber.h"
+#include "../sys/sys.h"
 
 #if WEFT__ASAN
 void __asan_handle_no_return(void);
 #endif
 
-enum { PANIC_CHAIN_MAX = 100 };
+enum { PANIC_CHAIN_MAX = 100, PANIC_EXIT_YIELDS = 1000, PANIC_EXIT_NAPS = 50 };
+
+static _Atomic uint32_t panic_running;  /* [stat] panics, not goexits, that nobody has stopped yet */
+static _Atomic uint32_t panic_reported; /* [stat] 1 from the first report on: the process ends */
+static _Atomic uint32_t panic_watched;  /* [stat] 1: panic_at_exit is registered */
+
+/* The program exits, perhaps by the return of main, while deferred calls of another goroutine's panic run: its report
+ * is not lost to that. It gets some turns, as in Go; a report that has begun ends the process itself. */
+static void panic_at_exit(void)
+{
+    static _Atomic uint32_t never;
+    struct weft__g *g = weft__g_or_null();
+
+    if (g && g->panic) /* exit in a deferred call: this goroutine does not wait for itself */
+        return;
+    for (int i = 0; i < PANIC_EXIT_YIELDS + PANIC_EXIT_NAPS; i++) {
+        if (atomic_load_explicit(&panic_running, memory_order_relaxed) == 0)
+            return;
+        while (atomic_load_explicit(&panic_reported, memory_order_relaxed) != 0)
+            weft__sys_futex_wait(&never, 0, WEFT_SEC);
+        if (i < PANIC_EXIT_YIELDS)
+            weft_yield();
+        else
+            weft_sleep(WEFT_MS);
+    }
+}
 
 static struct weft__panic *panic_new(struct weft__g *g, bool goexit)
 {
@@ -42,6 +70,11 @@ static struct weft__panic *panic_new(struct weft__g *g, bool goexit)
 
     if (!p)
         weft__fatal("out of memory in a panic");
+    if (!goexit) {
+        if (atomic_exchange_explicit(&panic_watched, 1, memory_order_relaxed) == 0)
+            atexit(panic_at_exit);
+        atomic_fetch_add_explicit(&panic_running, 1, memory_order_relaxed);
+    }
     p->exc.exception_class = WEFT__UNWIND_CLASS;
     p->goexit = goexit;
     p->prev = g->panic;
@@ -50,11 +83,24 @@ static struct weft__panic *panic_new(struct weft__g *g, bool goexit)
 
 void weft__panic_free(struct weft__panic *p)
 {
+    if (!p->goexit)
+        atomic_fetch_sub_explicit(&panic_running, 1, memory_order_relaxed);
     free(p->text);
     free(p);
 }
 
 /* ---- nobody stops it ---- */
+
+/* Later lines are indented, so that no text can look like a part of the report. */
+static void panic_print_text(char *s)
+{
+    for (char *end; (end = strchr(s, '\n')); s = end + 1) {
+        *end = '\0'; /* nobody needs it again */
+        weft__print("%s", s);
+        weft__print("\n\t");
+    }
+    weft__print("%s", s);
+}
 
 /* The chain, oldest first, in Go's words. */
 static void panic_print_chain(void *arg)
@@ -73,7 +119,7 @@ static void panic_print_chain(void *arg)
         if (p->goexit)
             continue;
         weft__print("panic: ");
-        weft__print("%s", p->text);
+        panic_print_text(p->text);
         weft__print("\n");
     }
 }
@@ -83,10 +129,9 @@ _Noreturn void weft__panic_report(struct weft__g *g, struct weft__panic *p);
 __attribute__((noinline)) void weft__panic_report(struct weft__g *g, struct weft__panic *p)
 {
     static struct weft__trace trace;
-    static _Atomic uint32_t taken;
     struct weft__report r = {panic_print_chain, p, g, &trace, false, false, 2};
 
-    if (atomic_exchange_explicit(&taken, 1, memory_order_relaxed) == 0) /* the second one waits in weft__report */
+    if (atomic_exchange_explicit(&panic_reported, 1, memory_order_relaxed) == 0) /* the second one waits in weft__report */
         weft__trace_here(&trace);
     weft__report(&r);
 }

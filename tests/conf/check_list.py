@@ -23,7 +23,8 @@ GO = "go1.26"      # the lists are made from this one; another's tests are not c
 COVERED = {
     "LIST.md": """
         test/chan/*.go test/chancap.go test/chanlinear.go test/closedchan.go test/makechan.go
-        src/runtime/chan_test.go
+        src/runtime/chan_test.go src/runtime/chanbarrier_test.go src/runtime/proc_test.go src/runtime/crash_test.go
+        src/runtime/crash_unix_test.go src/runtime/crash_cgo_test.go
         src/sync/mutex_test.go src/sync/rwmutex_test.go src/sync/waitgroup_test.go src/sync/once_test.go
         src/sync/oncefunc_test.go src/sync/cond_test.go src/sync/pool_test.go src/sync/map_test.go
     """,

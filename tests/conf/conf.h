@@ -8,6 +8,19 @@
 
 #include "weft_test.h"
 
+/* ThreadSanitizer of gcc holds 8,128 goroutines, and slows all down. */
+#if defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+#define CONF_TSAN 1
+#endif
+#endif
+#if defined(__SANITIZE_THREAD__)
+#define CONF_TSAN 1
+#endif
+#ifndef CONF_TSAN
+#define CONF_TSAN 0
+#endif
+
 /* Others that can run have run as far as they go: most of the time. What follows must hold without it, too. */
 static inline __attribute__((unused)) void conf_settle(void)
 {

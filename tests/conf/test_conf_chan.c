@@ -308,10 +308,10 @@ static void hand_left(weft_sender(int) left, weft_chan(int) right)
 }
 
 /* Go: test/chan/goroutines.go */
-TEST(conf_chan, a_value_goes_through_ten_thousand_goroutines)
+TEST(conf_chan, a_value_goes_through_thousands_of_goroutines)
 {
     weft_chan(int) leftmost = weft_make(int), left = leftmost;
-    for (int i = 0; i < 10000; i++) {
+    for (int i = 0; i < (CONF_TSAN ? 5000 : 10000); i++) {
         weft_chan(int) right = weft_make(int);
         weft_go(hand_left, left, right);
         left = right;

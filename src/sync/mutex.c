@@ -138,27 +138,29 @@ static void mutex_hand_over(weft_mutex *m)
     weft__ready(g);
 }
 
-/* Normal mode with sleepers: take the oldest out, free the mutex, wake it. */
-static void mutex_wake_one(weft_mutex *m)
+/* Normal mode with sleepers: take the oldest out, free the mutex, wake it. False: a spinner has come, the mutex is still
+ * ours; it may get in line before we let go, so letting go must see WOKEN at that instant. */
+static bool mutex_wake_one(weft_mutex *m)
 {
     struct weft__sync_waiter *w;
     uint32_t s = atomic_load_explicit(&m->weft__state, memory_order_relaxed), to;
 
     weft__line_lock(&m->weft__line);
     do {
-        w = (s & WOKEN) ? NULL : m->weft__line.head;                   /* a spinner has come: wake nobody */
-        if (!w)
-            break;
+        w = (s & WOKEN) ? NULL : m->weft__line.head;
+        if (!w) {
+            weft__line_unlock(&m->weft__line);
+            return false;
+        }
         to = s | WOKEN;                                                /* MX4: w owns it */
         if (!w->next)
             to &= ~(uint32_t)SLEEPERS;                                 /* MX1 */
     } while (!mutex_cas(m, &s, to));
-    if (w)
-        weft__line_pop(&m->weft__line);
+    weft__line_pop(&m->weft__line);
     weft__line_unlock(&m->weft__line);
     atomic_fetch_and_explicit(&m->weft__state, ~(uint32_t)LOCKED, memory_order_release); /* MX5; last touch */
-    if (w)
-        weft__ready(w->g);
+    weft__ready(w->g);
+    return true;
 }
 
 static __attribute__((noinline)) void mutex_unlock_slow(weft_mutex *m)
@@ -172,8 +174,10 @@ static __attribute__((noinline)) void mutex_unlock_slow(weft_mutex *m)
             return;
         }
         if ((s & SLEEPERS) && !(s & WOKEN)) {
-            mutex_wake_one(m);
-            return;
+            if (mutex_wake_one(m))
+                return;
+            s = atomic_load_explicit(&m->weft__state, memory_order_relaxed);
+            continue;
         }
         if (mutex_cas(m, &s, s & ~(uint32_t)LOCKED))
             return;

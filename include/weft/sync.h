@@ -8,6 +8,7 @@
  */
 #ifndef WEFT_SYNC_H
 #define WEFT_SYNC_H
+#include <stdatomic.h>
 #include <weft/go.h>
 
 #pragma GCC system_header
@@ -24,21 +25,29 @@ struct weft__line {
 /* ---- mutex ---- */
 
 typedef struct weft_mutex {
-    _Atomic uint32_t weft__state;            /* 0: free */
+    _Atomic uint32_t weft__state;            /* 0: free; bit 0: locked; the others: mutex.c */
     struct weft__line weft__line;
 } weft_mutex;
+
+/* What the inline parts of lock and unlock leave to mutex.c. s: the word before. */
+WEFT_API WEFT_PARKS void weft__mutex_lock_slow(weft_mutex *m);
+WEFT_API void weft__mutex_unlock_slow(weft_mutex *m, uint32_t s);
 
 /**
  * weft_mutex_lock - take the mutex, waiting for it if need be.
  *
  * Parks     while another goroutine holds it. Locking it twice from one goroutine waits for ever, as in Go.
  * Orders    the unlock before happens before the return.
- * Costs     one compare-and-swap when it is free.
+ * Costs     one atomic operation, inline, when it is free.
  * Fair      newcomers may overtake sleepers; a goroutine that has waited 1 ms is handed the mutex next (Go's
  *           "starvation mode"), so nobody starves.
  * Source    Go sync.Mutex.Lock.
  */
-WEFT_API WEFT_PARKS void weft_mutex_lock(weft_mutex *m);
+WEFT_API WEFT_PARKS inline void weft_mutex_lock(weft_mutex *m)
+{
+    if (__builtin_expect(atomic_fetch_or_explicit(&m->weft__state, 1, memory_order_acquire) & 1, 0)) /* MX5 */
+        weft__mutex_lock_slow(m);
+}
 
 /** weft_mutex_try_lock - take the mutex if it is free now. Returns whether it did. Never parks. Go Mutex.TryLock. */
 WEFT_API WEFT_MUST_USE bool weft_mutex_try_lock(weft_mutex *m);
@@ -50,7 +59,13 @@ WEFT_API WEFT_MUST_USE bool weft_mutex_try_lock(weft_mutex *m);
  * Parks     never. The mutex is not touched after another goroutine could take it: who takes it may free it.
  * Source    Go sync.Mutex.Unlock.
  */
-WEFT_API void weft_mutex_unlock(weft_mutex *m);
+WEFT_API inline void weft_mutex_unlock(weft_mutex *m)
+{
+    uint32_t s = 1;
+    if (__builtin_expect(!atomic_compare_exchange_strong_explicit(&m->weft__state, &s, 0, memory_order_release, /* MX5 */
+                                                                  memory_order_relaxed), 0))
+        weft__mutex_unlock_slow(m, s);
+}
 
 /* ---- rwmutex ---- */
 
@@ -62,16 +77,30 @@ typedef struct weft_rwmutex {
     _Atomic int32_t weft__leaving;           /* readers that the waiting writer still waits for */
 } weft_rwmutex;
 
+/* What the inline parts of rlock and runlock leave to rwmutex.c. left: readers after it. */
+WEFT_API WEFT_PARKS void weft__rwmutex_rlock_slow(weft_rwmutex *rw);
+WEFT_API void weft__rwmutex_runlock_slow(weft_rwmutex *rw, int32_t left);
+
 /**
  * weft_rwmutex_rlock, _runlock - enter and leave as one of any number of readers.
  *
  * Parks     rlock: while a writer is inside or waiting, so a stream of readers does not starve it. For that reason a
  *           reader must not rlock again while it is inside.
  * Ends      the process: "sync: runlock of unlocked RWMutex".
+ * Costs     one atomic operation each, inline, while no writer is there.
  * Source    Go sync.RWMutex.RLock, RUnlock.
  */
-WEFT_API WEFT_PARKS void weft_rwmutex_rlock(weft_rwmutex *rw);
-WEFT_API void weft_rwmutex_runlock(weft_rwmutex *rw);
+WEFT_API WEFT_PARKS inline void weft_rwmutex_rlock(weft_rwmutex *rw)
+{
+    if (__builtin_expect(atomic_fetch_add_explicit(&rw->weft__readers, 1, memory_order_acquire) < -1, 0)) /* RW5 */
+        weft__rwmutex_rlock_slow(rw);
+}
+WEFT_API inline void weft_rwmutex_runlock(weft_rwmutex *rw)
+{
+    int32_t left = atomic_fetch_sub_explicit(&rw->weft__readers, 1, memory_order_release) - 1; /* RW4 */
+    if (__builtin_expect(left < 0, 0))
+        weft__rwmutex_runlock_slow(rw, left);
+}
 
 /**
  * weft_rwmutex_lock, _unlock - enter and leave as the only one.
@@ -138,7 +167,7 @@ WEFT_API void weft__waitgroup_end(void *wg, long result);
 /* ---- once ---- */
 
 typedef struct weft_once {
-    _Atomic uint32_t weft__state;            /* 0 fresh, 1 running, 2 done, 3 done without a value */
+    _Atomic uint32_t weft__state;            /* 0 fresh, 1 running, 2 done, 3 done without a value, 4 ending */
     struct weft__line weft__line;
 } weft_once;
 

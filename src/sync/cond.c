@@ -4,7 +4,9 @@
  * Role    Tickets: a wait takes one before it unlocks the mutex, and gets in line after; a signal serves the lowest
  *         ticket not yet served, whether its owner is in line by then or not. So nothing is lost between
  *         the unlock and the line, and the mutex is unlocked (which may ready somebody) before the waiter publishes.
- * Near    waitline.h. Layer 3.
+ *         A broadcast while the mutex is locked wakes nobody: it moves all to the mutex's line, whose unlocks wake them
+ *         one at a time, where they would only have fought for it.
+ * Near    waitline.h, mutex.h. Layer 3.
  *
  * Invariants, whenever the line's lock is free:
  *   CO1  served <= tickets (mod 2^32). Those in line have tickets not below served.
@@ -14,7 +16,7 @@
  * Limits  2^31 goroutines in wait at one time.
  * Source  Go sync/cond.go, runtime/sema.go notifyList.
  */
-#include "waitline.h"
+#include "mutex.h"
 
 void weft_cond_wait(weft_cond *c)
 {
@@ -31,7 +33,10 @@ void weft_cond_wait(weft_cond *c)
     weft__line_unlock(&c->weft__line);
     if (!woken)
         weft__park(WEFT__WAIT_COND);
-    weft_mutex_lock(m);
+    if (w.moved)
+        weft__mutex_lock_moved(m, &w);
+    else
+        weft_mutex_lock(m);
 }
 
 /* Take the waiter with this ticket out, if it is in line. Lock held. */
@@ -82,5 +87,6 @@ void weft_cond_broadcast(weft_cond *c)
     atomic_store_explicit(&c->weft__served, atomic_load_explicit(&c->weft__tickets, memory_order_acquire), /* CO3 */
                           memory_order_release);
     weft__line_unlock(&c->weft__line);
-    weft__line_ready_all(all);
+    if (all && !weft__mutex_move(c->m, all))
+        weft__line_ready_all(all);
 }

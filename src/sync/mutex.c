@@ -1,11 +1,11 @@
 /*
  * mutex.c - mutual exclusion between goroutines, with Go's two modes.
  *
- * Role    One compare-and-swap when nobody else wants it; else a short spin, then a line of parked goroutines.
+ * Role    One atomic operation, inline in weft/sync.h, when it is free; else a short spin, then a line of parked goroutines.
  *         Normal mode: an unlock wakes the oldest sleeper, which competes with newcomers (they are on a CPU already:
  *         throughput). A sleeper that has waited 1 ms and loses again turns on starving mode: the unlock hands
  *         the mutex to the oldest sleeper directly, until the line is empty or its head has waited less than 1 ms.
- * Near    waitline.h, docs/design/sync.md. Layer 3.
+ * Near    waitline.h, mutex.h (for cond.c), docs/design/sync.md, docs/adr/0005-mutex-atomics.md. Layer 3.
  *
  * The word: LOCKED; SLEEPERS, the line is not empty; WOKEN, somebody who was woken or spins is on its way and an
  * unlock need not wake another; STARVING.
@@ -20,7 +20,9 @@
  *         goroutine have the mutex is the last touch: it may free it.
  * Source  Go internal/sync/mutex.go.
  */
-#include "waitline.h"
+#include "mutex.h"
+
+#include "../sched/section.h"
 
 enum { LOCKED = 1, SLEEPERS = 2, WOKEN = 4, STARVING = 8 };
 enum { SPIN_ROUNDS = 4, SPIN_PAUSES = 30 };
@@ -31,6 +33,9 @@ static bool mutex_cas(weft_mutex *m, uint32_t *was, uint32_t to)
     return atomic_compare_exchange_weak_explicit(&m->weft__state, was, to, memory_order_acq_rel, /* MX5 */
                                                  memory_order_relaxed);
 }
+
+extern inline void weft_mutex_lock(weft_mutex *m);
+extern inline void weft_mutex_unlock(weft_mutex *m);
 
 bool weft_mutex_try_lock(weft_mutex *m)
 {
@@ -81,14 +86,13 @@ static bool mutex_enqueue(weft_mutex *m, struct weft__sync_waiter *w, bool woken
     return true;
 }
 
-static __attribute__((noinline)) void mutex_lock_slow(weft_mutex *m)
+/* Compete for the mutex until w's goroutine has it. woken: it has waited in line, and an unlock set WOKEN for it. */
+static void mutex_compete(weft_mutex *m, struct weft__sync_waiter *w, bool woken)
 {
-    struct weft__sync_waiter w = {.g = weft__g()};
-    bool woken = false, first = true;
-    const bool may_spin = weft_procs(0) > 1;
+    bool first = !woken;
 
     for (;;) {
-        if (may_spin)
+        if (weft__may_spin())
             mutex_spin(m, &woken);
         uint32_t s = atomic_load_explicit(&m->weft__state, memory_order_relaxed);
         while (!(s & LOCKED)) {
@@ -97,24 +101,55 @@ static __attribute__((noinline)) void mutex_lock_slow(weft_mutex *m)
                 return;
         }
         if (first)
-            w.since = weft__now();
-        if (!mutex_enqueue(m, &w, woken, first))
+            w->since = weft__now();
+        if (!mutex_enqueue(m, w, woken, first))
             continue;
         weft__park(WEFT__WAIT_MUTEX);
-        if (w.given)
+        if (w->given)
             return;                                                    /* handed over: MX3 */
         first = false;
         woken = true;                                                  /* the unlock set it for us */
     }
 }
 
-void weft_mutex_lock(weft_mutex *m)
+void weft__mutex_lock_slow(weft_mutex *m)
 {
-    uint32_t s = 0;
-    if (weft__likely(atomic_compare_exchange_strong_explicit(&m->weft__state, &s, LOCKED, memory_order_acquire, /* MX5 */
-                                                             memory_order_relaxed)))
-        return;
-    mutex_lock_slow(m);
+    struct weft__sync_waiter w = {.g = weft__g()};
+    mutex_compete(m, &w, false);
+}
+
+void weft__mutex_lock_moved(weft_mutex *m, struct weft__sync_waiter *w)
+{
+    if (!w->given)
+        mutex_compete(m, w, true);
+}
+
+bool weft__mutex_move(weft_mutex *m, struct weft__sync_waiter *list)
+{
+    struct weft__line *l = &m->weft__line;
+    struct weft__sync_waiter *last = NULL;
+    weft_time now = weft__now();
+
+    for (struct weft__sync_waiter *w = list; w; last = w, w = w->next) {
+        w->since = now;
+        w->moved = true;
+    }
+    weft__line_lock(l);
+    uint32_t s = atomic_load_explicit(&m->weft__state, memory_order_relaxed);
+    while ((s & LOCKED) && !mutex_cas(m, &s, s | SLEEPERS))            /* MX2 */
+        ;
+    bool locked = s & LOCKED;
+    if (locked) {                                                      /* MX1 */
+        if (l->tail)
+            l->tail->next = list;
+        else
+            l->head = list;
+        l->tail = last;
+    }
+    weft__line_unlock(l);
+    for (struct weft__sync_waiter *w = locked ? NULL : list; w; w = w->next)
+        w->moved = false;
+    return locked;
 }
 
 /* Starving: the oldest sleeper gets the mutex, LOCKED stays. */
@@ -163,9 +198,8 @@ static bool mutex_wake_one(weft_mutex *m)
     return true;
 }
 
-static __attribute__((noinline)) void mutex_unlock_slow(weft_mutex *m)
+void weft__mutex_unlock_slow(weft_mutex *m, uint32_t s)
 {
-    uint32_t s = atomic_load_explicit(&m->weft__state, memory_order_relaxed);
     for (;;) {
         if (!(s & LOCKED))
             weft__fatal("sync: unlock of unlocked mutex");
@@ -182,13 +216,4 @@ static __attribute__((noinline)) void mutex_unlock_slow(weft_mutex *m)
         if (mutex_cas(m, &s, s & ~(uint32_t)LOCKED))
             return;
     }
-}
-
-void weft_mutex_unlock(weft_mutex *m)
-{
-    uint32_t s = LOCKED;
-    if (weft__likely(atomic_compare_exchange_strong_explicit(&m->weft__state, &s, 0, memory_order_release, /* MX5 */
-                                                             memory_order_relaxed)))
-        return;
-    mutex_unlock_slow(m);
 }

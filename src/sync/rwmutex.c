@@ -11,6 +11,9 @@
  *        takes the last one wakes the writer. The writer adds their number; the two may meet in either order.
  *   RW3  A reader that finds readers negative waits for one permit of the line `reader`; the writer's unlock gives one
  *        for each of them.
+ *   RW6  Once unlock has let a reader in, it touches the rwmutex only for readers that still wait: who comes and goes
+ *        may free it. So w is unlocked first, and the next writer, which then has w, waits the few instructions until
+ *        readers is not negative any more.
  * Order   RW4  runlock: readers or leaving release  ->  lock: readers or leaving acquire; and
  *         RW5  unlock: readers release  ->  rlock: readers acquire. Parked ones: S2, S3.
  * Source  Go sync/rwmutex.go.
@@ -19,10 +22,12 @@
 
 enum { WRITER = 1 << 30 };
 
-void weft_rwmutex_rlock(weft_rwmutex *rw)
+extern inline void weft_rwmutex_rlock(weft_rwmutex *rw);
+extern inline void weft_rwmutex_runlock(weft_rwmutex *rw);
+
+void weft__rwmutex_rlock_slow(weft_rwmutex *rw)
 {
-    if (atomic_fetch_add_explicit(&rw->weft__readers, 1, memory_order_acquire) + 1 < 0)        /* RW5 */
-        weft__line_acquire(&rw->weft__reader, WEFT__WAIT_RWMUTEX_R, false);                    /* RW3 */
+    weft__line_acquire(&rw->weft__reader, WEFT__WAIT_RWMUTEX_R, false);                        /* RW3 */
 }
 
 bool weft_rwmutex_try_rlock(weft_rwmutex *rw)
@@ -35,7 +40,7 @@ bool weft_rwmutex_try_rlock(weft_rwmutex *rw)
     return false;
 }
 
-static __attribute__((noinline)) void rwmutex_runlock_slow(weft_rwmutex *rw, int32_t left)
+void weft__rwmutex_runlock_slow(weft_rwmutex *rw, int32_t left)
 {
     if (left + 1 == 0 || left + 1 == -WRITER)
         weft__fatal("sync: runlock of unlocked RWMutex");
@@ -43,16 +48,13 @@ static __attribute__((noinline)) void rwmutex_runlock_slow(weft_rwmutex *rw, int
         weft__line_release(&rw->weft__writer);
 }
 
-void weft_rwmutex_runlock(weft_rwmutex *rw)
-{
-    int32_t left = atomic_fetch_sub_explicit(&rw->weft__readers, 1, memory_order_release) - 1; /* RW4 */
-    if (weft__unlikely(left < 0))
-        rwmutex_runlock_slow(rw, left);
-}
-
 void weft_rwmutex_lock(weft_rwmutex *rw)
 {
+    uint32_t spins = 0;
+
     weft_mutex_lock(&rw->weft__w);
+    while (atomic_load_explicit(&rw->weft__readers, memory_order_relaxed) < 0)                 /* RW6 */
+        weft__spin(&spins);
     int32_t inside = atomic_fetch_sub_explicit(&rw->weft__readers, WRITER, memory_order_acq_rel); /* RW1, RW4 */
     if (inside != 0 &&
         atomic_fetch_add_explicit(&rw->weft__leaving, inside, memory_order_acq_rel) + inside != 0) /* RW2 */
@@ -73,10 +75,10 @@ bool weft_rwmutex_try_lock(weft_rwmutex *rw)
 
 void weft_rwmutex_unlock(weft_rwmutex *rw)
 {
-    int32_t waiting = atomic_fetch_add_explicit(&rw->weft__readers, WRITER, memory_order_acq_rel) + WRITER; /* RW5 */
-    if (waiting >= WRITER)
+    if (atomic_load_explicit(&rw->weft__readers, memory_order_relaxed) >= 0)
         weft__fatal("sync: unlock of unlocked RWMutex");
+    weft_mutex_unlock(&rw->weft__w);                                                           /* RW6 */
+    int32_t waiting = atomic_fetch_add_explicit(&rw->weft__readers, WRITER, memory_order_acq_rel) + WRITER; /* RW5 */
     while (waiting-- > 0)
         weft__line_release(&rw->weft__reader);                                                 /* RW3 */
-    weft_mutex_unlock(&rw->weft__w);
 }

@@ -133,3 +133,66 @@ static void bounded_queue(void)
 
 TEST_ENV(cond, no_wake_is_lost_on_1_proc, "WEFT_PROCS=1") { bounded_queue(); }
 TEST_ENV(cond, no_wake_is_lost_on_8_procs, "WEFT_PROCS=8") { bounded_queue(); }
+
+/* Broadcasts with the mutex held, so that the waiters go over to its line, and others that lock it meanwhile. */
+struct crowd {
+    weft_mutex m;
+    weft_cond c;
+    long turn, inside;            /* guarded by m */
+    _Atomic long passes;
+    _Atomic bool over;
+};
+
+static void crowd_waiter(struct crowd *w, long turns)
+{
+    weft_mutex_lock(&w->m);
+    for (long t = 0; t < turns; t++) {
+        while (w->turn == t)
+            weft_cond_wait(&w->c);
+        EXPECT_EQ(++w->inside, 1);
+        w->inside--;
+    }
+    weft_mutex_unlock(&w->m);
+}
+
+static void crowd_passer(struct crowd *w)
+{
+    while (!atomic_load(&w->over)) {
+        weft_mutex_lock(&w->m);
+        EXPECT_EQ(++w->inside, 1);
+        w->inside--;
+        weft_mutex_unlock(&w->m);
+        atomic_fetch_add(&w->passes, 1);
+        weft_yield();
+    }
+}
+
+static void crowd_run(bool held)
+{
+    enum { WAITERS = 50, TURNS = 200 };
+    struct crowd w = {.turn = 0};
+    weft_waitgroup wg = {0}, passers = {0};
+    w.c.m = &w.m;
+    for (int i = 0; i < WAITERS; i++)
+        weft_waitgroup_go(&wg, crowd_waiter, &w, (long)TURNS);
+    for (int i = 0; i < 4; i++)
+        weft_waitgroup_go(&passers, crowd_passer, &w);
+    for (int t = 0; t < TURNS; t++) {
+        weft_mutex_lock(&w.m);
+        w.turn++;
+        if (held)
+            weft_cond_broadcast(&w.c);
+        weft_mutex_unlock(&w.m);
+        if (!held)
+            weft_cond_broadcast(&w.c);
+        weft_yield();
+    }
+    weft_waitgroup_wait(&wg);
+    atomic_store(&w.over, true);
+    weft_waitgroup_wait(&passers);
+    EXPECT(atomic_load(&w.passes) > 0);
+}
+
+TEST_ENV(cond, broadcast_with_the_mutex_held_wakes_all_on_1_proc, "WEFT_PROCS=1") { crowd_run(true); }
+TEST_ENV(cond, broadcast_with_the_mutex_held_wakes_all_on_8_procs, "WEFT_PROCS=8") { crowd_run(true); }
+TEST_ENV(cond, broadcast_without_the_mutex_wakes_all_on_8_procs, "WEFT_PROCS=8") { crowd_run(false); }

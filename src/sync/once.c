@@ -4,9 +4,11 @@
  * Role    The two ends around the direct call that the macro weft_once_do makes.
  * Near    include/weft/sync.h (WEFT__ONCE: the cleanup attribute runs weft__once_end on return, panic and goexit).
  *
- *   ON1  state only grows: FRESH, RUNNING, then DONE or FAILED (weft_once_value whose function did not return).
- *        FRESH -> RUNNING makes one runner; only it goes further.
+ *   ON1  state: FRESH, RUNNING, ENDING, then DONE or FAILED (weft_once_value whose function did not return), in this
+ *        order. FRESH -> RUNNING makes one runner; only it goes further.
  *   ON2  somebody is in line => RUNNING, whenever the line's lock is free.
+ *   ON4  ENDING: fn has returned, the runner empties the line. DONE or FAILED is its last touch: whoever sees that
+ *        returns, and the once may end.
  * Order   ON3  end: state release  ->  begin that sees DONE: state acquire (parked: S2, S3).
  * Source  Go sync/once.go.
  */
@@ -14,7 +16,7 @@
 
 #include "waitline.h"
 
-enum { FRESH, RUNNING, DONE, FAILED };
+enum { FRESH, RUNNING, DONE, FAILED, ENDING };
 
 __asm__(".pushsection .text\n"
         ".globl weft__once_skip\n"
@@ -40,6 +42,8 @@ static __attribute__((noinline)) weft_once *once_begin_slow(weft_once *o)
     weft__line_unlock(&o->weft__line);
     if (s == RUNNING)
         weft__park(WEFT__WAIT_ONCE);
+    for (uint32_t spins = 0; s == ENDING; s = atomic_load_explicit(&o->weft__state, memory_order_acquire)) /* ON3, ON4 */
+        weft__spin(&spins);
     return s == FRESH ? o : NULL;
 }
 
@@ -53,9 +57,10 @@ weft_once *weft__once_begin(weft_once *o)
 static void once_finish(weft_once *o, uint32_t state)
 {
     weft__line_lock(&o->weft__line);
-    atomic_store_explicit(&o->weft__state, state, memory_order_release);        /* ON3 */
+    atomic_store_explicit(&o->weft__state, ENDING, memory_order_relaxed);       /* ON1 */
     struct weft__sync_waiter *all = weft__line_take_all(&o->weft__line);
     weft__line_unlock(&o->weft__line);
+    atomic_store_explicit(&o->weft__state, state, memory_order_release);        /* ON3, ON4 */
     weft__line_ready_all(all);
 }
 

@@ -5,12 +5,13 @@
  * Near    waitline.h, include/weft/sync.h, docs/design/sync.md. Layer 3.
  *
  * The word: high 32 bits the counter, signed; bit 0 WAITED.
- *   WG1  WAITED <=> the line is not empty, whenever the line's lock is free. It is set under that lock, by a
- *        compare-and-swap that sees a counter above zero.
- *   WG2  Whoever brings the counter to zero with WAITED set empties the line; no waiter returns before that, so the
- *        group still exists. Whoever brings it to zero without WAITED does not touch the group again: a waiter
- *        that came later has seen the zero and may have freed it.
+ *   WG1  Somebody is in line => WAITED. It is set under the line's lock, by a compare-and-swap that sees a counter above
+ *        zero, and cleared by whoever brought the counter to zero, after it has emptied the line.
+ *   WG2  No wait returns while the counter is zero and WAITED is set: whoever brought it to zero still needs the group.
+ *        Clearing WAITED is its last touch; without WAITED, bringing the counter to zero is. A wait that returns may be
+ *        followed by the end of the group.
  * Order   WG3  add: word release  ->  wait that sees zero: word acquire (parked waiters: S2, S3).
+ *         WG4  WAITED cleared, release  ->  wait that waited for that: word acquire.
  * Source  Go sync/waitgroup.go.
  */
 #include <weft/unwind.h>
@@ -29,9 +30,9 @@ static void waitgroup_release(weft_waitgroup *wg)
 {
     weft__line_lock(&wg->weft__line);
     struct weft__sync_waiter *all = weft__line_take_all(&wg->weft__line);
-    atomic_fetch_and_explicit(&wg->weft__state, ~(uint64_t)WAITED, memory_order_relaxed); /* WG1 */
     weft__line_unlock(&wg->weft__line);
-    weft__line_ready_all(all);                                       /* WG2: the group may be gone now */
+    atomic_fetch_and_explicit(&wg->weft__state, ~(uint64_t)WAITED, memory_order_release); /* WG2, WG4 */
+    weft__line_ready_all(all);                                       /* the group may be gone now */
 }
 
 void weft_waitgroup_add(weft_waitgroup *wg, int n)
@@ -59,11 +60,22 @@ void weft__waitgroup_end(void *wg, long result)
     weft_waitgroup_add(wg, -1);
 }
 
+/* WG2: the counter was zero; let whoever brought it there leave the group. */
+static void waitgroup_await_release(weft_waitgroup *wg, uint64_t s)
+{
+    for (uint32_t spins = 0; s & WAITED && waitgroup_count(s) == 0;) {
+        weft__spin(&spins);
+        s = atomic_load_explicit(&wg->weft__state, memory_order_acquire);       /* WG4 */
+    }
+}
+
 void weft_waitgroup_wait(weft_waitgroup *wg)
 {
     uint64_t s = atomic_load_explicit(&wg->weft__state, memory_order_acquire);  /* WG3 */
-    if (waitgroup_count(s) == 0)
+    if (waitgroup_count(s) == 0) {
+        waitgroup_await_release(wg, s);
         return;
+    }
     struct weft__sync_waiter w = {.g = weft__g()};
 
     weft__line_lock(&wg->weft__line);
@@ -71,6 +83,7 @@ void weft_waitgroup_wait(weft_waitgroup *wg)
     do {
         if (waitgroup_count(s) == 0) {
             weft__line_unlock(&wg->weft__line);
+            waitgroup_await_release(wg, s);
             return;
         }
     } while (!atomic_compare_exchange_weak_explicit(&wg->weft__state, &s, s | WAITED, memory_order_acquire,

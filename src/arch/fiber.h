@@ -43,7 +43,25 @@ void __tsan_release(void *addr);
 void __sanitizer_start_switch_fiber(void **fake_save, const void *bottom, size_t size);
 void __sanitizer_finish_switch_fiber(void *fake, const void **bottom_old, size_t *size_old);
 void __asan_unpoison_memory_region(void const volatile *addr, size_t size);
+void __asan_poison_memory_region(void const volatile *addr, size_t size);
 #endif
+
+/* A goroutine's stack begins to be used; nobody may touch it any more. For AddressSanitizer. */
+static inline void weft__stack_alive(const void *lo, size_t bytes)
+{
+    (void)lo, (void)bytes;
+#if WEFT__ASAN
+    __asan_unpoison_memory_region(lo, bytes);
+#endif
+}
+
+static inline void weft__stack_dead(const void *lo, size_t bytes)
+{
+    (void)lo, (void)bytes;
+#if WEFT__ASAN
+    __asan_poison_memory_region(lo, bytes);
+#endif
+}
 
 /* "What this thread did is visible to whoever acquires p", for ThreadSanitizer only. */
 static inline void weft__tsan_release(void *p)

@@ -13,6 +13,8 @@
 #include <stdint.h>
 #include <time.h>
 
+#include "assert.h"
+
 struct weft__lock {
     _Atomic uint32_t v; /* [L1] 0 free, 1 held */
 };
@@ -38,10 +40,21 @@ static inline void weft__spin(uint32_t *count)
     }
 }
 
+/* Debug builds count the locks that the calling thread holds: held.c. */
+#if WEFT_DEBUG
+int *weft__locks_held(void);
+#define WEFT__LOCK_HELD(d) ((void)(*weft__locks_held() += (d)))
+#else
+#define WEFT__LOCK_HELD(d) ((void)0)
+#endif
+
 static inline bool weft__lock_try(struct weft__lock *l)
 {
-    return atomic_load_explicit(&l->v, memory_order_relaxed) == 0 &&
-           atomic_exchange_explicit(&l->v, 1, memory_order_acquire) == 0; /* L1 */
+    if (atomic_load_explicit(&l->v, memory_order_relaxed) != 0 ||
+        atomic_exchange_explicit(&l->v, 1, memory_order_acquire) != 0) /* L1 */
+        return false;
+    WEFT__LOCK_HELD(1);
+    return true;
 }
 
 static inline void weft__lock(struct weft__lock *l)
@@ -50,10 +63,12 @@ static inline void weft__lock(struct weft__lock *l)
     while (__builtin_expect(atomic_exchange_explicit(&l->v, 1, memory_order_acquire) != 0, 0)) /* L1 */
         while (atomic_load_explicit(&l->v, memory_order_relaxed) != 0)
             weft__spin(&n);
+    WEFT__LOCK_HELD(1);
 }
 
 static inline void weft__unlock(struct weft__lock *l)
 {
+    WEFT__LOCK_HELD(-1);
     atomic_store_explicit(&l->v, 0, memory_order_release); /* L1 */
 }
 

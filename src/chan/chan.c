@@ -29,6 +29,7 @@
  */
 #include "chan_int.h"
 
+#include "../diag/track.h"
 #include "../sys/sys.h"
 
 #if WEFT_DEBUG
@@ -68,12 +69,14 @@ void *weft__chan_make(size_t elem_size, int64_t cap)
     if (!c)
         weft__fatal("out of memory: cannot make a channel of %zu bytes", bytes);
     weft__chan_init(c, (uint32_t)elem_size, (uint32_t)cap, 0);
+    weft__track_new(WEFT__TRACK_CHAN, c);
     return c;
 }
 
 static void chan_release(struct weft__chan *c)
 {
     c->magic = WEFT__CHAN_FREED;
+    weft__track_gone(WEFT__TRACK_CHAN, c);
 #if WEFT_DEBUG
     weft__lock(&chan_quarantine.lock);
     struct weft__chan **slot = &chan_quarantine.slot[chan_quarantine.at++ % CHAN_QUARANTINE];

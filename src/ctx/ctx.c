@@ -24,6 +24,7 @@
 #include <string.h>
 #include <weft/unwind.h>
 
+#include "../diag/track.h"
 #include "../sys/sys.h"
 
 static struct weft_ctx ctx_root = {.refs = 1, .kind = CTX_BACKGROUND};
@@ -39,6 +40,7 @@ static void *ctx_alloc(size_t bytes, size_t zeroed)
     void *p = weft__sys_alloc_raw(bytes);
     if (!p)
         weft__fatal("out of memory: context");
+    weft__track_new(WEFT__TRACK_CTX, p);
     return memset(p, 0, zeroed);
 }
 
@@ -207,6 +209,7 @@ void weft_ctx_unref(weft_ctx *ctx)
         if (was > 1)
             return;
         weft_ctx *parent = ctx->parent;
+        weft__track_gone(WEFT__TRACK_CTX, ctx); /* the first member of all kinds: the address that was allocated */
         if (ctx->cancels && ctx == &ctx->cancels->c)
             weft__ctx_drop(ctx->cancels);
         else

@@ -24,6 +24,8 @@
 #include <ucontext.h>
 #include <unistd.h>
 
+#include "track.h"
+
 #include "../arch/fiber.h"
 #include "../sys/sys.h"
 
@@ -195,6 +197,7 @@ void weft__diag_init(void)
     struct sigaction sa = {.sa_sigaction = fault_handler, .sa_flags = SA_SIGINFO | SA_ONSTACK}, old;
 
     fault_pid = weft__sys_pid();
+    weft__leak_init();
     pthread_key_create(&fault_key, fault_free_stack);
     sigemptyset(&sa.sa_mask);
     if (!WEFT__TSAN && sigaction(SIGSEGV, NULL, &fault_before_segv) == 0)

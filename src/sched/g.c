@@ -148,9 +148,7 @@ void weft__go_c(const void *regs, const void *stack_args, const struct weft__cal
     atomic_store_explicit(&g->state, WEFT__G_NEW, memory_order_relaxed); /* V1 sb */
     weft__hold_check(g);
     weft__tsan_acquire(g); /* the stack's last user released it in weft__g_finish; arguments are written there now */
-#if WEFT__ASAN
-    __asan_unpoison_memory_region(g->stack_lo, (size_t)(g->stack_hi - g->stack_lo));
-#endif
+    weft__stack_alive(g->stack_lo, (size_t)(g->stack_hi - g->stack_lo));
     g->sw.sp = weft__arch_prepare((char *)g, call, regs, stack_args);
     g->site = call->site;
     g->at_end = call->at_end;
@@ -204,6 +202,24 @@ static inline void g_clear(struct weft__g *g)
     atomic_store_explicit(&g->state, WEFT__G_DEAD, memory_order_release); /* G1: after on_cpu = 1 */
 }
 
+#if WEFT__TSAN || WEFT__ASAN
+/* A stack is not used again soon: ThreadSanitizer takes its next user to come after its last one, which would hide races
+ * between the two; AddressSanitizer finds late uses of the dead frames meanwhile. Returns one that has waited long, or NULL. */
+static struct weft__g *g_quarantine(struct weft__g *g)
+{
+    static struct weft__lock lock;
+    static struct weft__g *ring[256];
+    static uint32_t at;
+
+    weft__stack_dead(g->stack_lo, (size_t)(g->stack_hi - g->stack_lo));
+    weft__lock(&lock);
+    struct weft__g **slot = &ring[at++ % (sizeof ring / sizeof ring[0])], *old = *slot;
+    *slot = g;
+    weft__unlock(&lock);
+    return old;
+}
+#endif
+
 /* The scheduler's side of an end that could not be finished on the goroutine's own stack. */
 void weft__g_reclaim(struct weft__m *m, struct weft__g *g)
 {
@@ -211,6 +227,12 @@ void weft__g_reclaim(struct weft__m *m, struct weft__g *g)
         weft__fiber_free(g->fiber);
         g->fiber = NULL;
     }
+#if WEFT__TSAN || WEFT__ASAN
+    if (!g->sized)
+        g = g_quarantine(g);
+    if (!g)
+        return;
+#endif
     weft__g_free(atomic_load_explicit(&m->p, memory_order_relaxed), g);
 }
 

@@ -22,6 +22,7 @@
 #include <weft/unwind.h>
 
 #include "../chan/chan_int.h"
+#include "../diag/track.h"
 #include "../sched/sched.h"
 
 enum timer_kind { TIMER_CHAN, TIMER_FUNC };
@@ -66,8 +67,9 @@ static void timer_fire_chan(struct weft__timer *t, void *arg, uint64_t seq)
 {
     struct timer_body *b = arg;
     weft_dur now = weft__now();
-    (void)t;
     timer_await_starter(b);
+    if (t->period == 0)
+        weft__track_gone(WEFT__TRACK_TIMER, b);
     weft__chan_offer_gen(&b->ch, &now, seq);                       /* TC1, TC3; a tick that finds no room is dropped */
 }
 
@@ -79,6 +81,7 @@ static void timer_fire_func(struct weft__timer *t, void *arg, uint64_t seq)
     void (*fn)(void *arg) = b->fn;
     void *fn_arg = b->arg;
     (void)t, (void)seq;
+    weft__track_gone(WEFT__TRACK_TIMER, b);
     weft_go(fn, fn_arg);                                           /* TC3 */
 }
 
@@ -109,6 +112,7 @@ static bool body_stop(struct timer_body *b)
     if (b->clean)
         return false;
     bool active = weft__timer_stop(&b->t);
+    weft__track_gone(WEFT__TRACK_TIMER, b);
     b->clean = true;                                               /* TC6, by the time this returns */
     if (weft__likely(active && b->t.period == 0))
         return true;                                               /* TC2 */
@@ -128,6 +132,7 @@ static void body_start(struct timer_body *b, weft_dur d, weft_dur period)
     b->t.asleep = b->kind == TIMER_CHAN ? timer_asleep : NULL;
     b->t.period = period;
     b->clean = false;
+    weft__track_new(WEFT__TRACK_TIMER, b);
     atomic_store_explicit(&b->lock.v, TIMER_STARTING, memory_order_relaxed); /* TC5; we hold it */
     weft__timer_start(&b->t, d <= 0 ? now : d > INT64_MAX - now ? INT64_MAX : now + d);
 }

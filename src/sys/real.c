@@ -25,6 +25,11 @@
 #define MADV_GUARD_INSTALL 102
 #endif
 
+/* The C library's own: nothing parks in here, and the accessor of weft/base.h is an edge between goroutines for
+ * ThreadSanitizer, which the scheduler's sleeps would then hand on to everybody. */
+#undef errno
+#define errno (*__errno_location())
+
 static int64_t real_ns(const struct timespec *t)
 {
     return (int64_t)t->tv_sec * WEFT_SEC + t->tv_nsec;

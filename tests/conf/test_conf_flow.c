@@ -119,7 +119,7 @@ static void unbounded(weft_chan(int) in, weft_chan(int) out)
     size_t from = 0, to = 0;
     for (;;) {
         int v;
-        int k = weft_select(weft_on_recv(in, &v), weft_on_send(from < to ? out : NULL, kept ? kept[from] : 0), weft_on_recv(quit, NULL));
+        int k = weft_select(weft_on_recv(in, &v), weft_on_send(from < to ? out : NULL, from < to ? kept[from] : 0), weft_on_recv(quit, NULL));
         if (k == 2)
             break;
         if (k == 1) {

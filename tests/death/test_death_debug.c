@@ -1,0 +1,107 @@
+/*
+ * test_death_debug.c - what a debug build finds: locks held across a park, and what is left at exit.
+ *
+ * Near    src/diag/check.c, track.c, leak.c; docs/design/tools.md. Freed channels: tests/unit/test_chan.c. In a build without
+ *         WEFT_DEBUG only what works in every build is here.
+ */
+#include <weft/weft.h>
+
+#include "sched/sched.h"
+#include "weft_test.h"
+
+/* Ends the process as an ordinary program does: by exit, so that the report at exit is made. */
+#define DEATH_LEAKS(name, env, re) WEFT_TEST_REG(death_debug, name, 0, 0, re, env)
+
+static void idle_for_ever(weft_receiver(int) never)
+{
+    weft_recv(never);
+}
+
+DEATH_LEAKS(leaked_goroutines_are_listed_with_their_go_statement, "WEFT_LEAKS=1",
+            "goroutine [0-9]+ \\[chan receive\\]: idle_for_ever, created by [a-z_]+ at [^ ]*test_death_debug\\.c:[0-9]+\n")
+{
+    weft_chan(int) never = weft_make(int);
+    weft_go(idle_for_ever, never);
+    weft_sleep(20 * WEFT_MS);
+}
+
+#if WEFT_DEBUG
+
+static void park_under_lock(void)
+{
+    struct weft__lock l = {0};
+    weft__lock(&l);
+    weft_sleep(WEFT_MS);
+    weft__unlock(&l);
+}
+
+DEATH(death_debug, a_park_under_an_internal_lock, -6, "fatal error: weft: S1: a goroutine parks and holds a lock")
+{
+    weft_go(park_under_lock);
+    weft_sleep(100 * WEFT_MS);
+}
+
+DEATH(death_debug, a_ready_under_an_internal_lock, -6, "fatal error: weft: S2: a goroutine is made ready under a lock")
+{
+    struct weft__lock l = {0};
+    weft_chan(int) never = weft_make(int);
+    weft_go(idle_for_ever, never);
+    weft_sleep(20 * WEFT_MS);
+    weft__lock(&l);
+    weft_send(never, 1);
+}
+
+static void *volatile kept[8]; /* reachable: LeakSanitizer, in its builds, has nothing to say */
+
+static __attribute__((noinline)) void make_and_forget(int n)
+{
+    for (int i = 0; i < n; i++) {
+        weft_chan(int) ch = weft_make(int, 4);
+        weft_send(ch, i);
+        kept[i] = (void *)ch;
+    }
+}
+
+DEATH_LEAKS(channels_left_are_listed_with_their_place, "WEFT_LEAKS=1",
+            "at exit 3 channels were not freed.*\n3 channels, made( by goroutine 1)?:\n\tmake_and_forget at [^ ]*test_death_debug\\.c:[0-9]+\n")
+{
+    make_and_forget(3);
+}
+
+DEATH_LEAKS(contexts_left_are_listed_with_their_place, "WEFT_LEAKS=1",
+            "1 contexts not unreferenced.*\n1 context, made( by goroutine 1)?:\n\ttest_[a-z_]+ at [^ ]*test_death_debug\\.c:[0-9]+\n")
+{
+    weft_ctx *ctx = weft_with_cancel(weft_background());
+    weft_cancel(ctx);
+    kept[0] = ctx;
+}
+
+DEATH_LEAKS(timers_left_are_listed_with_their_place, "WEFT_LEAKS=1",
+            "1 timers not stopped.*\n1 timer, started( by goroutine 1)?:\n\ttest_[a-z_]+ at [^ ]*test_death_debug\\.c:[0-9]+\n")
+{
+    static weft_ticker t;
+    weft_ticker_start(&t, 3600 * WEFT_SEC);
+    kept[0] = &t; /* so that the call is no tail call */
+}
+
+DEATH_LEAKS(without_being_asked_one_line_counts, "WEFT_UNSET=1",
+            "weft: at exit 2 channels were not freed, 0 contexts not unreferenced, 0 timers not stopped \\(WEFT_LEAKS=1")
+{
+    make_and_forget(2);
+}
+
+/* Nothing left, nothing said: the end of stderr is its beginning. */
+DEATH_LEAKS(what_was_given_back_is_not_mentioned, "WEFT_LEAKS=1", "^$")
+{
+    static weft_timer once;
+    weft_chan(int) ch = weft_make(int, 1);
+    weft_ctx *ctx = weft_with_timeout(weft_background(), 3600 * WEFT_SEC), *value = weft_with_value(ctx, &once, "v");
+    weft_timer_start(&once, WEFT_MS);
+    weft_recv(weft_timer_chan(&once));
+    weft_cancel(ctx);
+    weft_ctx_unref(value);
+    weft_ctx_unref(ctx);
+    weft_free(ch);
+}
+
+#endif

@@ -19,6 +19,8 @@ void weft__arch_switch(struct weft__sw *from, struct weft__sw *to);
 
 /* Bytes that weft__go_entry saves: the argument registers. */
 #define WEFT__REGS_BYTES 0xc0
+/* Words of it that a call of integers only needs: the first ones. */
+#define WEFT__INT_REGS 7
 /* Builds a goroutine's first frame below `top` (16-aligned): stack arguments, register block, saved registers; the first
  * switch to it calls weft__g_enter(), loads the arguments, calls fn, then weft__g_finish(result). Returns the new sp. */
 void *weft__arch_prepare(char *top, const struct weft__call *call, const void *regs, const void *stack_args);

@@ -21,7 +21,8 @@ enum { DUMP_MAX = 10000, DUMP_SKIP_MAX = 12 };
 struct dump_list {
     struct weft__g **g;
     const struct weft__g *but;
-    uint32_t n;
+    uint32_t n, unborn_n;
+    struct weft__g *unborn; /* descriptors for those that have not run yet */
     uint64_t left_out;
 };
 
@@ -156,6 +157,11 @@ void weft__dump_g(struct weft__g *g, const struct weft__trace *trace, bool self,
     static struct weft__trace own;
 
     dump_header(g, self);
+    if (!g->stack_hi) { /* dump_collect_unborn */
+        dump_no_frames(g);
+        dump_creator(g);
+        return;
+    }
     if (!trace && atomic_load_explicit(&g->sw.on_cpu, memory_order_acquire) == 0) { /* Z3, G1 */
         weft__trace_parked(&own, g);
         trace = &own;
@@ -182,6 +188,24 @@ static void dump_collect(struct weft__g *g, void *arg)
         l->left_out++;
 }
 
+/* One that has not run yet: it gets a descriptor to be sorted and shown with the others. */
+static void dump_collect_unborn(const struct weft__unborn *u, void *arg)
+{
+    struct dump_list *l = arg;
+    struct weft__g *g = &l->unborn[l->unborn_n];
+
+    if (l->n == DUMP_MAX) {
+        l->left_out++;
+        return;
+    }
+    atomic_store_explicit(&g->id, u->id, memory_order_relaxed);
+    atomic_store_explicit(&g->state, WEFT__G_RUNNABLE, memory_order_relaxed);
+    g->parent_id = u->parent_id;
+    g->site = u->site;
+    l->unborn_n++;
+    l->g[l->n++] = g;
+}
+
 /* Shell sort by number: no memory, no recursion. */
 static void dump_sort(struct dump_list *l)
 {
@@ -200,12 +224,15 @@ static void dump_sort(struct dump_list *l)
 void weft__dump_others(const struct weft__g *self, bool lines)
 {
     struct dump_list l = {.but = self};
-    void *p = mmap(NULL, DUMP_MAX * sizeof *l.g, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    size_t list = DUMP_MAX * sizeof *l.g, unborn = DUMP_MAX * sizeof *l.unborn;
+    void *p = mmap(NULL, list + unborn, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 
     if (p == MAP_FAILED)
         return;
     l.g = p;
+    l.unborn = (struct weft__g *)((char *)p + list);
     weft__g_each(dump_collect, &l);
+    weft__spawn_each(dump_collect_unborn, &l);
     dump_sort(&l);
     for (uint32_t i = 0; i < l.n; i++) {
         weft__print("\n");

@@ -64,7 +64,7 @@ struct weft__g *weft__g_alloc(struct weft__p *p)
     return g ? g : weft__stack_carve();
 }
 
-static __attribute__((cold)) _Noreturn void g_no_memory(void)
+__attribute__((cold)) _Noreturn void weft__g_no_memory(void)
 {
     weft__fatal("weft: cannot allocate a goroutine stack (%zu goroutines exist; kernels before 6.13 need a larger "
                 "vm.max_map_count)", weft_num_goroutines());
@@ -130,21 +130,8 @@ static void g_label(struct weft__g *g, const char *label)
     g->label[n] = 0;
 }
 
-/* Called by weft__go_entry with the saved argument registers and the caller's stack arguments. */
-void weft__go_c(const void *regs, const void *stack_args, const struct weft__call *call);
-void weft__go_c(const void *regs, const void *stack_args, const struct weft__call *call)
+void weft__g_init(struct weft__g *g, const struct weft__call *call, const void *regs, const void *stack_args)
 {
-    if (weft__unlikely(!call->fn))
-        weft__fatal("go of nil func value");
-    struct weft__m *m = weft__m();
-    if (weft__unlikely(!m))
-        m = weft__adopt();
-    bool on_g = m->g != NULL; /* from a timer's callback we are inside a section already */
-    struct weft__p *p = on_g ? weft__enter_regain(m) : atomic_load_explicit(&m->p, memory_order_relaxed);
-    struct weft__g *g = weft__unlikely(call->stack_bytes != 0) ? weft__stack_take(p, call->stack_bytes) : weft__g_alloc(p);
-
-    if (weft__unlikely(!g))
-        g_no_memory();
     atomic_store_explicit(&g->state, WEFT__G_NEW, memory_order_relaxed); /* V1 sb */
     weft__hold_check(g);
     weft__tsan_acquire(g); /* the stack's last user released it in weft__g_finish; arguments are written there now */
@@ -156,16 +143,69 @@ void weft__go_c(const void *regs, const void *stack_args, const struct weft__cal
     g->label[0] = 0;
     if (weft__unlikely(call->label != NULL))
         g_label(g, call->label);
-    g->parent_id = m->g ? atomic_load_explicit(&m->g->id, memory_order_relaxed) : 0;
-    atomic_store_explicit(&g->id, g_new_id(p), memory_order_relaxed);
     atomic_store_explicit(&g->wait, WEFT__WAIT_NONE, memory_order_relaxed);
     atomic_store_explicit(&g->state, WEFT__G_RUNNABLE, memory_order_relaxed);
-    g_count(p, 1);
     if (WEFT__TSAN)
         g->fiber = weft__fiber_new();
     weft__tsan_release(g);
+}
+
+static uint64_t g_parent_id(struct weft__m *m)
+{
+    return m->g ? atomic_load_explicit(&m->g->id, memory_order_relaxed) : 0;
+}
+
+/* With its stack, at once. */
+static weft__runnable g_spawn_now(struct weft__m *m, struct weft__p *p, const struct weft__call *call, const void *regs,
+                                  const void *stack_args)
+{
+    struct weft__g *g = call->stack_bytes ? weft__stack_take(p, call->stack_bytes) : weft__g_alloc(p);
+
+    if (weft__unlikely(!g))
+        weft__g_no_memory();
+    g->parent_id = g_parent_id(m);
+    atomic_store_explicit(&g->id, g_new_id(p), memory_order_relaxed);
+    weft__g_init(g, call, regs, stack_args);
     weft__hook_spawn(g);
-    weft__p_put(p, g);
+    return (weft__runnable)g;
+}
+
+/* As a record, which gets its stack when its turn comes. 0: no memory for one. */
+static inline weft__runnable g_spawn_later(struct weft__m *m, struct weft__p *p, const struct weft__call *call, const void *regs)
+{
+    struct weft__spawn *s = weft__spawn_alloc(p);
+
+    if (weft__unlikely(!s))
+        return 0;
+    s->site = call->site;
+    s->fn = call->fn;
+    s->at_end = call->at_end;
+    s->owner = call->owner;
+    s->parent_id = g_parent_id(m);
+    memcpy(s->args, regs, sizeof s->args);
+    atomic_store_explicit(&s->id, g_new_id(p), memory_order_relaxed);
+    return (weft__runnable)s + 1;
+}
+
+/* Called by weft__go_entry with the saved argument registers and the caller's stack arguments. */
+void weft__go_c(const void *regs, const void *stack_args, const struct weft__call *call);
+void weft__go_c(const void *regs, const void *stack_args, const struct weft__call *call)
+{
+    if (weft__unlikely(!call->fn))
+        weft__fatal("go of nil func value");
+    struct weft__m *m = weft__m();
+    if (weft__unlikely(!m))
+        m = weft__adopt();
+    bool on_g = m->g != NULL; /* from a timer's callback we are inside a section already */
+    struct weft__p *p = on_g ? weft__enter_regain(m) : atomic_load_explicit(&m->p, memory_order_relaxed);
+    weft__runnable r = 0;
+
+    if (!WEFT__TSAN && weft__likely(call->site->ints_only && !call->label && call->stack_bytes == 0))
+        r = g_spawn_later(m, p, call, regs);
+    if (weft__unlikely(r == 0))
+        r = g_spawn_now(m, p, call, regs, stack_args);
+    g_count(p, 1);
+    weft__p_put(p, r);
     /* Started by a timer, and nothing else waits: the worker that ran the timer takes it next. */
     bool surplus = on_g || !p || weft__runq_len(p) > 1;
     if (on_g)

@@ -201,12 +201,12 @@ void weft__hand_off(struct weft__p *p)
     if (m) {
         weft__wake_m(m);
     } else if (!weft__m_start(p, false, NULL)) {
-        struct weft__g *g;
-        while ((g = weft__runq_pop(p)))
-            weft__global_put(g);
-        g = atomic_exchange_explicit(&p->next, NULL, memory_order_relaxed);
-        if (g)
-            weft__global_put(g);
+        weft__runnable r;
+        while ((r = weft__runq_pop(p)))
+            weft__global_put(r);
+        r = (weft__runnable)atomic_exchange_explicit(&p->next, NULL, memory_order_relaxed);
+        if (r)
+            weft__global_put(r);
         weft__lock(&s->lock);
         idle_push_p(s, p);
         weft__unlock(&s->lock);
@@ -233,7 +233,7 @@ void weft__run_tied(struct weft__g *g)
     } else if (!weft__m_start(NULL, false, g)) { /* no thread to be had: it runs like the others */
         g->tied = g->blocky = false;
         atomic_fetch_sub_explicit(&s->nless, 1, memory_order_seq_cst);
-        weft__global_put(g);
+        weft__global_put((weft__runnable)g);
     }
 }
 

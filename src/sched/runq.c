@@ -5,7 +5,8 @@
  *         head and tail are atomic only because thieves and the monitor look at the length from outside.
  * Near    worker.c (who takes), idle.c (who steals), sched_int.h (the claim). Layer 2.
  * Invariants
- *   Q1  tail - head <= slots; ring[head .. tail-1] are runnable goroutines, each in no other queue.
+ *   Q1  tail - head <= slots; ring[head .. tail-1] are runnable: goroutines, or spawn records (spawn.c) whose goroutine
+ *       has not run yet; each in no other queue.
  *   Q2  gq_n is the length of the global list, under sched.lock.
  * Limits  The ring doubles from 256 slots while memory lasts; after that goroutines go to the global list.
  * Not so  Go's and Tokio's bounded rings with CAS: a locked instruction waits for the store buffer, 16 ns more a take
@@ -19,7 +20,7 @@ bool weft__runq_grow(struct weft__p *p)
 {
     uint32_t slots = p->slots ? p->slots * 2 : WEFT__RUNQ_START;
     uint32_t head = atomic_load_explicit(&p->head, memory_order_relaxed), n = weft__runq_len(p);
-    struct weft__g **ring = slots ? weft__sys_alloc((size_t)slots * sizeof *ring) : NULL;
+    weft__runnable *ring = slots ? weft__sys_alloc((size_t)slots * sizeof *ring) : NULL;
 
     if (!ring)
         return false;
@@ -35,76 +36,81 @@ bool weft__runq_grow(struct weft__p *p)
     return true;
 }
 
-void weft__global_put(struct weft__g *g)
+static weft__runnable *runq_next(weft__runnable r)
+{
+    return r & 1 ? &((struct weft__spawn *)(r - 1))->next : (weft__runnable *)&((struct weft__g *)r)->next;
+}
+
+void weft__global_put(weft__runnable r)
 {
     struct weft__sched *s = &weft__sched;
 
-    g->next = NULL;
+    *runq_next(r) = 0;
     weft__lock(&s->lock);
     if (s->gq_tail)
-        s->gq_tail->next = g;
+        *runq_next(s->gq_tail) = r;
     else
-        s->gq_head = g;
-    s->gq_tail = g;
+        s->gq_head = r;
+    s->gq_tail = r;
     atomic_store_explicit(&s->gq_n, atomic_load_explicit(&s->gq_n, memory_order_relaxed) + 1, memory_order_relaxed);
     weft__unlock(&s->lock);
 }
 
-void weft__p_put(struct weft__p *p, struct weft__g *g)
+void weft__p_put(struct weft__p *p, weft__runnable r)
 {
-    if (!p || !weft__runq_push(p, g))
-        weft__global_put(g);
+    if (!p || !weft__runq_push(p, r))
+        weft__global_put(r);
 }
 
-static struct weft__g *runq_global_pop(struct weft__sched *s)
+static weft__runnable runq_global_pop(struct weft__sched *s)
 {
-    struct weft__g *g = s->gq_head;
+    weft__runnable r = s->gq_head;
 
-    if (!g)
-        return NULL;
-    s->gq_head = g->next;
+    if (!r)
+        return 0;
+    s->gq_head = *runq_next(r);
     if (!s->gq_head)
-        s->gq_tail = NULL;
+        s->gq_tail = 0;
     atomic_store_explicit(&s->gq_n, atomic_load_explicit(&s->gq_n, memory_order_relaxed) - 1, memory_order_relaxed);
-    return g;
+    return r;
 }
 
 struct weft__g *weft__global_get(struct weft__p *p, uint32_t n)
 {
     struct weft__sched *s = &weft__sched;
-    struct weft__g *first, *rest = NULL, **at = &rest, *g;
+    weft__runnable first, rest = 0, *at = &rest, r;
 
     if (atomic_load_explicit(&s->gq_n, memory_order_relaxed) == 0)
         return NULL;
     weft__lock(&s->lock);
     first = runq_global_pop(s);
-    for (uint32_t i = 1; i < n && (g = runq_global_pop(s)); i++) {
-        *at = g;
-        at = &g->next;
+    for (uint32_t i = 1; i < n && (r = runq_global_pop(s)); i++) {
+        *at = r;
+        at = runq_next(r);
     }
-    *at = NULL;
+    *at = 0;
     weft__unlock(&s->lock);
-    while ((g = rest)) {
-        rest = g->next;
-        weft__p_put(p, g);
+    while ((r = rest)) {
+        rest = *runq_next(r);
+        weft__p_put(p, r);
     }
-    return first;
+    return weft__runnable_g(p, first);
 }
 
 /* Moves up to half of the victim's queue; the caller holds the claim on its m. */
-static struct weft__g *runq_move_half(struct weft__p *from, struct weft__p *to)
+static weft__runnable runq_move_half(struct weft__p *from, struct weft__p *to)
 {
     uint32_t n = weft__runq_len(from);
-    struct weft__g *first = NULL, *g;
+    weft__runnable first = 0, r;
 
     n = n - n / 2;
     if (n > weft__policy.steal_max)
         n = weft__policy.steal_max;
-    for (uint32_t i = 0; i < n && (g = weft__runq_pop(from)); i++) {
+    for (uint32_t i = 0; i < n && (r = weft__runq_pop(from)); i++) {
         if (!first)
-            first = g;
+            first = r;
         else
-            weft__p_put(to, g);
+            weft__p_put(to, r);
     }
     return first;
 }
@@ -120,12 +126,12 @@ struct weft__g *weft__steal(struct weft__m *me, struct weft__p *p)
         struct weft__m *m = v ? atomic_load_explicit(&v->m, memory_order_acquire) : NULL;
         if (v == p || !m || weft__runq_len(v) == 0 || !weft__claim(m))
             continue;
-        struct weft__g *g = NULL;
+        weft__runnable r = 0;
         if (atomic_load_explicit(&m->p, memory_order_relaxed) == v)
-            g = runq_move_half(v, p);
+            r = runq_move_half(v, p);
         weft__unclaim(m);
-        if (g)
-            return g;
+        if (r)
+            return weft__runnable_g(p, r);
     }
     return NULL;
 }

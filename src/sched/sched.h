@@ -141,6 +141,13 @@ void weft__no_deadlock_check(void);
 void weft__freeze_world(void);
 /* Calls fn for each goroutine that exists. Only exact after weft__freeze_world. */
 void weft__g_each(void (*fn)(struct weft__g *g, void *arg), void *arg);
+/* A goroutine that has not run yet and so has no stack: weft__g_each does not know it. */
+struct weft__unborn {
+    uint64_t id, parent_id;
+    const struct weft__site *site;
+};
+/* Calls fn for each of them. Only exact after weft__freeze_world. */
+void weft__spawn_each(void (*fn)(const struct weft__unborn *u, void *arg), void *arg);
 /* Finds the goroutine whose stack slot (guard included) holds addr; NULL if none. Async-signal-safe. */
 struct weft__g *weft__g_by_addr(const void *addr);
 /* The thread that a running goroutine is on; 0 when it is not known. Only after weft__freeze_world. */

@@ -29,10 +29,30 @@ enum {
     WEFT__RUNQ_START = 256,           /* slots of a fresh run queue; doubles while memory lasts */
     WEFT__GFREE_KEEP = 256,           /* dead goroutines a p keeps for itself */
     WEFT__GFREE_BATCH = 64,           /* and takes from the shared list at once */
+    WEFT__SPAWN_KEEP = 2048,          /* free spawn records that a p keeps for itself */
     WEFT__GUARD_BYTES = 16384,
     WEFT__SCHED_STACK_BYTES = 128 * 1024
 };
 #define WEFT__NEVER INT64_MAX
+
+/* What a run queue holds: the address of a g or, with bit 0 set, of a weft__spawn. 0: none. */
+typedef uintptr_t weft__runnable;
+
+/*
+ * A goroutine that has not run yet: what weft_go captured, without a stack (spawn.c). It becomes a g when its turn comes,
+ * on a stack that is warm by then.
+ */
+struct weft__spawn {
+    struct weft__spawn *free_next;    /* [own of the free list] */
+    weft__runnable next;              /* [sched.lock] in the global queue */
+    _Atomic uint64_t id;              /* [stat] 0 while free */
+    const struct weft__site *site;    /* [const, as the rest] struct weft__call */
+    void *fn;
+    void (*at_end)(void *, long);
+    void *owner;
+    uint64_t parent_id;
+    uint64_t args[WEFT__INT_REGS];    /* the integer argument registers, as weft__go_entry saves them */
+} __attribute__((aligned(128)));
 
 /* One entry of the timer heap; when is copied here so that sifting touches no timer. */
 struct weft__theap_entry {
@@ -49,9 +69,11 @@ struct weft__p {
     uint32_t next_run;                /* [own] times in a row that next jumped the queue */
     _Atomic uint32_t head, tail;      /* [own/claim; stat for others] free running, queue is ring[head .. tail-1] */
     uint32_t slots;                   /* [own/claim] 0 or a power of two */
-    struct weft__g **ring;            /* [own/claim] */
-    struct weft__g *gfree;            /* [own] dead goroutines, warm first */
-    uint32_t gfree_n;                 /* [own] */
+    weft__runnable *ring;             /* [own/claim] */
+    struct weft__g *gfree;            /* [own/claim] dead goroutines, warm first */
+    uint32_t gfree_n;                 /* [own/claim] */
+    uint32_t spawn_free_n;            /* [own/claim] */
+    struct weft__spawn *spawn_free;   /* [own/claim] spawn records, warm first */
     uint64_t id_next, id_end;         /* [own] goroutine numbers taken in batches */
     _Atomic int64_t created;          /* [own; stat] goroutines started minus ended here */
     struct weft__p *idle_next;        /* [sched.lock] */
@@ -101,7 +123,7 @@ struct weft__m {
 
 struct weft__sched {
     struct weft__lock lock;           /* global queue, idle lists, p ownership */
-    struct weft__g *gq_head, *gq_tail;/* [lock] global queue, linked by g->next */
+    weft__runnable gq_head, gq_tail;  /* [lock] global queue, linked by next of what it holds */
     _Atomic uint32_t gq_n;            /* [lock for writes] */
     struct weft__p *idle_p;           /* [lock] */
     _Atomic uint32_t nidle;           /* [lock for writes; I1] idle ps */
@@ -178,7 +200,7 @@ static inline uint32_t weft__runq_len(const struct weft__p *p)
 }
 
 /* False when the ring is full and memory is short. Invariant Q1 (runq.c). */
-static inline bool weft__runq_push(struct weft__p *p, struct weft__g *g)
+static inline bool weft__runq_push(struct weft__p *p, weft__runnable r)
 {
     uint32_t t = atomic_load_explicit(&p->tail, memory_order_relaxed);
 
@@ -187,28 +209,41 @@ static inline bool weft__runq_push(struct weft__p *p, struct weft__g *g)
             return false;
         t = atomic_load_explicit(&p->tail, memory_order_relaxed);
     }
-    p->ring[t & (p->slots - 1)] = g;
+    p->ring[t & (p->slots - 1)] = r;
     atomic_store_explicit(&p->tail, t + 1, memory_order_relaxed);
     return true;
 }
 
-static inline struct weft__g *weft__runq_pop(struct weft__p *p)
+static inline weft__runnable weft__runq_pop(struct weft__p *p)
 {
     uint32_t h = atomic_load_explicit(&p->head, memory_order_relaxed);
     uint32_t n = atomic_load_explicit(&p->tail, memory_order_relaxed) - h;
 
     if (n == 0)
-        return NULL;
-    struct weft__g *g = p->ring[h & (p->slots - 1)];
-    if (n > 6)
-        __builtin_prefetch(p->ring[(h + 6) & (p->slots - 1)]); /* a cold goroutine is a cache miss: start it early */
+        return 0;
+    weft__runnable r = p->ring[h & (p->slots - 1)];
+    if (n > 6) { /* a cold goroutine is a cache miss: start it early */
+        const char *later = (const char *)p->ring[(h + 6) & (p->slots - 1)];
+        __builtin_prefetch(later);
+        __builtin_prefetch(later + 64);
+    }
     atomic_store_explicit(&p->head, h + 1, memory_order_relaxed);
-    return g;
+    return r;
+}
+
+/* The goroutine; a spawn record gets its stack now. NULL for 0. By p's owner inside enter/leave. */
+struct weft__g *weft__spawn_bind(struct weft__p *p, struct weft__spawn *s);
+
+static inline struct weft__g *weft__runnable_g(struct weft__p *p, weft__runnable r)
+{
+    if (weft__unlikely(r & 1))
+        return weft__spawn_bind(p, (struct weft__spawn *)(r - 1));
+    return (struct weft__g *)r;
 }
 
 /* Queue or, when memory for the ring is short, the global queue. */
-void weft__p_put(struct weft__p *p, struct weft__g *g);
-void weft__global_put(struct weft__g *g);
+void weft__p_put(struct weft__p *p, weft__runnable r);
+void weft__global_put(weft__runnable r);
 /* Up to n from the global queue: the first is returned, the others go to p's queue. */
 struct weft__g *weft__global_get(struct weft__p *p, uint32_t n);
 /* Half of a busy p's queue into p's; the first is returned. NULL: nothing or no luck. */
@@ -242,6 +277,11 @@ struct weft__g *weft__g_alloc(struct weft__p *p);
 void weft__g_free(struct weft__p *p, struct weft__g *g);
 void weft__g_reclaim(struct weft__m *m, struct weft__g *g);
 _Noreturn void weft__run_next_after_end(struct weft__m *m, struct weft__p *p, struct weft__g *g, bool keep);
+_Noreturn void weft__g_no_memory(void);
+/* The first frame and the fields of a goroutine that is to run call. regs, stack_args: as weft__go_entry saved them. */
+void weft__g_init(struct weft__g *g, const struct weft__call *call, const void *regs, const void *stack_args);
+/* A record for a spawn by p, or by a thread without a p; NULL when memory is short. */
+struct weft__spawn *weft__spawn_alloc(struct weft__p *p);
 struct weft__g *weft__stack_carve(void);
 /* For a stack of at least this many bytes: warm or fresh; NULL when memory is short. */
 struct weft__g *weft__stack_take(struct weft__p *p, size_t bytes);

@@ -131,7 +131,7 @@ static inline struct weft__g *worker_pick(struct weft__p *p)
         return g;
     }
     p->next_run = 0;
-    return weft__runq_pop(p);
+    return weft__runnable_g(p, weft__runq_pop(p));
 }
 
 /* Puts back what worker_pick gave. */
@@ -140,7 +140,7 @@ static inline void worker_unpick(struct weft__p *p, struct weft__g *g)
     if (!atomic_load_explicit(&p->next, memory_order_relaxed))
         atomic_store_explicit(&p->next, g, memory_order_relaxed);
     else
-        weft__p_put(p, g);
+        weft__p_put(p, (weft__runnable)g);
 }
 
 static inline bool worker_wants_look(struct weft__p *p)
@@ -240,7 +240,7 @@ void weft__ready(struct weft__g *g)
     atomic_store_explicit(&g->wait, WEFT__WAIT_NONE, memory_order_relaxed);
     weft__hold_check(g);
     if (weft__unlikely(!m)) { /* a thread that never used weft before: it need not become known for this */
-        weft__global_put(g);
+        weft__global_put((weft__runnable)g);
         weft__wake_worker();
         return;
     }
@@ -252,9 +252,9 @@ void weft__ready(struct weft__g *g)
         atomic_store_explicit(&p->next, g, memory_order_relaxed);
         surplus = old != NULL;
         if (old)
-            weft__p_put(p, old);
+            weft__p_put(p, (weft__runnable)old);
     } else {
-        weft__global_put(g);
+        weft__global_put((weft__runnable)g);
     }
     if (on_g)
         weft__leave(m);
@@ -283,7 +283,7 @@ void weft_yield(void)
     struct weft__g *next = NULL;
     if (weft__likely(p && !worker_wants_look(p)))
         next = worker_pick(p);
-    if (next && !next->blocky && weft__runq_push(p, g)) {
+    if (next && !next->blocky && weft__runq_push(p, (weft__runnable)g)) {
         /* In the queue before it is off its stack: only this m takes from it in the section, and thieves are kept
          * out until the next goroutine has left the section, when this one's stack is saved (W1). */
         atomic_store_explicit(&g->state, WEFT__G_RUNNABLE, memory_order_relaxed);
@@ -420,7 +420,7 @@ static bool worker_retire_p(struct weft__m *m, struct weft__p *p)
     if (weft__likely(p->id < atomic_load_explicit(&weft__sched.procs, memory_order_relaxed)))
         return false;
     while ((g = worker_pick(p)))
-        weft__global_put(g);
+        weft__global_put((weft__runnable)g);
     weft__p_release(m); /* retires it, unless weft_procs was raised meanwhile */
     weft__wake_worker();
     return true;
@@ -437,7 +437,7 @@ static void worker_after_switch(struct weft__m *m)
     if (g) {
         m->requeue = NULL;
         atomic_store_explicit(&g->state, WEFT__G_RUNNABLE, memory_order_relaxed);
-        weft__p_put(atomic_load_explicit(&m->p, memory_order_relaxed), g);
+        weft__p_put(atomic_load_explicit(&m->p, memory_order_relaxed), (weft__runnable)g);
         if (!atomic_load_explicit(&m->p, memory_order_relaxed))
             weft__wake_worker();
     }

@@ -38,15 +38,19 @@ static void *prepare_frame(char *at, void (*start)(void), void *rbx, uint64_t r1
 void *weft__arch_prepare(char *top, const struct weft__call *call, const void *regs, const void *stack_args)
 {
     size_t n = call->site->stack_bytes;
-    bool ints_only = call->site->ints_only != 0;
 
+    if (call->site->ints_only) { /* two copies of fixed size: one of either is a slow rep movs */
+        top -= WEFT__REGS_BYTES;
+        memcpy(top, regs, 8 * WEFT__INT_REGS);
+        return prepare_frame(top, weft__g_start, call->fn, true);
+    }
     if (n) {
         top -= n;
         prepare_copy(top, stack_args, n);
     }
     top -= WEFT__REGS_BYTES;
-    memcpy(top, regs, ints_only ? 0x38 : WEFT__REGS_BYTES);
-    return prepare_frame(top, weft__g_start, call->fn, ints_only);
+    memcpy(top, regs, WEFT__REGS_BYTES);
+    return prepare_frame(top, weft__g_start, call->fn, false);
 }
 
 void *weft__arch_prepare_plain(char *top, void (*fn)(void))

@@ -1,0 +1,177 @@
+/*
+ * test_spawn.c - goroutines that have not run yet: they wait as records without a stack (sched/spawn.c).
+ */
+#include <pthread.h>
+#include <stdatomic.h>
+#include <weft/weft.h>
+
+#include "arch/fiber.h"
+#include "weft_test.h"
+
+static _Atomic long sum, wrong;
+static weft_waitgroup all;
+
+static long resident_kib(void)
+{
+    char line[128];
+    long kib = 0;
+    FILE *f = fopen("/proc/self/status", "r");
+
+    REQUIRE(f != NULL);
+    while (fgets(line, sizeof line, f))
+        if (sscanf(line, "VmRSS: %ld", &kib) == 1)
+            break;
+    fclose(f);
+    return kib;
+}
+
+static void add_six(int a, long b, char c, const char *d, unsigned e, bool f)
+{
+    atomic_fetch_add(&sum, a + b + c + (*d - '0') + e + f);
+    weft_waitgroup_done(&all);
+}
+
+static void start_with_six(long n)
+{
+    static const char digits[] = "0123456789";
+
+    weft_waitgroup_add(&all, (int)n);
+    for (long i = 0; i < n; i++) {
+        int a = (int)i;
+        const char *d = &digits[i % 10];
+        weft_go(add_six, a, i * 3, (char)(i % 7), d, (unsigned)(i % 5), i % 2 == 0);
+        a = -1;
+        d = "?";
+    }
+}
+
+static long expected_of_six(long n)
+{
+    long x = 0;
+    for (long i = 0; i < n; i++)
+        x += i + i * 3 + i % 7 + i % 10 + i % 5 + (i % 2 == 0);
+    return x;
+}
+
+TEST_ENV(spawn, arguments_wait_with_the_goroutine, "WEFT_PROCS=1")
+{
+    start_with_six(10000);
+    EXPECT_EQ(sum, 0);
+    EXPECT_EQ(weft_num_goroutines(), 10001);
+    weft_waitgroup_wait(&all);
+    EXPECT_EQ(sum, expected_of_six(10000));
+}
+
+TEST_ENV(spawn, waiting_goroutines_are_stolen_with_their_arguments, "WEFT_PROCS=4")
+{
+    for (int round = 0; round < 50; round++) {
+        atomic_store(&sum, 0);
+        start_with_six(2000);
+        weft_waitgroup_wait(&all);
+        EXPECT_EQ(sum, expected_of_six(2000));
+    }
+}
+
+/* A thread without a processor: its goroutines wait in the global queue. */
+static void *start_from_outside(void *arg)
+{
+    (void)arg;
+    start_with_six(5000);
+    return NULL;
+}
+
+TEST_ENV(spawn, goroutines_of_a_foreign_thread_wait_in_the_global_queue, "WEFT_PROCS=2")
+{
+    pthread_t t;
+
+    REQUIRE(pthread_create(&t, NULL, start_from_outside, NULL) == 0);
+    REQUIRE(pthread_join(t, NULL) == 0);
+    weft_waitgroup_wait(&all);
+    EXPECT_EQ(sum, expected_of_six(5000));
+}
+
+static void spin_until_set(_Atomic int *flag)
+{
+    while (!atomic_load(flag))
+        ;
+}
+
+static void set(_Atomic int *flag)
+{
+    atomic_store(flag, 1);
+}
+
+/* The monitor moves what waits behind a computing goroutine to the global queue, and a worker without records takes it. */
+TEST_ENV(spawn, goroutines_behind_a_computing_one_are_shared, "WEFT_PROCS=2")
+{
+    static _Atomic int flag;
+
+    start_with_six(3000);
+    weft_go(set, &flag);
+    spin_until_set(&flag);
+    weft_waitgroup_wait(&all);
+    EXPECT_EQ(sum, expected_of_six(3000));
+}
+
+TEST_ENV(spawn, fewer_processors_leave_no_waiting_goroutine_behind, "WEFT_PROCS=4")
+{
+    start_with_six(3000);
+    weft_procs(1);
+    weft_waitgroup_wait(&all);
+    EXPECT_EQ(sum, expected_of_six(3000));
+    EXPECT_EQ(weft_num_goroutines(), 1);
+}
+
+static void check_number(uint64_t first, long i)
+{
+    if (weft_goid() != first + (uint64_t)i)
+        atomic_fetch_add(&wrong, 1);
+    weft_waitgroup_done(&all);
+}
+
+static void say_number(uint64_t *ret_id)
+{
+    *ret_id = weft_goid();
+    weft_waitgroup_done(&all);
+}
+
+TEST_ENV(spawn, numbers_are_given_at_the_go_statement, "WEFT_PROCS=1")
+{
+    uint64_t first = 0;
+
+    weft_waitgroup_add(&all, 1001);
+    weft_go(say_number, &first);
+    weft_yield();
+    for (long i = 1; i <= 1000; i++)
+        weft_go(check_number, first, i);
+    weft_waitgroup_wait(&all);
+    EXPECT_EQ(wrong, 0);
+}
+
+/* One stack after another would be 400 MB for these. */
+TEST_ENV(spawn, short_goroutines_share_a_few_stacks, "WEFT_PROCS=1")
+{
+    if (WEFT__TSAN || WEFT__ASAN)
+        weft_test_skip("the sanitizer's own memory counts");
+    start_with_six(100);
+    weft_waitgroup_wait(&all);
+    long before = resident_kib();
+    start_with_six(100000);
+    weft_waitgroup_wait(&all);
+    EXPECT(resident_kib() - before < 24 * 1024);
+}
+
+static void never_runs(int x)
+{
+    fprintf(stderr, "ran %d\n", x);
+}
+
+DEATH(spawn, the_dump_shows_goroutines_that_have_not_run, 2,
+      "panic: enough\n\ngoroutine 1 \\[running\\]:\n(.*\n)+\ngoroutine [0-9]+ \\[runnable\\]:\n"
+      "never_runs\\(\\.\\.\\.\\)\n\tnot started yet\ncreated by test_spawn_the_dump_shows_goroutines_that_have_not_run in "
+      "goroutine 1\n\t.*test_spawn\\.c:[0-9]+\n")
+{
+    weft_procs(1);
+    weft_go(never_runs, 1);
+    weft_panic("enough");
+}

@@ -8,7 +8,7 @@ A list has a section for each file of Go, "## src/sync/cond_test.go", with a tab
     | TestRace | left out: why |
 
 A row names tests of ours as `suite.name`, or says "left out: " and a reason; it may do both, part by part. A section whose
-name is a pattern, "## test/chan/*.go", has a row for each file that matches. COVERED says which section must be in which
+name is a pattern, "## test/chan/*.go" or "## test/{a,b}.go", has a row for each file that matches. COVERED says which section must be in which
 list. Paths are below GOROOT; those that begin with golang.org/ are modules, below GOMODCACHE.
 
 Each section is one test: it passes when the list knows every Go test of that file and no other, and every test of ours
@@ -23,6 +23,8 @@ GO = "go1.26"      # the lists are made from this one; another's tests are not c
 COVERED = {
     "LIST.md": """
         test/chan/*.go test/chancap.go test/chanlinear.go test/closedchan.go test/makechan.go
+        test/recover*.go test/defer*.go test/goprint.go test/peano.go test/sigchld.go test/stack.go test/ken/chan*.go
+        test/fixedbugs/{issue1304,issue4066,issue5963,issue8047b,issue8158,issue9110,issue14725,issue16870,issue21576,issue43942}.go
         src/runtime/chan_test.go src/runtime/chanbarrier_test.go src/runtime/proc_test.go src/runtime/crash_test.go
         src/runtime/crash_unix_test.go src/runtime/crash_cgo_test.go
         src/sync/mutex_test.go src/sync/rwmutex_test.go src/sync/waitgroup_test.go src/sync/once_test.go
@@ -85,11 +87,13 @@ def go_files(section):
         return [os.path.join(versions[-1], rest)] if versions and os.path.exists(os.path.join(versions[-1], rest)) else []
     if not go_env("GOVERSION").startswith(GO):
         return []
-    return sorted(glob.glob(os.path.join(go_env("GOROOT"), section)))
+    head, brace, rest = section.partition("{")
+    names, _, tail = rest.partition("}")
+    return sorted(f for n in names.split(",") for f in glob.glob(os.path.join(go_env("GOROOT"), head + n + tail)))
 
 
 def go_tests(section, files):
-    if "*" in section:
+    if "*" in section or "{" in section:
         return {os.path.basename(f) for f in files}
     names = set()
     for f in files:
@@ -143,7 +147,7 @@ def main():
             rows = found.get(section, [])
             for _, _, said in rows:
                 named |= set(OURS.findall(said))
-            test = "conf_list." + re.sub(r"\W+", "_", section).strip("_")
+            test = "conf_list." + re.sub(r"\W+", "_", section.split("{")[0]).strip("_")
             if want not in test:
                 continue
             bad, compared = check_section(where, section, rows, ours)

@@ -313,6 +313,55 @@ WEFT_API WEFT_PARKS weft_err weft_http_reply_flush(weft_http_writer *w);
 WEFT_API WEFT_PARKS
 weft_err weft_http_reply_text(weft_http_writer *w, int status, const char *content_type, const char *text);
 
+/* ------------------------------------------------------------------ mux */
+
+typedef struct weft_http_mux weft_http_mux;
+
+/**
+ * weft_http_mux_new - choose handlers by method, host and path; weft_http_mux_handler is its handler, the mux the arg.
+ *
+ * Requests that nothing matches get 404, or 405 with Allow when only the method does not fit. Paths with "//", "." or ".."
+ * are redirected to the clean one, and "/x" to "/x/" where only that is known (301, or 308 for methods other than GET).
+ *
+ * Returns   0; WEFT_ENOMEM. Source: Go 1.22 http.ServeMux.
+ */
+WEFT_API WEFT_MUST_USE weft_err weft_http_mux_new(weft_http_mux **ret_mux);
+/** weft_http_mux_free - once no server uses it. NULL is fine. */
+WEFT_API void weft_http_mux_free(weft_http_mux *mux);
+WEFT_API weft_http_handler weft_http_mux_handler;
+
+/**
+ * weft_http_mux_handle - requests that match pattern are handler's. Before the mux is served.
+ *
+ * @pattern  "[METHOD ][HOST]/[PATH]": "/about", "GET /items/{id}", "example.org/files/{rest...}", "/exact/{$}". {x} takes
+ *           one segment, {x...} all that is left; a path that ends in '/' takes everything below it, {$} only itself.
+ *           GET takes HEAD as well. Of two patterns that match a request the more specific one has it. Copied.
+ *
+ * Returns   0; WEFT_EINVAL (not a pattern), -EEXIST (neither of it and an older one is more specific): see
+ *           weft_http_mux_error; WEFT_ENOMEM.
+ * Limits    4,096 bytes, 64 segments, 16 wildcards.
+ */
+WEFT_API weft_err weft_http_mux_handle(weft_http_mux *mux, const char *pattern, weft_http_handler *handler, void *arg);
+/** weft_http_mux_error - why the last weft_http_mux_handle was refused, in words. */
+WEFT_API const char *weft_http_mux_error(const weft_http_mux *mux);
+
+/**
+ * weft_http_mux_use - middleware: filter runs before the handlers of the mux, in the order added, and calls weft_http_next
+ * where the rest is to happen; without that the request is answered by it. Before the mux is served.
+ *
+ * Returns   0; WEFT_EINVAL (no filter); WEFT_ENOMEM.
+ */
+WEFT_API weft_err weft_http_mux_use(weft_http_mux *mux, weft_http_handler *filter, void *arg);
+/** weft_http_next - from middleware: the next one, or the handler. Once. */
+WEFT_API WEFT_PARKS void weft_http_next(weft_http_request *rq, weft_http_writer *w);
+
+/** weft_http_request_value - what the wildcard {name} of the matched pattern stands for, decoded; "" if there is none. */
+WEFT_API const char *weft_http_request_value(weft_http_request *rq, const char *name);
+/** weft_http_request_pattern - the pattern that matched, as given; "" if none did. */
+WEFT_API const char *weft_http_request_pattern(const weft_http_request *rq);
+
+/* ------------------------------------------------------------------ files */
+
 /**
  * weft_http_file_server - a handler's arg that serves a folder; weft_http_file_handler is its handler.
  *

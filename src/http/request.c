@@ -37,7 +37,8 @@ void weft__sconn_write_limit(struct weft__sconn *sc, weft_dur d)
 
 void weft__request_init(struct weft__exch *x)
 {
-    x->rq = (struct weft_http_request){.x = x};
+    memset(&x->rq, 0, offsetof(struct weft_http_request, values));
+    x->rq.x = x;
 }
 
 void weft__request_done(struct weft_http_request *rq)
@@ -47,8 +48,20 @@ void weft__request_done(struct weft_http_request *rq)
         weft_ctx_unref(rq->ctx);
     }
     free(rq->path_copy);
+    for (struct weft__text *t; (t = rq->texts); free(t))
+        rq->texts = t->next;
     rq->ctx = NULL;
     rq->path_copy = NULL;
+}
+
+char *weft__request_text(struct weft_http_request *rq, size_t n)
+{
+    struct weft__text *t = malloc(sizeof *t + n);
+    if (!t)
+        return NULL;
+    t->next = rq->texts;
+    rq->texts = t;
+    return t->s;
 }
 
 static uint32_t request_hosts(const struct weft__head *h)

@@ -259,6 +259,18 @@ static bool conn_wait(struct weft__sconn *sc)
     return weft__sconn_set_idle(sc, false) && err == 0 && exch_begin(sc);
 }
 
+/* The first request nearly always comes with the connection: one read finds out, where a wait would ask and then read. */
+static bool conn_first(struct weft__sconn *sc)
+{
+    if (!exch_begin(sc))
+        return false;
+    ssize_t n = weft__conn_try_read(sc->conn, sc->x->buf->data, sc->x->buf->cap);
+    if (n == -EAGAIN)
+        return conn_wait(sc);
+    sc->x->end = n > 0 ? (uint32_t)n : 0;
+    return n > 0;
+}
+
 static bool conn_more(struct weft__sconn *sc)
 {
     if (sc->x && sc->x->at < sc->x->end) {
@@ -273,8 +285,9 @@ static void conn_serve(struct weft__sconn *sc)
 {
     if (!conn_handshake(sc))
         return;
-    while (conn_more(sc) && serve_one(sc->x))
-        ;
+    bool more = conn_first(sc);
+    while (more && serve_one(sc->x))
+        more = conn_more(sc);
     if (sc->x)
         (void)weft__reply_release(&sc->x->w);
 }

@@ -9,6 +9,7 @@
 #include "../net/conn_int.h"
 #include "http_int.h"
 
+#define WEFT__VALUES 16         /* wildcards of a pattern */
 #define WEFT__REPLY_FIXED 256   /* room for the status line and the server's own fields */
 
 /* One accepted connection: what it needs while idle, besides its goroutine. */
@@ -44,6 +45,13 @@ struct weft_http_request {
     bool expect;                   /* the client waits for 100 Continue */
     weft_err err;                  /* sticky body error */
     uint64_t body_bytes;
+    struct weft__chain *chain;     /* mux.c: middleware still to come, and the handler behind it */
+    const struct weft__pattern *pattern; /* mux.c: what matched; NULL: none */
+    struct weft__text *texts;      /* decoded values, freed with the request */
+    struct weft__value {
+        const char *s;             /* in the target, not decoded */
+        uint32_t len;
+    } values[WEFT__VALUES];        /* last: not cleared */
 };
 
 /* A request and its reply. From a pool with its two buffers, only while there is one. */
@@ -81,6 +89,12 @@ bool weft__sconn_set_idle(struct weft__sconn *sc, bool idle);
 /* Closes the connection and counts it out; sc is gone, and the server may be. */
 void weft__sconn_end(struct weft__sconn *sc);
 /* ---- request.c ---- */
+/* n bytes that live as long as the request. */
+struct weft__text {
+    struct weft__text *next;
+    char s[];
+};
+char *weft__request_text(struct weft_http_request *rq, size_t n);
 void weft__request_init(struct weft__exch *x);
 /* The head is complete: 0, or the status to refuse it with. */
 int weft__request_accept(struct weft__exch *x);

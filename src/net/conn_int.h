@@ -18,9 +18,11 @@ struct weft_conn {
 /* A connection around an open non-blocking socket; on error the socket is closed. */
 weft_err weft__conn_new(int fd, bool tcp, bool datagram, weft_conn **ret_conn);
 
-/* For src/http: a read right after weft_conn_wait, and one try to write that never parks. The read spares a look at the
- * clock. The try answers the bytes that went, 0 when none could (and always for TLS), or an error. */
+/* For src/http: a read right after weft_conn_wait, which spares a look at the clock; and one try each to read and to
+ * write, which never park. try_read answers -EAGAIN when there is nothing; try_write the bytes that went, 0 when none
+ * could. Both always do so for TLS. */
 WEFT_PARKS ssize_t weft__conn_read_soon(weft_conn *conn, void *ret_buf, size_t n);
+ssize_t weft__conn_try_read(weft_conn *conn, void *ret_buf, size_t n);
 ssize_t weft__conn_try_write(weft_conn *conn, const void *buf, size_t n);
 
 /* addr.c */

@@ -116,10 +116,16 @@ ssize_t weft__fd_read(weft_ctx *ctx, struct weft__fd *f, void *ret_buf, size_t n
     return err;
 }
 
-ssize_t weft__fd_read_soon(struct weft__fd *f, void *ret_buf, size_t n)
+ssize_t weft__fd_try_read(struct weft__fd *f, void *ret_buf, size_t n)
 {
     ssize_t got = weft__sock_recv(f->fd, ret_buf, n);
     f->drained = f->tcp && ((got > 0 && (size_t)got < n) || got == -EAGAIN); /* F3 */
+    return got;
+}
+
+ssize_t weft__fd_read_soon(struct weft__fd *f, void *ret_buf, size_t n)
+{
+    ssize_t got = weft__fd_try_read(f, ret_buf, n);
     return got == -EAGAIN ? weft__fd_read(NULL, f, ret_buf, n) : got;
 }
 

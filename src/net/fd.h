@@ -41,6 +41,7 @@ WEFT_PARKS weft_err weft__fd_wait(weft_ctx *ctx, struct weft__fd *f, enum weft__
 /* As weft_conn_read and weft_conn_writev, between enter and leave. */
 WEFT_PARKS ssize_t weft__fd_read(weft_ctx *ctx, struct weft__fd *f, void *ret_buf, size_t n);
 /* As weft__fd_read without a context, right after a wait that succeeded: no look at the deadline before the first try. */
+ssize_t weft__fd_try_read(struct weft__fd *f, void *ret_buf, size_t n); /* -EAGAIN: nothing there */
 WEFT_PARKS ssize_t weft__fd_read_soon(struct weft__fd *f, void *ret_buf, size_t n);
 WEFT_PARKS ssize_t weft__fd_write(weft_ctx *ctx, struct weft__fd *f, const void *buf, size_t n);
 WEFT_PARKS ssize_t weft__fd_writev(weft_ctx *ctx, struct weft__fd *f, const struct iovec *iov, int count);

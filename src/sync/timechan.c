@@ -167,11 +167,12 @@ bool weft_timer_stop(weft_timer *t)
 bool weft_timer_reset(weft_timer *t, weft_dur d)
 {
     struct timer_body *b = (struct timer_body *)t;
-    if (b->cookie != body_cookie(b) || !b->t.fn)
+    if (b->cookie != body_cookie(b))
         return false;
     weft__lock(&b->lock);
     bool stopped = body_stop(b);
-    body_start(b, d, 0);
+    if (b->t.fn)
+        body_start(b, d, 0);
     weft__unlock(&b->lock);
     return stopped;
 }
@@ -213,11 +214,12 @@ void weft_ticker_reset(weft_ticker *t, weft_dur d)
     struct timer_body *b = (struct timer_body *)t;
     if (d <= 0)
         weft_panic("non-positive interval for Ticker.Reset");
-    if (b->cookie != body_cookie(b) || !b->t.fn)
+    if (b->cookie != body_cookie(b))
         return;
     weft__lock(&b->lock);
     (void)body_stop(b);
-    body_start(b, d, d);
+    if (b->t.fn)
+        body_start(b, d, d);
     weft__unlock(&b->lock);
 }
 

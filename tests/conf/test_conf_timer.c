@@ -97,6 +97,7 @@ DEATH(conf_timer, the_longest_and_the_shortest_times_do_not_overflow, 0, "^$")
 struct chain {
     weft_timer t[11];
     int left;
+    atomic_int over;
     weft_chan(bool) done;
 };
 
@@ -106,7 +107,8 @@ static void chain_next(void *arg)
     int i = --c->left;
     if (i >= 0) {
         weft_after_func(&c->t[i], 0, chain_next, c);
-        weft_sleep(100 * WEFT_MS);                     /* holds none of the others up */
+        weft_sleep(200 * WEFT_MS);                     /* holds none of the others up */
+        atomic_fetch_add(&c->over, 1);
     } else {
         weft_send(c->done, true);
     }
@@ -119,8 +121,8 @@ TEST(conf_timer, a_function_may_start_the_next_and_sleep)
     weft_time start = weft_now();
     weft_after_func(&c.t[10], 0, chain_next, &c);
     (void)weft_recv(c.done);
-    EXPECT(weft_now() - start < 900 * WEFT_MS);
-    weft_sleep(120 * WEFT_MS);
+    EXPECT(weft_now() - start < 1900 * WEFT_MS);
+    EXPECT(conf_until(&c.over, 10));
     weft_free(c.done);
 }
 
@@ -220,6 +222,7 @@ static const char *stop_both(bool by_func)
         bad = "a stopped function ran";
     if (!bad && weft_timer_stop(&t1))
         bad = "stop said true twice";
+    (void)weft_timer_stop(&other);
     weft_free(c1);
     weft_free(f0.ch);
     return bad;
@@ -312,22 +315,18 @@ TEST(conf_timer, many_are_stopped_at_one_time)
 static const char *reset_once(weft_dur d)
 {
     weft_timer t = {0};
+    weft_defer(weft_timer_stop, &t);
     weft_timer_start(&t, 2 * d);
     weft_sleep(d);
     if (!weft_timer_reset(&t, 3 * d))
         return "reset of an active timer said false";
     weft_sleep(2 * d);
-    if (weft_try_recv(weft_timer_chan(&t), NULL)) {
+    if (weft_try_recv(weft_timer_chan(&t), NULL))
         return "it fired early";
-    }
     weft_sleep(2 * d);
-    if (!weft_try_recv(weft_timer_chan(&t), NULL)) {
-        (void)weft_timer_stop(&t);
+    if (!weft_try_recv(weft_timer_chan(&t), NULL))
         return "it did not fire";
-    }
-    bool active = weft_timer_reset(&t, 50 * WEFT_MS);
-    (void)weft_timer_stop(&t);
-    return active ? "reset of an expired timer said true" : NULL;
+    return weft_timer_reset(&t, 50 * WEFT_MS) ? "reset of an expired timer said true" : NULL;
 }
 
 TEST(conf_timer, reset_counts_from_now)

@@ -1,5 +1,7 @@
 /*
  * chan_list.c - a select over a list that is computed, and the block form of select.
+ *
+ * Build    cc chan_list.c $(pkg-config --cflags --libs weft) -o chan_list
  */
 #include <stdio.h>
 #include <weft/weft.h>

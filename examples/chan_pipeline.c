@@ -1,5 +1,7 @@
 /*
  * chan_pipeline.c - three stages joined by channels; each stage closes what it sends on, so the end travels down.
+ *
+ * Build    cc chan_pipeline.c $(pkg-config --cflags --libs weft) -o chan_pipeline
  */
 #include <stdio.h>
 #include <weft/weft.h>

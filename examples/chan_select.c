@@ -1,5 +1,7 @@
 /*
  * chan_select.c - select as a switch: two sources, a way to stop, a time limit; break and continue mean what they do in C.
+ *
+ * Build    cc chan_select.c $(pkg-config --cflags --libs weft) -o chan_select
  */
 #include <stdio.h>
 #include <weft/weft.h>

@@ -1,4 +1,8 @@
-/* Deferred calls: whatever way a block is left, what was opened is closed, in the opposite order. */
+/*
+ * cleanup.c - deferred calls: whatever way a block is left, what was opened is closed, in the opposite order.
+ *
+ * Build    cc cleanup.c $(pkg-config --cflags --libs weft) -o cleanup
+ */
 #include <stdio.h>
 #include <weft/weft.h>
 

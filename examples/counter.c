@@ -1,4 +1,8 @@
-/* counter.c - a map of counters behind a mutex, filled by a thousand goroutines; a waitgroup says when all are done. */
+/*
+ * counter.c - a map of counters behind a mutex, filled by a thousand goroutines; a waitgroup says when all are done.
+ *
+ * Build    cc counter.c $(pkg-config --cflags --libs weft) -o counter
+ */
 #include <stdio.h>
 #include <weft/weft.h>
 

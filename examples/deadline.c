@@ -1,4 +1,8 @@
-/* deadline.c - a context's deadline ends three workers; whoever is done in time delivers. */
+/*
+ * deadline.c - a context's deadline ends three workers; whoever is done in time delivers.
+ *
+ * Build    cc deadline.c $(pkg-config --cflags --libs weft) -o deadline
+ */
 #include <stdio.h>
 #include <weft/weft.h>
 

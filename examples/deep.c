@@ -1,5 +1,7 @@
 /*
  * deep.c - stacks of different sizes: one goroutine recurses deep, and a thousand that only wait get by on little.
+ *
+ * Build    cc deep.c $(pkg-config --cflags --libs weft) -o deep
  */
 #include <stdio.h>
 #include <weft/weft.h>

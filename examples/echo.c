@@ -3,6 +3,8 @@
  *
  * The server has one goroutine per connection; nothing here blocks a thread. The last client is impatient: its deadline
  * passes while it waits for an answer that nobody sends, and its connection goes on after that.
+ *
+ * Build    cc echo.c $(pkg-config --cflags --libs weft) -o echo
  */
 #include <stdio.h>
 #include <string.h>

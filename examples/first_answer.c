@@ -1,5 +1,7 @@
 /*
  * first_answer.c - the first of several answers, within a time limit; the slow ones are told to stop through a context.
+ *
+ * Build    cc first_answer.c $(pkg-config --cflags --libs weft) -o first_answer
  */
 #include <stdio.h>
 #include <weft/weft.h>

@@ -1,5 +1,7 @@
 /*
  * http_hello.c - a web server and its client in one program.
+ *
+ * Build    cc http_hello.c $(pkg-config --cflags --libs weft) -o http_hello
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,7 @@
 /*
  * recover.c - defer, panic and try: a server that survives the failure of one request.
+ *
+ * Build    cc recover.c $(pkg-config --cflags --libs weft) -o recover
  */
 #include <stdio.h>
 #include <stdlib.h>

@@ -1,5 +1,7 @@
 /*
  * sieve.c - primes by a chain of goroutines, each of which drops the multiples of one prime (Doug McIlroy's sieve).
+ *
+ * Build    cc sieve.c $(pkg-config --cflags --libs weft) -o sieve
  */
 #include <stdio.h>
 #include <weft/weft.h>

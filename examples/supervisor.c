@@ -1,4 +1,8 @@
-/* A supervisor starts a worker again when it panics, and gives up after the third time. */
+/*
+ * supervisor.c - a supervisor starts a worker again when it panics, and gives up after the third time.
+ *
+ * Build    cc supervisor.c $(pkg-config --cflags --libs weft) -o supervisor
+ */
 #include <stdio.h>
 #include <weft/weft.h>
 

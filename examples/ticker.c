@@ -1,4 +1,8 @@
-/* ticker.c - a ticker beside work, until a function that runs later says stop; a second stop is harmless. */
+/*
+ * ticker.c - a ticker beside work, until a function that runs later says stop; a second stop is harmless.
+ *
+ * Build    cc ticker.c $(pkg-config --cflags --libs weft) -o ticker
+ */
 #include <stdio.h>
 #include <weft/weft.h>
 

@@ -1,5 +1,7 @@
 /*
  * workers.c - the classic worker pool: three goroutines share the work, the answers come back on one channel.
+ *
+ * Build    cc workers.c $(pkg-config --cflags --libs weft) -o workers
  */
 #include <stdio.h>
 #include <weft/weft.h>

@@ -69,8 +69,8 @@ static void sleep_a_little(void)
 
 DEATH(conf_crash, goexit_of_main_waits_for_sleepers_first, 2, "^t1\nt2\nfatal error: no goroutines")
 {
-    weft_go(sleep_a_little);
     show("t1");
+    weft_go(sleep_a_little);
     weft_goexit();
 }
 

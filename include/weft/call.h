@@ -6,9 +6,10 @@
  * saves the argument registers and the stack arguments. A record on the caller's stack (fn, call site, ...)
  * travels in the static-chain register, which ordinary calls leave alone.
  *
- * Limits  16 arguments; fn returns void or a scalar of at most 8 bytes; no nested functions;
+ * Limits  16 arguments; fn returns void or a scalar of at most 8 bytes; no nested functions; a number converted to a
+ *         parameter of type _Complex long double is lost; on x86-64 no argument aligned to over 16 bytes;
  *         under clang no __attribute__((noreturn)) function (use _Noreturn).
- * Source  docs/design/call.md; x86-64 psABI 3.2.3; GCC "Constructing Calls".
+ * Source  docs/design/arch.md; x86-64 psABI 3.2.3; AAPCS64 6.8; GCC "Constructing Calls".
  */
 #ifndef WEFT_CALL_H
 #define WEFT_CALL_H
@@ -24,6 +25,9 @@ struct weft__site {
     unsigned stack_bytes;     /* upper bound of the stack arguments, multiple of 16 */
     unsigned ints_only;       /* 1: at most 6 arguments, all integers or pointers: no vector registers */
     const char *func;         /* the function that holds the call */
+#if defined(__aarch64__)
+    struct weft__refs *refs;  /* structs that travel by address, or NULL: call_aarch64.h */
+#endif
 };
 
 /* Travels in the static-chain register; lives on the caller's stack during the call. */
@@ -70,15 +74,36 @@ struct weft__call {
 
 /* an argument as a value of its own type (arrays and functions decay); never evaluated */
 #define WEFT__ARGVAL(a) __extension__({ __auto_type weft__a = (a); weft__a; })
+/* Where an argument goes is decided by the parameter's type, which no macro can see: 1 may become 1.0, or a long double on
+ * the stack. So short cuts are for arguments that are pointers, which convert to pointers only, or are of fn's own types. */
+#define WEFT__APTR(a) && (__builtin_classify_type(a) == 5)
+#define WEFT__ATYPES(a) , __typeof__(WEFT__ARGVAL(a))
+#define WEFT__EXACT(fn_, ...)                                        \
+    ((1 WEFT__MAP(WEFT__APTR, __VA_ARGS__)) ||                       \
+     __builtin_types_compatible_p(__typeof__(*(fn_)),                \
+         __typeof__((fn_)(__VA_ARGS__))(WEFT__TAIL(0 WEFT__MAP(WEFT__ATYPES, __VA_ARGS__)))))
+
+/* argument registers for integers; what a very large argument takes on the stack at most, or 0: all of it */
+#if defined(__aarch64__)
+#define WEFT__GR 8
+#define WEFT__ABYTES_MAX 64
+#else
+#define WEFT__GR 6
+#define WEFT__ABYTES_MAX 0
+#endif
 /* bytes that one argument may take in the stack-argument area, upper bound */
-#define WEFT__ABYTES(a) +(unsigned)(((sizeof(WEFT__ARGVAL(a)) + 15) & ~15ul))
+#define WEFT__ABYTES(a)                                                           \
+    +(unsigned)(WEFT__ABYTES_MAX && sizeof(WEFT__ARGVAL(a)) > WEFT__ABYTES_MAX    \
+                    ? 16 : (sizeof(WEFT__ARGVAL(a)) + 15) & ~15ul)
 #define WEFT__ABIG(a) | (sizeof(WEFT__ARGVAL(a)) > 8)
-/* 1 unless the argument is an integer, enum, bool or pointer: real 8, complex 9, struct 12, union 13 */
-#define WEFT__AREAL(a) | (__builtin_classify_type(a) >= 8)
-#define WEFT__STACK_BYTES(...) \
-    (WEFT__NARG(__VA_ARGS__) > 6 || (0 WEFT__MAP(WEFT__ABIG, __VA_ARGS__)) ? 0u WEFT__MAP(WEFT__ABYTES, __VA_ARGS__) : 0u)
-#define WEFT__INTS_ONLY(...) \
-    (WEFT__NARG(__VA_ARGS__) <= 6 && !(0 WEFT__MAP(WEFT__AREAL, __VA_ARGS__)) && !(0 WEFT__MAP(WEFT__ABIG, __VA_ARGS__)))
+/* 1 unless the argument is an integer, enum, bool or pointer: those are 1 to 5; a vector is -1 or 19 */
+#define WEFT__AREAL(a) | (__builtin_classify_type(a) < 1 || __builtin_classify_type(a) > 5)
+#define WEFT__STACK_BYTES(fn_, ...)                                                                                    \
+    (WEFT__NARG(__VA_ARGS__) > WEFT__GR || (0 WEFT__MAP(WEFT__ABIG, __VA_ARGS__)) || !WEFT__EXACT(fn_, __VA_ARGS__)    \
+         ? 0u WEFT__MAP(WEFT__ABYTES, __VA_ARGS__) : 0u)
+#define WEFT__INTS_ONLY(fn_, ...)                                                                                      \
+    (WEFT__NARG(__VA_ARGS__) <= 6 && !(0 WEFT__MAP(WEFT__AREAL, __VA_ARGS__)) && !(0 WEFT__MAP(WEFT__ABIG, __VA_ARGS__)) && \
+     WEFT__EXACT(fn_, __VA_ARGS__))
 
 /* pointer type of fn, without the const or noreturn that gcc keeps in the pointed-to function type */
 #define WEFT__FNTYPE(fn)                                                                              \
@@ -89,9 +114,24 @@ struct weft__call {
     _Static_assert(sizeof(__typeof__((fn_)(__VA_ARGS__))) <= 8,        \
                    what ": the function must return void or a scalar")
 
-#define WEFT__SITE(id, fn_, ...)                                                       \
-    static const struct weft__site id = {#fn_, __FILE__, __LINE__,                     \
-                                         WEFT__STACK_BYTES(__VA_ARGS__), WEFT__INTS_ONLY(__VA_ARGS__), __func__}
+/* A call site, and what is asked of it before the call. */
+#if defined(__aarch64__)
+#include <weft/call_aarch64.h>
+#define WEFT__SITE(id, fn_, ...)                                                                            \
+    static struct weft__refs id##refs[WEFT__HAS_REFS(__VA_ARGS__)];                                         \
+    static const struct weft__site id = {#fn_, __FILE__, __LINE__, WEFT__STACK_BYTES(fn_, __VA_ARGS__),     \
+                                         WEFT__INTS_ONLY(fn_, __VA_ARGS__), __func__,                       \
+                                         WEFT__HAS_REFS(__VA_ARGS__) ? id##refs : NULL}
+#else
+#define WEFT__ENTRY(name) name
+#define WEFT__REFS_ROOM(...) 0
+#define WEFT__FIND_REFS(site, fn_, ...) ((void)0)
+#define WEFT__AOVER(a) | (_Alignof(__typeof__(WEFT__ARGVAL(a))) > 16)
+#define WEFT__SITE(id, fn_, ...)                                                                            \
+    _Static_assert(!(0 WEFT__MAP(WEFT__AOVER, __VA_ARGS__)), "weft: an argument aligned to more than 16 bytes"); \
+    static const struct weft__site id = {#fn_, __FILE__, __LINE__, WEFT__STACK_BYTES(fn_, __VA_ARGS__),     \
+                                         WEFT__INTS_ONLY(fn_, __VA_ARGS__), __func__}
+#endif
 
 /* Make the call fn_(args...) arrive at `entry`, with `rec` (an lvalue) in the static-chain register. */
 #define WEFT__ENTER(entry, rec, fn_, ...)                                         \

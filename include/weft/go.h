@@ -56,9 +56,10 @@
         WEFT__CHECK_RESULT("weft_go", fn_, __VA_ARGS__);                               \
         WEFT__SITE(weft__site_, fn_, __VA_ARGS__);                                     \
         struct weft__call weft__call_ = {(void *)(fn_), &weft__site_, label_, at_end_, owner_, bytes_}; \
-        WEFT__ENTER(weft__go_entry, weft__call_, fn_, __VA_ARGS__);                    \
+        WEFT__FIND_REFS(weft__site_, fn_, __VA_ARGS__);                                \
+        WEFT__ENTER(WEFT__ENTRY(weft__go_entry), weft__call_, fn_, __VA_ARGS__);       \
     })
-extern WEFT_API void weft__go_entry(void);
+extern WEFT_API void WEFT__ENTRY(weft__go_entry)(void);
 
 /**
  * weft_yield - let other goroutines run; the caller goes to the end of the line.

@@ -64,10 +64,12 @@ WEFT_API _Noreturn void weft_panic(const char *fmt, ...) __attribute__((format(p
 struct weft__defer {
     void *fn;                        /* 0 */
     const struct weft__site *site;   /* 8 */
-    uint64_t gr[6];                  /* 16 */
+    uint64_t gr[WEFT__GR];           /* 16 */
+#if defined(__x86_64__)
     uint64_t nvec;                   /* 64: rax of a variadic call */
-    struct weft__defer **head;       /* 72: the goroutine's innermost deferred call; NULL: it has been made */
-    struct weft__defer *prev;        /* 80: what that was before */
+#endif
+    struct weft__defer **head;       /* the goroutine's innermost deferred call; NULL: it has been made */
+    struct weft__defer *prev;        /* what that was before */
 };
 
 /* A running weft_try, in the caller's frame; arch/.../try.S knows the layout. */
@@ -81,10 +83,10 @@ struct weft__try {
     struct weft__defer *deferred;    /* the innermost deferred call when it began: not its business either */
 };
 
-extern WEFT_API void weft__defer_entry_ints(void);
-extern WEFT_API void weft__defer_entry_all(void);
+extern WEFT_API void WEFT__ENTRY(weft__defer_entry_ints)(void);
+extern WEFT_API void WEFT__ENTRY(weft__defer_entry_all)(void);
 extern WEFT_API void weft__defer_run(struct weft__defer *d);
-extern WEFT_API void weft__try_entry(void);
+extern WEFT_API void WEFT__ENTRY(weft__try_entry)(void);
 WEFT_API void weft__try_begin(struct weft__try *t);
 
 static inline __attribute__((unused)) void weft__defer_end(struct weft__defer **d)
@@ -99,8 +101,9 @@ static inline __attribute__((unused)) void weft__defer_end(struct weft__defer **
 #define WEFT__DEFER_(rec_, ptr_, fn_, ...)                                                                     \
     __extension__ struct {                                                                                     \
         struct weft__defer d;                                                                                  \
-        char vec[WEFT__INTS_ONLY(__VA_ARGS__) ? 0 : 128];                                                      \
-        char stack[WEFT__STACK_BYTES(__VA_ARGS__)];                                                            \
+        char vec[WEFT__INTS_ONLY(fn_, __VA_ARGS__) ? 0 : 128];                                                 \
+        char stack[WEFT__STACK_BYTES(fn_, __VA_ARGS__)];                                                       \
+        char refs[WEFT__REFS_ROOM(__VA_ARGS__)];                                                               \
     } rec_;                                                                                                    \
     __attribute__((cleanup(weft__defer_end), unused)) struct weft__defer *ptr_ = __extension__({               \
         WEFT__CHECK_RESULT("weft_defer", fn_, __VA_ARGS__);                                                    \
@@ -108,8 +111,10 @@ static inline __attribute__((unused)) void weft__defer_end(struct weft__defer **
         struct weft__defer *weft__d_;                                                                          \
         rec_.d.fn = (void *)(fn_);                                                                             \
         rec_.d.site = &weft__site_;                                                                            \
-        WEFT__ENTER((WEFT__INTS_ONLY(__VA_ARGS__) ? weft__defer_entry_ints : weft__defer_entry_all), rec_, fn_, \
-                    __VA_ARGS__);                                                                              \
+        WEFT__FIND_REFS(weft__site_, fn_, __VA_ARGS__);                                                        \
+        WEFT__ENTER((WEFT__INTS_ONLY(fn_, __VA_ARGS__) ? WEFT__ENTRY(weft__defer_entry_ints)                   \
+                                                       : WEFT__ENTRY(weft__defer_entry_all)),                  \
+                    rec_, fn_, __VA_ARGS__);                                                                   \
         __asm__ volatile("" : "=r"(weft__d_) : "0"(&rec_.d) : "memory");                                       \
         weft__d_;                                                                                              \
     })
@@ -120,7 +125,7 @@ static inline __attribute__((unused)) void weft__defer_end(struct weft__defer **
         WEFT__SITE(weft__site_, fn_, __VA_ARGS__);                                            \
         struct weft__try weft__t_ = {.fn = (void *)(fn_), .site = &weft__site_};             \
         weft__try_begin(&weft__t_);                                                           \
-        WEFT__ENTER(weft__try_entry, weft__t_, fn_, __VA_ARGS__);                             \
+        WEFT__ENTER(WEFT__ENTRY(weft__try_entry), weft__t_, fn_, __VA_ARGS__);                             \
         __asm__ volatile("" : "+m"(weft__t_) : : "memory");                                   \
         weft__t_.msg;                                                                         \
     })

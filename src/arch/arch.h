@@ -1,8 +1,9 @@
 /*
  * arch.h - what one folder per processor supplies: the switch, the goroutine's first instructions, the thread's m.
  *
- * Role    The only place that knows registers. A port is one folder: switch.S, regs.h, and unwind's defer.S, try.S, probe.S.
- * Near    x86_64/. Layer 1.
+ * Role    The only place that knows registers. A port is one folder: switch.S, prepare.c, regs.h, and unwind's defer.S,
+ *         try.S, probe.S; docs/design/arch.md says what each must do.
+ * Near    x86_64/, aarch64/, include/weft/call.h (the captured calls). Layer 1.
  */
 #ifndef WEFT_ARCH_ARCH_H
 #define WEFT_ARCH_ARCH_H
@@ -27,8 +28,16 @@ void *weft__arch_prepare(char *top, const struct weft__call *call, const void *r
 /* The same for a plain C function that never returns (scheduler stacks). */
 void *weft__arch_prepare_plain(char *top, void (*fn)(void));
 
+/* regs.h: weft__m(), the thread's m. WEFT__DEFER_HEAD: where defer.S finds head in struct weft__defer (weft/unwind.h).
+ * WEFT__TRY_REGISTER: where try.S keeps the record, in DWARF's numbers. */
 #if defined(__x86_64__)
 #include "x86_64/regs.h"
+#define WEFT__DEFER_HEAD 72
+#define WEFT__TRY_REGISTER 3 /* rbx */
+#elif defined(__aarch64__)
+#include "aarch64/regs.h"
+#define WEFT__DEFER_HEAD 80
+#define WEFT__TRY_REGISTER 19
 #else
 #error "weft has no src/arch folder for this processor yet (docs/status.md)"
 #endif

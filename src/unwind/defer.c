@@ -17,11 +17,15 @@
  */
 #include "unwind_int.h"
 
+#include "../arch/arch.h"
+
 _Static_assert(offsetof(struct weft__defer, gr) == 16, "defer.S");
+#if defined(__x86_64__)
 _Static_assert(offsetof(struct weft__defer, nvec) == 64, "defer.S");
-_Static_assert(offsetof(struct weft__defer, head) == 72, "defer.S");
-_Static_assert(offsetof(struct weft__defer, prev) == 80, "defer.S");
-_Static_assert(sizeof(struct weft__defer) == 88, "defer.S: what follows it");
+#endif
+_Static_assert(offsetof(struct weft__defer, head) == WEFT__DEFER_HEAD, "defer.S");
+_Static_assert(offsetof(struct weft__defer, prev) == WEFT__DEFER_HEAD + 8, "defer.S");
+_Static_assert(sizeof(struct weft__defer) == WEFT__DEFER_HEAD + 16, "defer.S: what follows it");
 _Static_assert(offsetof(struct weft__site, stack_bytes) == 20, "defer.S");
 _Static_assert(offsetof(struct weft__site, ints_only) == 24, "defer.S");
 

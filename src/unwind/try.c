@@ -14,6 +14,7 @@
 
 #include "unwind_int.h"
 
+#include "../arch/arch.h"
 #include "../arch/fiber.h"
 
 #if WEFT__ASAN
@@ -31,8 +32,6 @@ _Noreturn void weft__try_nil(void);
 _Unwind_Reason_Code weft__try_personality(int version, _Unwind_Action actions, _Unwind_Exception_Class class,
                                           struct _Unwind_Exception *exc, struct _Unwind_Context *ctx);
 
-enum { TRY_RECORD_REGISTER = 3 }; /* rbx, in DWARF's numbers */
-
 void weft__try_begin(struct weft__try *t)
 {
     struct weft__g *g = weft__g();
@@ -48,7 +47,7 @@ _Unwind_Reason_Code weft__try_personality(int version, _Unwind_Action actions, _
     (void)version;
     if (actions & _UA_SEARCH_PHASE)
         return _URC_CONTINUE_UNWIND;
-    struct weft__try *t = (struct weft__try *)_Unwind_GetGR(ctx, TRY_RECORD_REGISTER);
+    struct weft__try *t = (struct weft__try *)_Unwind_GetGR(ctx, WEFT__TRY_REGISTER);
     if (!t->head) /* U5 */
         return _URC_CONTINUE_UNWIND;
     if (class == WEFT__UNWIND_CLASS && !((struct weft__panic *)exc)->goexit) {

@@ -1,10 +1,13 @@
 /*
  * real.c - the seam's real side: Linux.
  *
- * Role    Each function is one kernel service in the form sys.h states. Layer 1.
+ * Role    Each function is one kernel service in the form sys.h states; a simulation, where there is one, answers instead.
+ *         Layer 1.
  * Limits  Linux 4.14 and later (membarrier private expedited); guards by MADV_GUARD_INSTALL from 6.13 on, else mprotect.
  */
 #include "sys.h"
+
+#include "../base/assert.h"
 
 #include <dirent.h>
 #include <linux/futex.h>
@@ -30,6 +33,8 @@
 #undef errno
 #define errno (*__errno_location())
 
+const struct weft__sys_sim *weft__sys_sim;
+
 static int64_t real_ns(const struct timespec *t)
 {
     return (int64_t)t->tv_sec * WEFT_SEC + t->tv_nsec;
@@ -37,6 +42,8 @@ static int64_t real_ns(const struct timespec *t)
 
 weft_time weft__sys_now(void)
 {
+    if (weft__unlikely(weft__sys_sim != NULL))
+        return weft__sys_sim->now();
     struct timespec t;
     clock_gettime(CLOCK_MONOTONIC, &t);
     return real_ns(&t);
@@ -44,6 +51,8 @@ weft_time weft__sys_now(void)
 
 int64_t weft__sys_thread_cpu(int clock_id)
 {
+    if (weft__unlikely(weft__sys_sim != NULL))
+        return weft__sys_sim->thread_cpu(clock_id);
     struct timespec t;
     if (clock_gettime((clockid_t)clock_id, &t) != 0)
         return -1;
@@ -52,6 +61,8 @@ int64_t weft__sys_thread_cpu(int clock_id)
 
 int weft__sys_thread_clock(void)
 {
+    if (weft__unlikely(weft__sys_sim != NULL))
+        return weft__sys_sim->thread_clock();
     clockid_t id;
     if (pthread_getcpuclockid(pthread_self(), &id) != 0)
         return CLOCK_THREAD_CPUTIME_ID;
@@ -60,6 +71,8 @@ int weft__sys_thread_clock(void)
 
 uint64_t weft__sys_entropy(void)
 {
+    if (weft__unlikely(weft__sys_sim != NULL))
+        return weft__sys_sim->entropy();
     uint64_t v = 0;
     if (getrandom(&v, sizeof v, GRND_NONBLOCK) != sizeof v)
         v = (uint64_t)weft__sys_now() * 0x9e3779b97f4a7c15u;
@@ -68,6 +81,8 @@ uint64_t weft__sys_entropy(void)
 
 int weft__sys_futex_wait(_Atomic uint32_t *addr, uint32_t expect, weft_dur timeout)
 {
+    if (weft__unlikely(weft__sys_sim != NULL))
+        return weft__sys_sim->futex_wait(addr, expect, timeout);
     struct timespec ts, *tp = NULL;
     if (timeout >= 0) {
         ts = (struct timespec){.tv_sec = timeout / WEFT_SEC, .tv_nsec = timeout % WEFT_SEC};
@@ -78,11 +93,19 @@ int weft__sys_futex_wait(_Atomic uint32_t *addr, uint32_t expect, weft_dur timeo
 
 void weft__sys_futex_wake(_Atomic uint32_t *addr, int n)
 {
+    if (weft__unlikely(weft__sys_sim != NULL)) {
+        weft__sys_sim->futex_wake(addr, n);
+        return;
+    }
     (void)syscall(SYS_futex, addr, FUTEX_WAKE_PRIVATE, n, NULL, NULL, 0); /* nobody there is no error */
 }
 
 void weft__sys_barrier_all(void)
 {
+    if (weft__unlikely(weft__sys_sim != NULL)) {
+        weft__sys_sim->barrier_all();
+        return;
+    }
     (void)syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0); /* registered: cannot fail */
 }
 
@@ -170,6 +193,8 @@ static __attribute__((noinline)) int real_cgroup_cpus(void)
 
 int weft__sys_cpus(void)
 {
+    if (weft__unlikely(weft__sys_sim != NULL))
+        return weft__sys_sim->cpus();
     cpu_set_t set;
     int n = 1;
     if (sched_getaffinity(0, sizeof set, &set) == 0)
@@ -182,6 +207,8 @@ int weft__sys_cpus(void)
 
 int weft__sys_thread_count(void)
 {
+    if (weft__unlikely(weft__sys_sim != NULL))
+        return weft__sys_sim->thread_count();
     DIR *d = opendir("/proc/self/task");
     if (!d)
         return -errno;
@@ -200,6 +227,8 @@ void weft__sys_timer_slack(void)
 
 int weft__sys_tid(void)
 {
+    if (weft__unlikely(weft__sys_sim != NULL))
+        return weft__sys_sim->tid();
     return (int)syscall(SYS_gettid);
 }
 
@@ -210,6 +239,8 @@ int weft__sys_pid(void)
 
 int weft__sys_thread_start(void *(*fn)(void *), void *arg, size_t stack_bytes)
 {
+    if (weft__unlikely(weft__sys_sim != NULL))
+        return weft__sys_sim->thread_start(fn, arg, stack_bytes);
     pthread_attr_t a;
     pthread_t t;
     pthread_attr_init(&a);
@@ -223,6 +254,8 @@ int weft__sys_thread_start(void *(*fn)(void *), void *arg, size_t stack_bytes)
 
 void weft__sys_thread_stack(char **ret_lo, char **ret_hi)
 {
+    if (weft__unlikely(weft__sys_sim != NULL) && weft__sys_sim->thread_stack(ret_lo, ret_hi))
+        return;
     pthread_attr_t a;
     void *lo = NULL;
     size_t bytes = 0;

@@ -1,12 +1,13 @@
 /*
  * sys.h - THE seam: time, randomness, memory pages and the kernel enter libweft's core here and nowhere else.
  *
- * Simulation and fault injection will replace real.c behind these names. Everything answers -errno, never errno.
- * Layer 1.
+ * real.c is the kernel; where weft__sys_sim is set, a simulation (src/sim) answers what depends on time, chance or other
+ * threads. Everything answers -errno, never errno. Layer 1.
  */
 #ifndef WEFT_SYS_SYS_H
 #define WEFT_SYS_SYS_H
 #include <stdatomic.h>
+#include <stdbool.h>
 #include <weft/base.h>
 
 /* Monotonic clock, ns since an arbitrary start. */
@@ -51,5 +52,25 @@ int weft__sys_pid(void);
 int weft__sys_thread_start(void *(*fn)(void *), void *arg, size_t stack_bytes);
 /* Bounds of the calling thread's own stack. */
 void weft__sys_thread_stack(char **ret_lo, char **ret_hi);
+
+/*
+ * What a simulation answers in the kernel's place, each as the function of that name above. NULL: no simulation. Set
+ * before the first weft call of the process, then read only.
+ */
+struct weft__sys_sim {
+    weft_time (*now)(void);
+    int64_t (*thread_cpu)(int clock_id);
+    int (*thread_clock)(void);
+    uint64_t (*entropy)(void);
+    int (*futex_wait)(_Atomic uint32_t *addr, uint32_t expect, weft_dur timeout);
+    void (*futex_wake)(_Atomic uint32_t *addr, int n);
+    void (*barrier_all)(void);
+    int (*cpus)(void);
+    int (*thread_count)(void);
+    int (*tid)(void);
+    int (*thread_start)(void *(*fn)(void *), void *arg, size_t stack_bytes);
+    bool (*thread_stack)(char **ret_lo, char **ret_hi); /* false: the real thread's own */
+};
+extern const struct weft__sys_sim *weft__sys_sim;
 
 #endif

@@ -61,7 +61,7 @@ struct weft__g *weft__g_alloc(struct weft__p *p)
         return g;
     }
     g = g_free_global_pop(p);
-    return g ? g : weft__stack_carve();
+    return g ? g : weft__stack_carve(p);
 }
 
 __attribute__((cold)) _Noreturn void weft__g_no_memory(void)

@@ -74,6 +74,8 @@ struct weft__p {
     uint32_t gfree_n;                 /* [own/claim] */
     uint32_t spawn_free_n;            /* [own/claim] */
     struct weft__spawn *spawn_free;   /* [own/claim] spawn records, warm first */
+    char *range;                      /* [own/claim] slots never used, for its next goroutines (stack.c, K2) */
+    uint32_t range_n;                 /* [own/claim] */
     uint64_t id_next, id_end;         /* [own] goroutine numbers taken in batches */
     _Atomic int64_t created;          /* [own; stat] goroutines started minus ended here */
     struct weft__p *idle_next;        /* [sched.lock] */
@@ -282,7 +284,7 @@ _Noreturn void weft__g_no_memory(void);
 void weft__g_init(struct weft__g *g, const struct weft__call *call, const void *regs, const void *stack_args);
 /* A record for a spawn by p, or by a thread without a p; NULL when memory is short. */
 struct weft__spawn *weft__spawn_alloc(struct weft__p *p);
-struct weft__g *weft__stack_carve(void);
+struct weft__g *weft__stack_carve(struct weft__p *p);
 /* For a stack of at least this many bytes: warm or fresh; NULL when memory is short. */
 struct weft__g *weft__stack_take(struct weft__p *p, size_t bytes);
 void weft__stack_put(struct weft__g *g);       /* a dead g with g->sized */

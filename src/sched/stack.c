@@ -7,11 +7,12 @@
  * Near    g.c (free lists of the default class), diag (overflow report). Layer 2.
  * Invariants
  *   K1  a chunk's base is a multiple of its slot size: slot i is at base + i * slot.
- *   K2  slots below cut have a guard and a descriptor; descriptors are never unmapped (S6 in sched.h).
+ *   K2  slots below cut belong to a goroutine, live or dead, or to a p's range of slots that it will use next: those have
+ *       no guard yet, and a descriptor of zeros, that is a dead one. Descriptors are never unmapped (S6 in sched.h).
  *   K3  a chunk's fields but cut are written before stack_chunk_n counts it, and never again.
  *   K4  a dead goroutine of another class than the default is on that class's free list, and on no p's.
- * Locks   stack_lock guards cutting and the free lists of the classes: short but for the guard's system call at a
- *         first use (not a hot path).
+ * Locks   stack_lock guards cutting and the free lists of the classes: short. A p takes a range of slots at a time; the
+ *         guard's system call, at a slot's first use, is made without the lock where there is a p.
  * Order   K5  stack_chunk_n release  ->  acquire in weft__g_by_addr, weft__stack_slots. Carries a chunk's fields (K3).
  *         K6  cut release  ->  acquire in weft__stack_slots, weft__g_by_addr. Carries the descriptor's bounds.
  * Limits  WEFT__CHUNKS chunks, of 4,096 slots where a slot is at most 1 MiB: 16.7 million goroutines.
@@ -26,6 +27,7 @@
 enum {
     WEFT__CHUNKS = 4096,
     STACK_CHUNK_SLOTS = 4096,
+    STACK_RANGE = 32,            /* slots a p takes at a time: one page table's worth of the default class */
     STACK_LOG_MIN = 15,          /* smallest slot: 32 KiB */
     STACK_LOG_MAX = 30,
     STACK_CLASSES = STACK_LOG_MAX - STACK_LOG_MIN + 1,
@@ -111,8 +113,8 @@ static struct stack_chunk *stack_chunk_new(uint32_t class)
     return stack_class[class].chunk = c;
 }
 
-/* A slot never used before, or NULL; stack_lock held. */
-static struct weft__g *stack_cut(uint32_t class)
+/* Up to want slots never used before, *ret_n of them: the lowest; NULL when memory is short. stack_lock held. */
+static char *stack_cut(uint32_t class, uint32_t want, uint32_t *ret_n)
 {
     struct stack_chunk *c = stack_class[class].chunk;
 
@@ -120,25 +122,42 @@ static struct weft__g *stack_cut(uint32_t class)
         c = stack_chunk_new(class);
     if (!c)
         return NULL;
-    uint32_t i = atomic_load_explicit(&c->cut, memory_order_relaxed);
-    char *lo = c->base + i * c->slot;
-    if (weft__sys_guard(lo, WEFT__GUARD_BYTES) < 0)
+    uint32_t i = atomic_load_explicit(&c->cut, memory_order_relaxed), left = c->slots - i;
+    *ret_n = want < left ? want : left;
+    atomic_store_explicit(&c->cut, i + *ret_n, memory_order_release); /* K6 */
+    return c->base + i * c->slot;
+}
+
+/* Makes a slot that was just cut ready for use; NULL when the guard is refused (the slot is lost). */
+static struct weft__g *stack_slot_init(char *lo, uint32_t class)
+{
+    if (!lo || weft__sys_guard(lo, WEFT__GUARD_BYTES) < 0)
         return NULL;
-    struct weft__g *g = stack_g_of(c, i);
+    struct weft__g *g = (struct weft__g *)(lo + stack_slot(class) - STACK_G_BYTES);
     g->stack_lo = lo + WEFT__GUARD_BYTES;
     g->stack_hi = (char *)g;
     g->stack_class = (uint8_t)class;
     g->sized = class != stack_default_class();
-    atomic_store_explicit(&c->cut, i + 1, memory_order_release); /* K6 */
     return g;
 }
 
-struct weft__g *weft__stack_carve(void)
+struct weft__g *weft__stack_carve(struct weft__p *p)
 {
-    weft__lock(&stack_lock);
-    struct weft__g *g = stack_cut(stack_default_class());
-    weft__unlock(&stack_lock);
-    return g;
+    uint32_t class = stack_default_class(), n = 0;
+    char *lo = p && p->range_n ? p->range : NULL;
+
+    if (!lo) {
+        weft__lock(&stack_lock);
+        lo = stack_cut(class, p ? STACK_RANGE : 1, &n);
+        weft__unlock(&stack_lock);
+        if (p)
+            p->range_n = lo ? n : 0;
+    }
+    if (p && lo) {
+        p->range = lo + stack_slot(class);
+        p->range_n--;
+    }
+    return stack_slot_init(lo, class);
 }
 
 struct weft__g *weft__stack_take(struct weft__p *p, size_t bytes)
@@ -148,14 +167,16 @@ struct weft__g *weft__stack_take(struct weft__p *p, size_t bytes)
     uint32_t class = stack_class_of(bytes * STACK_SCALE + WEFT__GUARD_BYTES + STACK_G_BYTES);
     if (class == stack_default_class())
         return weft__g_alloc(p);
+    uint32_t n;
+    char *lo = NULL;
     weft__lock(&stack_lock);
     struct weft__g *g = stack_class[class].free;
     if (g)
         stack_class[class].free = g->next;
     else
-        g = stack_cut(class);
+        lo = stack_cut(class, 1, &n);
     weft__unlock(&stack_lock);
-    return g;
+    return g ? g : stack_slot_init(lo, class);
 }
 
 void weft__stack_put(struct weft__g *g)

@@ -121,9 +121,11 @@ WEFT_PARKS void weft__park(enum weft__wait why);
 /* Make a parked (S3: or parking) goroutine runnable. Any thread, any stack; holds no lock. */
 void weft__ready(struct weft__g *g);
 
-/* Timers (sched/timer.c). start of an active timer moves it. stop: true if it was active. fn may still be running
- * on another thread when stop returns false: seq tells. Neither parks; both take only the heap's lock. */
+/* Timers (sched/timer.c). start of an active timer moves it; move does only that, false: it was not active. stop: true if
+ * it was active. fn may still be running on another thread when stop or move returns false: seq tells. None parks; all take
+ * only the heap's lock. */
 void weft__timer_start(struct weft__timer *t, weft_time when);
+bool weft__timer_move(struct weft__timer *t, weft_time when);
 bool weft__timer_stop(struct weft__timer *t);
 
 /* Returns when fn of t is not running on another thread. Not from within fn. */

@@ -137,7 +137,8 @@ static struct weft__p *timer_lock_home(struct weft__timer *t)
 
 /* ---- start, stop ---- */
 
-void weft__timer_start(struct weft__timer *t, weft_time when)
+/* Have t fire at when. anew: also when it is in no heap; else that answers false. */
+static bool timer_set(struct weft__timer *t, weft_time when, bool anew)
 {
     struct weft__m *m = weft__m();
     bool on_g = m && m->g; /* on the scheduler's stack a section is open already (worker.c W2) */
@@ -145,6 +146,7 @@ void weft__timer_start(struct weft__timer *t, weft_time when)
      * next owner, who looks at the timers before it sleeps. */
     struct weft__p *mine = on_g ? weft__enter(m) : m ? atomic_load_explicit(&m->p, memory_order_relaxed) : NULL;
     struct weft__p *p = timer_lock_home(t);
+    bool set = p || anew;
 
     if (when < 0 || when == WEFT__NEVER)
         when = WEFT__NEVER - 1; /* Go's "for ever": pending all the same (T4) */
@@ -152,7 +154,7 @@ void weft__timer_start(struct weft__timer *t, weft_time when)
         p->heap[t->heap_i].when = t->when = when;
         timer_up(p, t->heap_i);
         timer_down(p, t->heap_i);
-    } else {
+    } else if (anew) {
         if (!m)
             (void)weft__adopt();
         p = mine ? mine : atomic_load_explicit(&weft__sched.ps[0], memory_order_acquire);
@@ -160,16 +162,29 @@ void weft__timer_start(struct weft__timer *t, weft_time when)
         t->when = when;
         timer_insert(p, t);
     }
-    timer_publish(p);
-    weft__tsan_release(t); /* what the starter did happens before fn */
-    weft__unlock(&p->tlock);
+    if (set) {
+        timer_publish(p);
+        weft__tsan_release(t); /* what the starter did happens before fn */
+        weft__unlock(&p->tlock);
+    }
     if (on_g)
         weft__leave(m);
-    if (!mine) { /* no p of ours will look at it before sleeping: let a sleeper compute its timeout again */
+    if (set && !mine) { /* no p of ours will look at it before sleeping: let a sleeper compute its timeout again */
         (void)atomic_fetch_add_explicit(&weft__sched.nidle, 0, memory_order_seq_cst); /* I1 sb: heap_when is visible
                                                                                          before nidle is looked at */
         weft__wake_worker();
     }
+    return set;
+}
+
+void weft__timer_start(struct weft__timer *t, weft_time when)
+{
+    (void)timer_set(t, when, true);
+}
+
+bool weft__timer_move(struct weft__timer *t, weft_time when)
+{
+    return timer_set(t, when, false);
 }
 
 bool weft__timer_stop(struct weft__timer *t)

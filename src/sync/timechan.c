@@ -98,10 +98,10 @@ static struct timer_body *body_of(void *t)
     struct timer_body *b = t;
     if (b->cookie == body_cookie(b))
         return b;
-    memset(b, 0, sizeof *b);
+    if (b->cookie != 0) /* moved here from elsewhere, or what another object has left; else it is zeroed */
+        memset(b, 0, sizeof *b);
     b->cookie = body_cookie(b);
-    weft__chan_init(&b->ch, sizeof b->slot, 1, WEFT__CHAN_TIMER);
-    b->t.seq = weft__chan_gen(&b->ch);
+    weft__chan_init(&b->ch, sizeof b->slot, 1, WEFT__CHAN_TIMER); /* of generation 0, as seq is */
     b->clean = true;
     return b;
 }
@@ -123,9 +123,14 @@ static bool body_stop(struct timer_body *b)
     return active || unread;
 }
 
-static void body_start(struct timer_body *b, weft_dur d, weft_dur period)
+static weft_time body_when(weft_dur d)
 {
     weft_time now = weft__now();
+    return d <= 0 ? now : d > INT64_MAX - now ? INT64_MAX : now + d;
+}
+
+static void body_start(struct timer_body *b, weft_dur d, weft_dur period)
+{
     b->t.fn = b->kind == TIMER_CHAN ? timer_fire_chan : timer_fire_func;
     b->t.arg = b;
     b->t.wakes = b->kind == TIMER_FUNC;
@@ -134,7 +139,20 @@ static void body_start(struct timer_body *b, weft_dur d, weft_dur period)
     b->clean = false;
     weft__track_new(WEFT__TRACK_TIMER, b);
     atomic_store_explicit(&b->lock.v, TIMER_STARTING, memory_order_relaxed); /* TC5; we hold it */
-    weft__timer_start(&b->t, d <= 0 ? now : d > INT64_MAX - now ? INT64_MAX : now + d);
+    weft__timer_start(&b->t, body_when(d));
+}
+
+/* Give an active one-shot timer another time: its channel is empty (TC2), so nothing else is to be done. False: it is not
+ * that, and nothing has changed. Lock held. */
+static bool body_move(struct timer_body *b, weft_dur d)
+{
+    if (b->clean || b->t.period != 0)
+        return false;
+    atomic_store_explicit(&b->lock.v, TIMER_STARTING, memory_order_relaxed); /* TC5 */
+    bool moved = weft__timer_move(&b->t, body_when(d));
+    if (!moved)
+        atomic_store_explicit(&b->lock.v, 1, memory_order_relaxed); /* a stop is to come, which a firing must not wait for */
+    return moved;
 }
 
 /* Stop, become of that kind, start. */
@@ -170,9 +188,12 @@ bool weft_timer_reset(weft_timer *t, weft_dur d)
     if (b->cookie != body_cookie(b))
         return false;
     weft__lock(&b->lock);
-    bool stopped = body_stop(b);
-    if (b->t.fn)
-        body_start(b, d, 0);
+    bool stopped = body_move(b, d);
+    if (!stopped) {
+        stopped = body_stop(b);
+        if (b->t.fn)
+            body_start(b, d, 0);
+    }
     weft__unlock(&b->lock);
     return stopped;
 }

@@ -311,3 +311,48 @@ DEATH(timer, one_that_starts_a_function_prevents_a_deadlock_report, 7, "^$")
     weft_chan(int) ch = weft_make(int);
     (void)weft_recv(ch);
 }
+
+/* A reset of an active timer moves it where it is; one that has just fired loses its value: in either case one value, of
+ * the last reset. */
+TEST(timer, reset_beside_the_firing_gives_one_value_and_not_early)
+{
+    weft_timer t = {0};
+    weft_timer_start(&t, 0);
+    (void)weft_recv(weft_timer_chan(&t));
+    for (int i = 0; i < 2000; i++) {
+        weft_dur first = i % 40 * WEFT_US;
+        weft_timer_start(&t, first);
+        if (i % 3)
+            weft_yield();
+        weft_time at = weft_now() + 20 * WEFT_US;
+        (void)weft_timer_reset(&t, 20 * WEFT_US);
+        EXPECT(weft_recv(weft_timer_chan(&t)) >= at);
+        EXPECT(!weft_timer_stop(&t));
+    }
+}
+
+static _Atomic int func_runs;
+
+static void count_run(void *arg)
+{
+    (void)arg;
+    atomic_fetch_add(&func_runs, 1);
+}
+
+TEST(timer, each_true_of_reset_and_stop_is_a_run_that_does_not_come)
+{
+    weft_timer t = {0};
+    int started = 1, stopped = 0;
+    atomic_store(&func_runs, 0);
+    weft_after_func(&t, 10 * WEFT_US, count_run, NULL);
+    for (int i = 0; i < 3000; i++) {
+        stopped += weft_timer_reset(&t, i % 30 * WEFT_US);
+        started++;
+        if (i % 4 == 0)
+            weft_yield();
+    }
+    stopped += weft_timer_stop(&t);
+    for (int i = 0; i < 1000 && atomic_load(&func_runs) < started - stopped; i++)
+        weft_sleep(WEFT_MS);
+    EXPECT_EQ(atomic_load(&func_runs), started - stopped);
+}

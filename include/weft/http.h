@@ -5,6 +5,7 @@
  *         weft_http_response_free. A *handler* answers one request of a server, in the connection's goroutine.
  * Differs from Go's net/http: a response must always be freed; its headers live as long as it does; there is no
  *         HTTP/2, no proxy, no cookie jar, no trailers; a client decodes gzip and deflate in the same breath.
+ * Parks   only calls marked WEFT_PARKS; the others return at once and are for whoever owns the object at that time.
  * Source  RFC 9110, 9112, 3986; Go net/http. Parsing is llhttp's, strict.
  */
 #ifndef WEFT_HTTP_H
@@ -124,7 +125,7 @@ WEFT_API WEFT_PARKS WEFT_MUST_USE
 weft_err weft_http_do(weft_ctx *ctx, weft_http_client *client, const struct weft_http_call *call,
                       weft_http_response **ret_resp);
 
-/** weft_http_status, weft_http_version - 100 .. 999; 10 or 11 for HTTP/1.0 and 1.1. */
+/** weft_http_status, weft_http_version - the status, 100 .. 999; the version, 10 or 11 for HTTP/1.0 and 1.1. */
 WEFT_API int weft_http_status(const weft_http_response *resp);
 WEFT_API int weft_http_version(const weft_http_response *resp);
 
@@ -169,7 +170,11 @@ ssize_t weft_http_body_next(weft_ctx *ctx, weft_http_response *resp, const void 
 /**
  * weft_http_body_read - copy what is there of the body, decoded, at least one byte.
  *
+ * @ctx      cancels the wait.
+ * @ret_buf  room for len bytes.
+ *
  * Returns   bytes, 1 .. len; 0 at the end; or a negative weft_err as weft_http_body_next.
+ * Parks     as weft_http_body_next.
  */
 WEFT_API WEFT_PARKS WEFT_MUST_USE
 ssize_t weft_http_body_read(weft_ctx *ctx, weft_http_response *resp, void *ret_buf, size_t len);
@@ -182,6 +187,7 @@ ssize_t weft_http_body_read(weft_ctx *ctx, weft_http_response *resp, void *ret_b
  * @ret_len  bytes without that NUL.
  *
  * Returns   0, or a negative weft_err as weft_http_body_next, or WEFT_ENOMEM.
+ * Parks     until the whole body has come.
  */
 WEFT_API WEFT_PARKS WEFT_MUST_USE
 weft_err weft_http_body_read_all(weft_ctx *ctx, weft_http_response *resp, size_t max, char **ret_buf, size_t *ret_len);
@@ -233,7 +239,7 @@ weft_err weft_http_server_new(const struct weft_http_server_opts *opts, weft_htt
  * @ctx      cancelling it stops accepting, as shutdown does, without waiting for anybody.
  * @ln       listener; closed when this returns. Several may be served at a time.
  *
- * Returns   0 after weft_http_server_shutdown or cancel; or the error that accept gave for good.
+ * Returns   0 after weft_http_server_shutdown or cancel; or an error as weft_accept gave it for good.
  * Parks     all the time. A goroutine per connection.
  * Source    Go http.Server Serve.
  */
@@ -256,13 +262,15 @@ weft_err weft_http_server_shutdown(weft_ctx *ctx, weft_http_server *server);
 WEFT_API void weft_http_server_free(weft_http_server *server);
 
 /* The request. Strings live until the handler returns. */
-/** weft_http_request_ctx - cancelled when the connection is closed by shutdown; ends with the handler. */
+/** weft_http_request_ctx - the context of this request, lent: cancelled when shutdown closes the connection; ends with the handler. */
 WEFT_API weft_ctx *weft_http_request_ctx(weft_http_request *rq);
+/** weft_http_request_method - the method as it came: "GET". */
 WEFT_API const char *weft_http_request_method(const weft_http_request *rq);
 /** weft_http_request_target - as it came: "/a%20b?x=1". _path: without the query, not decoded. _query: behind '?', or NULL. */
 WEFT_API const char *weft_http_request_target(const weft_http_request *rq);
 WEFT_API const char *weft_http_request_path(const weft_http_request *rq);
 WEFT_API const char *weft_http_request_query(const weft_http_request *rq);
+/** weft_http_request_version - the version, 10 or 11 for HTTP/1.0 and 1.1. */
 WEFT_API int weft_http_request_version(const weft_http_request *rq);
 /** weft_http_request_header, _header_at - as weft_http_header and weft_http_header_at. */
 WEFT_API const char *weft_http_request_header(const weft_http_request *rq, const char *name);
@@ -272,7 +280,10 @@ WEFT_API int64_t weft_http_request_content_length(const weft_http_request *rq);
 /**
  * weft_http_request_read - read of the request's body; sends "100 Continue" first where the client waits for it.
  *
- * Returns   bytes; 0 at the end; WEFT_ETOOBIG past body_bytes_max; WEFT_EEOF, WEFT_EPROTO, WEFT_EDEADLINE and others.
+ * @ret_buf  room for len bytes.
+ *
+ * Returns   bytes, 1 .. len; 0 at the end; WEFT_ETOOBIG past body_bytes_max; WEFT_EEOF, WEFT_EPROTO, WEFT_EDEADLINE and others.
+ * Parks     until some have come.
  */
 WEFT_API WEFT_PARKS WEFT_MUST_USE
 ssize_t weft_http_request_read(weft_http_request *rq, void *ret_buf, size_t len);
@@ -292,8 +303,11 @@ WEFT_API void weft_http_reply_length(weft_http_writer *w, uint64_t len);
 /**
  * weft_http_reply_write - send a piece of body; a body up to 8 KiB leaves with its head in one write at the end.
  *
+ * @buf, len bytes; borrowed for the call.
+ *
  * Larger ones without a length are sent in chunks (HTTP/1.0: until close). With HEAD nothing is sent.
- * Returns   0, or a negative weft_err when the peer is gone or too slow: the handler may stop.
+ * Returns   0, or an error as weft_conn_write's when the peer is gone or too slow (WEFT_EDEADLINE): the handler may stop.
+ * Parks     while the send buffer is full.
  */
 WEFT_API WEFT_PARKS
 weft_err weft_http_reply_write(weft_http_writer *w, const void *buf, size_t len);
@@ -304,12 +318,12 @@ weft_err weft_http_reply_write(weft_http_writer *w, const void *buf, size_t len)
  *           (HTTP/1.0, a stated length or no body: there is no place for it); WEFT_ETOOBIG (4 KiB in all); WEFT_ENOMEM.
  */
 WEFT_API weft_err weft_http_reply_trailer(weft_http_writer *w, const char *name, const char *value);
-/** weft_http_reply_sent_status, _sent_bytes - for logs: the status as it stands, and the bytes of body written so far. */
+/** weft_http_reply_sent_status, weft_http_reply_sent_bytes - the status as it stands, the bytes of body so far; for logs. */
 WEFT_API int weft_http_reply_sent_status(const weft_http_writer *w);
 WEFT_API uint64_t weft_http_reply_sent_bytes(const weft_http_writer *w);
-/** weft_http_reply_flush - send now what is buffered. */
+/** weft_http_reply_flush - send now what is buffered. Returns and parks as weft_http_reply_write. */
 WEFT_API WEFT_PARKS weft_err weft_http_reply_flush(weft_http_writer *w);
-/** weft_http_reply_text - a whole small answer: status, content type, NUL-terminated text. */
+/** weft_http_reply_text - a whole small answer: status, content type, NUL-terminated text. Returns as weft_http_reply_write. */
 WEFT_API WEFT_PARKS
 weft_err weft_http_reply_text(weft_http_writer *w, int status, const char *content_type, const char *text);
 
@@ -366,6 +380,7 @@ WEFT_API const char *weft_http_request_pattern(const weft_http_request *rq);
  * weft_http_file_server - a handler's arg that serves a folder; weft_http_file_handler is its handler.
  *
  * @root     directory; opened now. No request leaves it: "..", "%2e%2e" and symlinks to the outside answer 404.
+ * @ret_files  for weft_http_file_handler's arg; weft_http_files_free gives it back once no server uses it.
  *
  * GET and HEAD; "/x/" is x/index.html; a directory without slash is redirected to one with; Content-Type by suffix;
  * Last-Modified, If-Modified-Since; single byte ranges. No listings.

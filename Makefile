@@ -75,10 +75,11 @@ test-neg: setup
 	@tests/neg/run.py $(T)
 
 .PHONY: check
-## check: layers and lint, seconds
+## check: layers, lint and the API's documentation, seconds
 check: setup
 	@python3 tools/layers.py
 	@python3 tools/lint.py
+	@python3 tools/apicheck.py
 
 .PHONY: bench
 ## bench: the first table of micro benchmarks, beside Go where there is a Go

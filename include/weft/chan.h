@@ -10,7 +10,8 @@
  * on the inner pointer. C's own rule for qualifiers gives the conversion one way; -Wdiscarded-qualifiers, made an error
  * at the end of this header, forbids the other. The pointers are never followed: they name a struct weft__chan.
  *
- * Every macro evaluates each of its arguments once. A NULL channel is Go's nil channel.
+ * Every macro evaluates each of its arguments once. A NULL channel is Go's nil channel. Calls that may park say so; the
+ * others never do, and any thread may make them.
  *
  * Differs from Go  weft_free (there is no collector). An array element is sent from an array lvalue and received by
  *                  weft_recv_ok, weft_try_recv or weft_range, as C functions and expressions have no array values. A

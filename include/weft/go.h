@@ -1,6 +1,8 @@
 /*
  * weft/go.h - goroutines: start, yield, sleep, end; processors.
  *
+ * Parks   only calls marked WEFT_PARKS. Any thread may call; one that weft did not start becomes a goroutine tied to it
+ *         for as long as a call parks.
  * Source  Go: the go statement, runtime.Gosched, runtime.Goexit, runtime.GOMAXPROCS, time.Sleep.
  */
 #ifndef WEFT_GO_H
@@ -106,9 +108,12 @@ WEFT_API uint64_t weft_goid(void);
  * weft_lock_thread, weft_unlock_thread - tie the calling goroutine to its thread, as Go's LockOSThread.
  *
  * Calls nest. While locked no other goroutine runs on the thread, and this one runs on no other.
+ *
+ * Parks     weft_unlock_thread, the last one: it yields, and may come back on another thread.
+ * Source    Go runtime.LockOSThread, UnlockOSThread.
  */
 WEFT_API void weft_lock_thread(void);
-WEFT_API void weft_unlock_thread(void);
+WEFT_API WEFT_PARKS void weft_unlock_thread(void);
 
 /**
  * weft_block_begin, weft_block_end - bracket a call that blocks the thread and that weft does not know of.

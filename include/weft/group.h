@@ -1,7 +1,10 @@
 /*
  * weft/group.h - weighted semaphore, errgroup, rate limiter, singleflight: golang.org/x/sync and x/time/rate for C.
  *
- * Each type is plain storage of the caller's, which stays where it is while in use.
+ * Each type is plain storage of the caller's, which stays where it is while in use. Only calls marked WEFT_PARKS may park,
+ * and the _go macros where they say so. Any thread may call.
+ *
+ * Source  Go x/sync/semaphore, errgroup, singleflight; x/time/rate.
  */
 #ifndef WEFT_GROUP_H
 #define WEFT_GROUP_H
@@ -93,7 +96,11 @@ WEFT_API void weft_errgroup_init(weft_errgroup *g, weft_ctx *ctx, weft_ctx **ret
         WEFT__GO(NULL, weft__errgroup_end, weft__g, WEFT__HEAD(__VA_ARGS__), WEFT__TAIL(__VA_ARGS__));     \
     })
 
-/** weft_errgroup_try_go - the same unless the limit is reached: then false, and fn is not run nor args evaluated. */
+/**
+ * weft_errgroup_try_go - the same unless the limit is reached.
+ *
+ * Returns   false at the limit: fn is not run nor are args evaluated; else true. Parks never. Source: Go Group.TryGo.
+ */
 #define weft_errgroup_try_go(g, ...)                                                                           \
     __extension__({                                                                                            \
         WEFT__CHECK_ERR_FN("weft_errgroup_try_go", WEFT__HEAD(__VA_ARGS__), WEFT__TAIL(__VA_ARGS__));          \
@@ -113,14 +120,17 @@ WEFT_API void weft__errgroup_end(void *g, long result);
 /**
  * weft_errgroup_set_limit - at most n goroutines of the group at one time; below 0: no limit (the default).
  *
- * Panics    "errgroup: modify limit while N goroutines in the group are still active".
+ * @n        goroutines; 0: none may start.
+ *
+ * Panics    "errgroup: modify limit while N goroutines in the group are still active", whatever the limit was before.
+ * Source    Go Group.SetLimit.
  */
 WEFT_API void weft_errgroup_set_limit(weft_errgroup *g, int n);
 
 /**
  * weft_errgroup_wait - wait for all of them.
  *
- * Returns   0, or the first failure. The group's context has ended and is gone.
+ * Returns   0, or the first of their results below 0, fn's own. The group's context has ended and is gone.
  * Parks     until the last one has ended. Source: Go Group.Wait.
  */
 WEFT_API WEFT_PARKS weft_err weft_errgroup_wait(weft_errgroup *g);
@@ -200,6 +210,7 @@ typedef struct weft_reservation {
  * weft_limiter_allow_at, _reserve_at, _cancel_at, _set_limit_at, _set_burst_at, _tokens_at - the same at a given instant.
  *
  * @now      an instant of weft_now, or of a clock of the caller's own; it may jump back.
+ * @n, per_second, burst  as above.
  * @wait_max ns; a longer wait is refused. INT64_MAX: any.
  * @ret_r    set when true is returned. weft_limiter_cancel_at gives it back, as far as nobody was promised something
  *           after it; once its instant has passed it does nothing.
@@ -232,7 +243,8 @@ typedef struct weft_singleflight {
  * @ret_out  set to what fn set, whatever its result; may be NULL.
  * @ret_shared  set to whether several callers got it; may be NULL.
  *
- * Returns   fn's result.
+ * Returns   fn's result, for good or bad.
+ * Parks     while fn runs, here or elsewhere.
  * Panics    with fn's message, in all callers, when fn panics. When fn ends its goroutine (weft_goexit), so do they.
  * Owns      *out is fn's to manage; when it is shared no single caller may free it.
  * Source    Go x/sync/singleflight.Group.Do.

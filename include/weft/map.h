@@ -74,6 +74,8 @@ WEFT_API WEFT_PARKS void weft_map_clear(weft_map *m);
 /**
  * weft_map_range - fn(key, value, arg) for each key, until it returns false.
  *
+ * Parks     for a moment, as all calls here; fn may park as well.
+ *
  * No key is visited twice. fn may use the map. Keys that are stored or taken out meanwhile may be visited or not. A string
  * key stays good until fn returns. Source: Go Map.Range.
  */

@@ -79,6 +79,8 @@ WEFT_API weft_err weft_listener_set_deadline(weft_listener *ln, weft_time at);
 /**
  * weft_listener_addr - the bound address as text, "127.0.0.1:40213" or a path.
  *
+ * @ret_buf  room for n bytes.
+ *
  * Returns   bytes written without the NUL, or WEFT_ETOOBIG when n is short (WEFT_ADDR_TEXT always suffices).
  */
 WEFT_API int weft_listener_addr(weft_listener *ln, char *ret_buf, size_t n);
@@ -151,7 +153,7 @@ weft_err weft_dial_with(weft_ctx *ctx, const char *network, const char *addr, co
 WEFT_API WEFT_PARKS WEFT_MUST_USE
 ssize_t weft_conn_read(weft_ctx *ctx, weft_conn *conn, void *ret_buf, size_t n);
 
-/** weft_conn_read_full - read exactly n bytes: n; or WEFT_EEOF when the peer ended before, 0 when before the first. */
+/** weft_conn_read_full - read exactly n bytes. Returns n; WEFT_EEOF when the peer ended before, 0 when before the first. */
 WEFT_API WEFT_PARKS WEFT_MUST_USE
 ssize_t weft_conn_read_full(weft_ctx *ctx, weft_conn *conn, void *ret_buf, size_t n);
 
@@ -168,7 +170,7 @@ ssize_t weft_conn_read_full(weft_ctx *ctx, weft_conn *conn, void *ret_buf, size_
 WEFT_API WEFT_PARKS
 ssize_t weft_conn_write(weft_ctx *ctx, weft_conn *conn, const void *buf, size_t n);
 
-/** weft_conn_writev - write all bytes of the pieces, in order, in as few system calls as can be. The sum, or an error. */
+/** weft_conn_writev - write all bytes of the pieces, in order, in as few system calls as can be. Returns the sum, or an error. */
 WEFT_API WEFT_PARKS
 ssize_t weft_conn_writev(weft_ctx *ctx, weft_conn *conn, const struct iovec *iov, int iov_count);
 
@@ -200,7 +202,7 @@ WEFT_API weft_err weft_conn_close(weft_conn *conn);
 WEFT_API weft_conn *weft_conn_ref(weft_conn *conn);
 WEFT_API void weft_conn_unref(weft_conn *conn);
 
-/** weft_conn_close_write - half close: the peer reads the end, reading goes on. Streams only (else WEFT_EUNSUPPORTED). */
+/** weft_conn_close_write - half close: the peer reads the end, reading goes on. Returns 0; not a stream: WEFT_EUNSUPPORTED. */
 WEFT_API WEFT_PARKS weft_err weft_conn_close_write(weft_conn *conn);
 
 /**
@@ -224,7 +226,7 @@ WEFT_API int weft_conn_fd(weft_conn *conn);
 
 /* ---- datagrams without a fixed peer ---- */
 
-/** weft_listen_packet - a bound "udp" socket for weft_conn_read_from and weft_conn_write_to. Go net.ListenPacket. */
+/** weft_listen_packet - a bound "udp" socket for weft_conn_read_from and _write_to. Returns as weft_listen. Go net.ListenPacket. */
 WEFT_API WEFT_PARKS WEFT_MUST_USE
 weft_err weft_listen_packet(weft_conn **ret_conn, const char *network, const char *addr);
 
@@ -232,13 +234,13 @@ weft_err weft_listen_packet(weft_conn **ret_conn, const char *network, const cha
 WEFT_API WEFT_PARKS WEFT_MUST_USE
 ssize_t weft_conn_read_from(weft_ctx *ctx, weft_conn *conn, void *ret_buf, size_t n, weft_addr *ret_from);
 
-/** weft_conn_write_to - send one datagram to an address: n, or an error. */
+/** weft_conn_write_to - send one datagram to an address. Returns n, or an error as weft_conn_write. */
 WEFT_API WEFT_PARKS
 ssize_t weft_conn_write_to(weft_ctx *ctx, weft_conn *conn, const void *buf, size_t n, const weft_addr *to);
 
 /* ---- addresses and names ---- */
 
-/** weft_addr_parse - "1.2.3.4:80" or "[::1]:80", literals only: 0, or WEFT_EADDR. */
+/** weft_addr_parse - "1.2.3.4:80" or "[::1]:80", literals only. Returns 0, or WEFT_EADDR. */
 WEFT_API weft_err weft_addr_parse(weft_addr *ret_addr, const char *text);
 /** weft_addr_text - the reverse: bytes without the NUL, or WEFT_ETOOBIG. */
 WEFT_API int weft_addr_text(const weft_addr *addr, char *ret_buf, size_t n);
@@ -265,7 +267,8 @@ struct weft_resolver_opts {
     int tries;                /* 0: 3 */
     uint32_t cache_max;       /* names kept; 0: 10,000 */
 };
-/** weft_resolver_configure - set the process's resolver and forget what it knew. Queries under way end as they were. */
+/** weft_resolver_configure - set the process's resolver and forget what it knew. Queries under way end as they were. May park.
+ * Returns 0, WEFT_EADDR (servers), WEFT_EDNS or WEFT_ENOMEM. */
 WEFT_API WEFT_PARKS weft_err weft_resolver_configure(const struct weft_resolver_opts *opts);
 
 /* ---- any descriptor ---- */

@@ -113,6 +113,10 @@ struct weft_case {
  *
  * @cases    n cases; read only.
  * @n        0 .. 65,536; more is a fatal error. Zeroed entries count in the numbering and are never ready.
+ *
+ * Returns   the number of the case performed, from 0. Errors, Parks, Orders: as weft_select.
+ * Costs     one allocation above 8 cases, none below.
+ * Source    Go reflect.Select.
  */
 WEFT_API WEFT_PARKS int weft_selectv(const struct weft_case *cases, int n);
 

@@ -42,7 +42,7 @@ WEFT_API void weft__signal_notify(const volatile void *ch, const int *sigs, int 
  *
  * @ch       any view; one that was never given to weft_signal_notify is fine.
  *
- * When it returns nothing more will be sent to ch. `weft_defer(weft_signal_stop, ch)` works.
+ * Parks     never. Any thread. When it returns nothing more will be sent to ch. `weft_defer(weft_signal_stop, ch)` works.
  * Source    Go os/signal.Stop.
  */
 #define weft_signal_stop(ch)                        \

@@ -4,6 +4,7 @@
  * Every type is plain storage of the caller's; all bytes zero is ready to use. None may be copied or moved once used.
  * Everything here also works on a thread that weft did not start.
  *
+ * Parks   calls marked WEFT_PARKS, weft_once_do and weft_once_value; the others return at once. Any thread may call.
  * Source  Go sync. The weighted semaphore, errgroup, singleflight and limiter are in weft/group.h.
  */
 #ifndef WEFT_SYNC_H

@@ -7,6 +7,7 @@
  *
  * Differs from Go  a channel gives the instant (weft_now) at which the time was up, as there is no time.Time. It belongs
  *                  to the timer: nobody frees or closes it; its len and cap are 0.
+ * Parks   weft_timer_* and weft_ticker_* never; only receiving from their channels does. Any thread may call.
  * Source  Go time, as since 1.23: after stop or reset has returned no stale value is received.
  */
 #ifndef WEFT_TIME_H
@@ -51,6 +52,8 @@ WEFT_API bool weft_timer_stop(weft_timer *t);
 /**
  * weft_timer_reset - stop it, and start it anew with d. Does nothing with a timer that was never started.
  *
+ * @d        nanoseconds; 0 or less: at once.
+ *
  * Returns   as weft_timer_stop. A value of the former run is not received after it returns.
  * Source    Go Timer.Reset.
  */
@@ -67,6 +70,7 @@ WEFT_API weft_receiver(weft_dur) weft_timer_chan(weft_timer *t);
  * weft_after_func - run fn(arg) in its own goroutine after d.
  *
  * @t        storage, for weft_timer_stop and weft_timer_reset (which runs fn again); it may go away once fn has started.
+ * @d        nanoseconds; 0 or less: at once.
  *
  * weft_timer_stop does not wait for an fn that has been started.
  * Source    Go time.AfterFunc.
@@ -76,7 +80,7 @@ WEFT_API void weft_after_func(weft_timer *t, weft_dur d, void (*fn)(void *arg), 
 /**
  * weft_ticker_start - have the ticker's channel give a value every d, until stopped.
  *
- * @d        more than 0, else it panics "non-positive interval for NewTicker".
+ * @d        nanoseconds, more than 0, else it panics "non-positive interval for NewTicker".
  *
  * A tick that finds the one before it not yet received is dropped, so a slow receiver does not see a burst.
  * Source    Go time.NewTicker.

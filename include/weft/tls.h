@@ -49,11 +49,11 @@ struct weft_tls_config {
 WEFT_API WEFT_PARKS WEFT_MUST_USE
 weft_err weft_tls_client(weft_ctx *ctx, weft_conn *conn, const struct weft_tls_config *config, weft_conn **ret_conn);
 
-/** weft_tls_server - the other side of weft_tls_client; config needs cert_file and key_file. Go tls.Server. */
+/** weft_tls_server - the other side; config needs cert_file and key_file. Returns and parks as weft_tls_client. Go tls.Server. */
 WEFT_API WEFT_PARKS WEFT_MUST_USE
 weft_err weft_tls_server(weft_ctx *ctx, weft_conn *conn, const struct weft_tls_config *config, weft_conn **ret_conn);
 
-/** weft_tls_check - load what config names now: 0, or what would fail later (-ENOENT, WEFT_ECERT, WEFT_EINVAL). */
+/** weft_tls_check - load what config names now. Returns 0, or what would fail later (-ENOENT, WEFT_ECERT, WEFT_EINVAL). */
 WEFT_API WEFT_MUST_USE
 weft_err weft_tls_check(const struct weft_tls_config *config);
 

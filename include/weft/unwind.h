@@ -37,6 +37,7 @@
  * Without a weft_try around it the process ends once the deferred calls have run: stdout is flushed, "panic: TEXT"
  * and every goroutine's stack go to stderr, the exit status is 2, atexit handlers do not run.
  *
+ * Parks     never by itself; the deferred calls that it runs may.
  * Calls     any thread. Not from signal handlers.
  * Costs     about 1 us and 0.35 us for each frame with a deferred call.
  * Source    Go panic. Tests: test_panic.c, death/test_death_panic.c.

@@ -15,7 +15,11 @@
  *       somebody runs there. So nidle == procs does not say that all are idle, nbusy == 0 does.
  * Order
  *   I1 sb  pusher: queue store  ->  nidle, nspinning loads | sleeper: nidle, nspinning changed, membarrier -> queue loads.
- *          The pusher pays no fence. Without it a goroutine lies in a queue while a processor sleeps.
+ *          The pusher pays no fence. Without it a goroutine lies in a queue while a processor sleeps: where there is no
+ *          membarrier(2), until its owner comes to it, pushes again, or the monitor sees the owner compute (mon_share).
+ *   I7 sb  poller: poll_sleeping changed, fence -> queue, nidle loads | waker: queue or nidle changed, fence -> poll_sleeping
+ *          load. So either the poller finds the work or the processor itself, or the waker breaks its sleep or tries again.
+ *          A seq_cst store alone does not do it: on ARM later plain loads may go before it.
  *   W1     wake = 1 release -> the sleeper's exchange acquire. Carries m->p, m->tied_g.
  *   D1     nless, nidle, foreign_parked are counted before somebody stops being visible elsewhere, so that a deadlock
  *          report never overlooks a goroutine that is between two states.
@@ -96,13 +100,20 @@ static void idle_give(struct weft__m *m, struct weft__p *p)
     atomic_store_explicit(&p->m, m, memory_order_release);
 }
 
+/* A p is in use. */
+static void idle_poke_monitor(void)
+{
+    atomic_thread_fence(memory_order_seq_cst); /* W2: nbusy before mon_sleep */
+    if (weft__unlikely(atomic_load_explicit(&weft__sched.mon_sleep, memory_order_relaxed) != 0))
+        weft__monitor_poke();
+}
+
 void weft__p_take(struct weft__m *m, struct weft__p *p)
 {
     weft__lock(&weft__sched.lock);
     idle_give(m, p);
     weft__unlock(&weft__sched.lock);
-    if (weft__unlikely(atomic_load_explicit(&weft__sched.mon_sleep, memory_order_relaxed) != 0))
-        weft__monitor_poke();
+    idle_poke_monitor();
 }
 
 struct weft__p *weft__p_try_idle(void)
@@ -141,8 +152,13 @@ void weft__wake_m(struct weft__m *m)
 {
     atomic_store_explicit(&m->wake, 1, memory_order_release); /* W1 */
     weft__sys_futex_wake(&m->wake, 1);
-    if (weft__unlikely(atomic_load_explicit(&weft__sched.mon_sleep, memory_order_relaxed) != 0))
-        weft__monitor_poke();
+    idle_poke_monitor();
+}
+
+static bool idle_poll_sleeps(struct weft__sched *s)
+{
+    atomic_thread_fence(memory_order_seq_cst); /* I7 sb */
+    return atomic_load_explicit(&s->poll_sleeping, memory_order_relaxed) != 0;
 }
 
 /* One try to wake somebody. True: what it went by has changed meanwhile, and others may rely on us (I4): try again. */
@@ -159,13 +175,13 @@ static bool idle_wake_one(struct weft__sched *s)
     if (m) {
         idle_give(m, p);
         m->spinning = true;
-    } else if (p && atomic_load_explicit(&s->poll_sleeping, memory_order_seq_cst)) {
+    } else if (p && idle_poll_sleeps(s)) {
         idle_push_p(s, p); /* the worker in the poller will take it */
         weft__unlock(&s->lock);
         atomic_fetch_sub_explicit(&s->nspinning, 1, memory_order_seq_cst);
         weft__poll_break();
         /* It may have left the poller while p was in our hands, found none, and gone to the list. */
-        return atomic_load_explicit(&s->poll_sleeping, memory_order_seq_cst) == 0;
+        return !idle_poll_sleeps(s);
     }
     weft__unlock(&s->lock);
     if (m) {
@@ -291,14 +307,16 @@ bool weft__poll_now(struct weft__m *m, weft_dur timeout)
     if (!atomic_compare_exchange_strong_explicit(&s->poller, &none, 1, memory_order_acquire, memory_order_relaxed))
         return false;
     if (timeout != 0) {
-        atomic_store_explicit(&s->poll_sleeping, 1, memory_order_seq_cst);
+        atomic_store_explicit(&s->poll_sleeping, 1, memory_order_relaxed);
+        atomic_thread_fence(memory_order_seq_cst); /* I7 sb */
         if (idle_work_left(m)) /* pushed before poll_sleeping could be seen: wake_worker then started a thread, or will */
             timeout = 0;
     }
     weft__tsan_acquire(&s->poller);
     struct weft__g *list = weft__poll(timeout), *g;
     weft__tsan_release(&s->poller);
-    atomic_store_explicit(&s->poll_sleeping, 0, memory_order_seq_cst);
+    atomic_store_explicit(&s->poll_sleeping, 0, memory_order_relaxed);
+    atomic_thread_fence(memory_order_seq_cst); /* I7 sb */
     atomic_store_explicit(&s->poll_last, weft__now(), memory_order_relaxed);
     atomic_store_explicit(&s->poller, 0, memory_order_release);
     if (timeout != 0 && idle_retake(m, !list))

@@ -33,23 +33,26 @@ bool weft__enter_slow(struct weft__m *m)
 {
     uint32_t spins = 0;
 
-    while (atomic_load_explicit(&m->claim, memory_order_acquire) != 0) { /* M3 */
-        atomic_store_explicit(&m->in, 0, memory_order_release);         /* M2 */
-        while (atomic_load_explicit(&m->claim, memory_order_acquire) != 0) {
+    for (;;) {
+        atomic_thread_fence(memory_order_seq_cst); /* M1 sb: after in = 1, for a claimer that has no membarrier */
+        if (!(atomic_load_explicit(&m->claim, memory_order_acquire) & WEFT__CLAIM_TAKEN)) /* M3 */
+            return true;
+        atomic_store_explicit(&m->in, 0, memory_order_release); /* M2 */
+        while (atomic_load_explicit(&m->claim, memory_order_acquire) & WEFT__CLAIM_TAKEN) {
             weft__spin(&spins);
             weft__stop_if_frozen();
         }
-        atomic_store_explicit(&m->in, 1, memory_order_seq_cst); /* M1 sb */
+        atomic_store_explicit(&m->in, 1, memory_order_relaxed); /* M1 sb */
     }
-    return true;
 }
 
 bool weft__claim(struct weft__m *m)
 {
-    uint32_t none = 0;
+    uint32_t none = weft__sched.fenced ? WEFT__CLAIM_FENCED : 0;
 
     if (atomic_load_explicit(&m->in, memory_order_relaxed) != 0 ||
-        !atomic_compare_exchange_strong_explicit(&m->claim, &none, 1, memory_order_seq_cst, memory_order_relaxed))
+        !atomic_compare_exchange_strong_explicit(&m->claim, &none, none | WEFT__CLAIM_TAKEN, memory_order_seq_cst,
+                                                 memory_order_relaxed))
         return false;
     weft__sys_barrier_all(); /* M1 sb: pays for the owner's missing fence */
     if (atomic_load_explicit(&m->in, memory_order_seq_cst) == 0) /* M1 sb, M2 */
@@ -60,7 +63,7 @@ bool weft__claim(struct weft__m *m)
 
 void weft__unclaim(struct weft__m *m)
 {
-    atomic_store_explicit(&m->claim, 0, memory_order_release); /* M3 */
+    atomic_store_explicit(&m->claim, weft__sched.fenced ? WEFT__CLAIM_FENCED : 0, memory_order_release); /* M3 */
 }
 
 /* Was the owner's thread blocked since it was first seen at this tick? */

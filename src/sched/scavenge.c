@@ -19,7 +19,7 @@
  *          PARKED or DEAD sees no on_cpu from before that run.
  * Limits  Passes take at most a hundredth of the time, and none is made while all slots together are below 4 MiB
  *         (weft__scavenge_pace). An idle process makes passes until one finds nothing, then none: no wake-ups.
- * Failure The kernel refuses to discard (locked memory): no more passes.
+ * Failure The kernel refuses to discard (locked memory) or has no membarrier(2): no (more) passes.
  * Model   tests/model/scavenge.pml.
  */
 #include "sched_int.h"
@@ -178,7 +178,7 @@ static bool scav_begin(weft_time now, bool idle)
 weft_dur weft__scavenge(weft_time now, bool idle)
 {
     scav.dirty |= !idle;
-    if (scav.off || !scav.dirty)
+    if (scav.off || weft__sched.fenced || !scav.dirty) /* fenced: V1 needs membarrier(2) */
         return -1;
     if (!scav.under_way) {
         if (now < scav.next)

@@ -12,6 +12,8 @@
  *           ordered for every thread, so not both sides can miss the other; the owner pays no fence.
  *   M2      in = 0 release  ->  in load acquire.      Carries the owner's queue to the claimer.
  *   M3      claim = 0 release  ->  claim load acquire. Carries the claimer's changes (also of m->p) back.
+ * Without membarrier(2) (sched.fenced) claim has the bit WEFT__CLAIM_FENCED for good: the owner's short way is never open,
+ * and the other one has a fence between the two steps. What else leaves its fence to membarrier: I1 (idle.c), V1 (scavenge.c).
  * Model: tests/model/claim.pml.
  */
 #ifndef WEFT_SCHED_SCHED_INT_H
@@ -33,6 +35,7 @@ enum {
     WEFT__GUARD_BYTES = 16384,
     WEFT__SCHED_STACK_BYTES = 128 * 1024
 };
+enum { WEFT__CLAIM_TAKEN = 1, WEFT__CLAIM_FENCED = 2 }; /* m->claim */
 #define WEFT__NEVER INT64_MAX
 
 /* What a run queue holds: the address of a g or, with bit 0 set, of a weft__spawn. 0: none. */
@@ -100,7 +103,7 @@ struct weft__m {
     struct weft__g *g;                /* [own] running goroutine, NULL on the scheduler's stack */
     struct weft__p *_Atomic p;        /* [own/claim] NULL: runs without */
     _Atomic uint32_t in;              /* [M1, M2] 1 while inside a section that touches p */
-    _Atomic uint32_t claim;           /* [M1, M3] 1 while another thread holds the p */
+    _Atomic uint32_t claim;           /* [M1, M3] bit 0 while another thread holds the p; bit 1: WEFT__CLAIM_FENCED */
     _Atomic uint32_t wake;            /* [W1] futex word of an idle worker */
     bool spinning;                    /* [own] counted in sched.nspinning */
     bool foreign;                     /* [const] a thread that weft did not start */
@@ -153,6 +156,7 @@ struct weft__sched {
     _Atomic uint32_t mon_sleep;       /* [W2] futex word: 1 while the monitor sleeps for good */
     struct weft__g *main_g;           /* [const] */
     _Atomic uint32_t main_exited;     /* goroutine 1 has ended by goexit */
+    bool fenced;                      /* [const] no membarrier(2) here */
     int threads_before;               /* [const] threads of the process that are neither weft's nor the program's */
 };
 extern struct weft__sched weft__sched;

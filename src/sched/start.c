@@ -122,7 +122,9 @@ struct weft__m *weft__m_new(void)
 
     if (posix_memalign(&mem, _Alignof(struct weft__m), sizeof(struct weft__m)) != 0)
         return NULL;
-    return memset(mem, 0, sizeof(struct weft__m));
+    struct weft__m *m = memset(mem, 0, sizeof(struct weft__m));
+    atomic_store_explicit(&m->claim, weft__sched.fenced ? WEFT__CLAIM_FENCED : 0, memory_order_relaxed);
+    return m;
 }
 
 /* ---- processors ---- */
@@ -331,8 +333,7 @@ static void start_runtime(void)
         return;
     weft__lock(&start_lock);
     if (!atomic_load_explicit(&start_done, memory_order_relaxed)) {
-        if (weft__sys_barrier_init() < 0)
-            weft__throw("membarrier(2) is not available: Linux 4.14 or later is needed");
+        s->fenced = weft__sys_barrier_init() < 0;
         s->threads_before = WEFT__TSAN ? 1 : 0; /* ThreadSanitizer's own, started with the first thread */
         atomic_store_explicit(&s->id_next, 2, memory_order_relaxed);
         atomic_store_explicit(&s->duty_until, WEFT__NEVER, memory_order_relaxed);
@@ -427,7 +428,7 @@ void weft__freeze_world(void)
         bool all = true;
         for (struct weft__m *m = atomic_load_explicit(&weft__sched.all_m, memory_order_acquire); m; m = m->all_next)
             if (m != me && atomic_load_explicit(&m->p, memory_order_relaxed) &&
-                !atomic_load_explicit(&m->claim, memory_order_relaxed) && !weft__claim(m))
+                !(atomic_load_explicit(&m->claim, memory_order_relaxed) & WEFT__CLAIM_TAKEN) && !weft__claim(m))
                 all = false;
         if (all)
             return;

@@ -3,7 +3,7 @@
  *
  * Role    Each function is one kernel service in the form sys.h states; a simulation, where there is one, answers instead.
  *         Layer 1.
- * Limits  Linux 4.14 and later (membarrier private expedited); guards by MADV_GUARD_INSTALL from 6.13 on, else mprotect.
+ * Limits  Membarrier needs Linux 4.14, and a sandbox that lets it through; WEFT_MEMBARRIER=0 does without; guards by MADV_GUARD_INSTALL from 6.13 on, else mprotect.
  */
 #include "sys.h"
 
@@ -100,18 +100,27 @@ void weft__sys_futex_wake(_Atomic uint32_t *addr, int n)
     (void)syscall(SYS_futex, addr, FUTEX_WAKE_PRIVATE, n, NULL, NULL, 0); /* nobody there is no error */
 }
 
+static bool real_no_membarrier; /* [const once started] */
+
 void weft__sys_barrier_all(void)
 {
     if (weft__unlikely(weft__sys_sim != NULL)) {
         weft__sys_sim->barrier_all();
         return;
     }
-    (void)syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0); /* registered: cannot fail */
+    if (weft__unlikely(real_no_membarrier))
+        atomic_thread_fence(memory_order_seq_cst);
+    else
+        (void)syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0); /* registered: cannot fail */
 }
 
 int weft__sys_barrier_init(void)
 {
-    return syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) < 0 ? -errno : 0;
+    const char *e = getenv("WEFT_MEMBARRIER");
+
+    real_no_membarrier = (e && strcmp(e, "0") == 0) ||
+                         syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) < 0;
+    return real_no_membarrier ? WEFT_EUNSUPPORTED : 0;
 }
 
 void *weft__sys_reserve(size_t bytes, size_t align)

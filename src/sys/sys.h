@@ -24,9 +24,11 @@ int weft__sys_futex_wait(_Atomic uint32_t *addr, uint32_t expect, weft_dur timeo
 /* Wakes up to n waiters. */
 void weft__sys_futex_wake(_Atomic uint32_t *addr, int n);
 
-/* Every running thread of the process passes a full memory barrier before this returns (membarrier(2)). */
+/* Every running thread of the process passes a full memory barrier before this returns (membarrier(2)); where the init
+ * said that there is none, only the caller does. */
 void weft__sys_barrier_all(void);
-/* Registers for it; -errno when the kernel has none (then the library cannot start: 4.14 and later have it). */
+/* Registers for it. WEFT_EUNSUPPORTED: the kernel has none (4.14 and later have it), or WEFT_MEMBARRIER=0 forbids it;
+ * then others must not leave their fences to it. */
 int weft__sys_barrier_init(void);
 
 /* Address space without memory behind it, aligned; NULL when refused. */

@@ -93,7 +93,7 @@ weft_err weft__pd_check(struct weft__pd *pd, enum weft__dir dir)
 
 bool weft__pd_ended(struct weft__pd *pd)
 {
-    return atomic_load_explicit(&pd->flags, memory_order_relaxed) & WEFT__PD_ENDED; /* ordered by P1 */
+    return atomic_load_explicit(&pd->flags, memory_order_seq_cst) & WEFT__PD_ENDED; /* P1, P2 sb */
 }
 
 /* ---- deadlines ---- */
@@ -216,8 +216,8 @@ weft_err weft__pd_wait(struct weft__pd *pd, enum weft__dir dir)
         return err;
     for (;;) {
         uintptr_t old = POLL_READY;
-        if (atomic_compare_exchange_strong_explicit(&pd->word[i], &old, POLL_NIL, memory_order_acquire,
-                                                    memory_order_acquire)) /* P1 */
+        if (atomic_compare_exchange_strong_explicit(&pd->word[i], &old, POLL_NIL, memory_order_seq_cst,
+                                                    memory_order_acquire)) /* P1, P2 sb */
             return 0;
         if (old != POLL_NIL)
             return WEFT_EBUSY;
@@ -258,7 +258,8 @@ void weft__pd_evict(struct weft__pd *pd)
 void weft__pd_edge(struct weft__pd *pd, unsigned dirs, bool ended, struct weft__g **list)
 {
     if (ended)
-        atomic_fetch_or_explicit(&pd->flags, WEFT__PD_ENDED, memory_order_relaxed); /* before READY: P1 carries it */
+        /* P1 carries it with READY. Where READY is there already: P2 sb, so that whoever uses that READY up sees it. */
+        atomic_fetch_or_explicit(&pd->flags, WEFT__PD_ENDED, memory_order_seq_cst);
     if (atomic_load_explicit(&pd->flags, memory_order_relaxed) & WEFT__PD_ANY)
         dirs = WEFT__DIR_READ;
     for (int i = 0; i < 2; i++) {

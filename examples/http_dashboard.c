@@ -118,17 +118,19 @@ int main(void)
 {
     struct site site = {0};
     struct weft_http_server_opts opts = {.handler = handle, .arg = &site};
+    weft_waitgroup serving = {0};
     weft_http_server *server;
     weft_listener *ln;
 
     if (weft_http_server_new(&opts, &server) < 0 || weft_http_client_new(NULL, &site.client) < 0 ||
         weft_listen(&ln, "tcp", "127.0.0.1:0") < 0 || weft_listener_addr(ln, site.addr, sizeof site.addr) < 0)
         return 1;
-    weft_go(serve, server, ln);
+    weft_waitgroup_go(&serving, serve, server, ln);
     visit(&site, "/");
     visit(&site, "/broken");
     weft_http_client_free(site.client);
     weft_http_server_shutdown(NULL, server);
+    weft_waitgroup_wait(&serving); /* weft_http_serve has returned */
     weft_http_server_free(server);
     return 0;
 }

@@ -45,6 +45,7 @@ int main(void)
     static const char *const names[] = {"ada", "grace", "dennis"};
     weft_http_server *server;
     weft_http_client *client;
+    weft_waitgroup serving = {0};
     weft_listener *ln;
     char addr[WEFT_ADDR_TEXT], url[WEFT_ADDR_TEXT + 32];
     struct weft_http_server_opts opts = {.handler = hello};
@@ -52,13 +53,14 @@ int main(void)
     if (weft_http_server_new(&opts, &server) < 0 || weft_http_client_new(NULL, &client) < 0 ||
         weft_listen(&ln, "tcp", "127.0.0.1:0") < 0 || weft_listener_addr(ln, addr, sizeof addr) < 0)
         return 1;
-    weft_go(serve, server, ln);
+    weft_waitgroup_go(&serving, serve, server, ln);
     for (int i = 0; i < 3; i++) {
         snprintf(url, sizeof url, "http://%s/%s", addr, names[i]);
         get(client, url);
     }
     weft_http_client_free(client);
     weft_http_server_shutdown(NULL, server);
+    weft_waitgroup_wait(&serving); /* weft_http_serve has returned */
     weft_http_server_free(server);
     return 0;
 }

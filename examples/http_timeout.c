@@ -74,19 +74,21 @@ int main(void)
     struct weft_http_server_opts opts = {.handler = handle, .arg = &limit};
     weft_http_server *server;
     weft_http_client *client;
+    weft_waitgroup serving = {0};
     weft_listener *ln;
     char addr[WEFT_ADDR_TEXT];
 
     if (weft_http_server_new(&opts, &server) < 0 || weft_http_client_new(NULL, &client) < 0 ||
         weft_listen(&ln, "tcp", "127.0.0.1:0") < 0 || weft_listener_addr(ln, addr, sizeof addr) < 0)
         return 1;
-    weft_go(serve, server, ln);
+    weft_waitgroup_go(&serving, serve, server, ln);
     get(client, addr, "/quick");
     get(client, addr, "/slow");
     weft_waitgroup_wait(&queries);
     puts("no query is left over");
     weft_http_client_free(client);
     weft_http_server_shutdown(NULL, server);
+    weft_waitgroup_wait(&serving); /* weft_http_serve has returned */
     weft_http_server_free(server);
     return 0;
 }

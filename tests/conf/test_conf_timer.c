@@ -283,8 +283,8 @@ TEST(conf_timer, they_fire_in_the_order_of_their_times)
 {
     for (int by_func = 0; by_func < 2; by_func++) {
         bool good = false;
-        for (int try = 0; try < 5 && !good; try++)
-            good = in_order((5 + 30 * try) * WEFT_MS, by_func);
+        for (int try = 0; try < 8 && !good; try++)
+            good = in_order((5 << try) * WEFT_MS, by_func);
         EXPECT(good);
     }
 }
@@ -342,7 +342,7 @@ TEST(conf_timer, a_timer_of_no_time_is_not_missed)
 {
     struct func_timer kept = {0};
     func_timer_start(&kept, 3600 * WEFT_SEC);
-    for (int i = 0; i < 20000; i++) {
+    for (int i = 0; i < 6000; i++) {
         weft_time start = weft_now();
         weft_timer t = {0};
         struct func_timer f = {0};
@@ -360,7 +360,7 @@ TEST(conf_timer, a_timer_of_no_time_is_not_missed)
             (void)weft_timer_reset(&kept.t, 0);
             (void)weft_recv(kept.ch);
         }
-        EXPECT(weft_now() - start < 2 * WEFT_SEC);
+        EXPECT(weft_now() - start < 20 * WEFT_SEC);
     }
     weft_free(kept.ch);
 }

@@ -214,7 +214,7 @@ typedef void weft_http_handler(weft_http_request *rq, weft_http_writer *w, void 
 struct weft_http_server_opts {
     weft_http_handler *handler;
     void *arg;                   /* for handler */
-    /* Told of a panic in handler, with its message; default: nobody, the client sees the 500. */
+    /* Told of a panic in handler, with its message. Default: message and stack go to stderr. The client sees a 500. */
     void (*on_panic)(weft_http_request *rq, const char *message, void *arg);
     size_t head_bytes_max;       /* request line and headers: default 64 KiB; more: 431 */
     uint64_t body_bytes_max;     /* request body: default 16 MiB; more: 413 */
@@ -327,6 +327,24 @@ WEFT_API WEFT_PARKS weft_err weft_http_reply_flush(weft_http_writer *w);
 WEFT_API WEFT_PARKS
 weft_err weft_http_reply_text(weft_http_writer *w, int status, const char *content_type, const char *text);
 
+/* One server-sent event. Fields that are NULL or 0 are left out; nothing at all is a comment, to keep a connection alive. */
+struct weft_http_event {
+    const char *id, *event;      /* one line each */
+    const char *data;            /* any number of lines */
+    weft_dur retry;              /* the client's pause before it connects again */
+};
+/**
+ * weft_http_sse_begin - answer with events from here on; weft_http_sse_send - one event, sent at once.
+ *
+ * The stream ends when the handler returns. A handler that waits between events does so under weft_http_request_ctx.
+ *
+ * Returns   0; WEFT_EINVAL (a line break in id or event); WEFT_ENOMEM; or as weft_http_reply_write: the client is gone.
+ * Parks     while the send buffer is full.
+ * Source    HTML Living Standard, server-sent events.
+ */
+WEFT_API WEFT_PARKS weft_err weft_http_sse_begin(weft_http_writer *w);
+WEFT_API WEFT_PARKS weft_err weft_http_sse_send(weft_http_writer *w, const struct weft_http_event *event);
+
 /* ------------------------------------------------------------------ mux */
 
 typedef struct weft_http_mux weft_http_mux;
@@ -369,6 +387,21 @@ WEFT_API weft_err weft_http_mux_use(weft_http_mux *mux, weft_http_handler *filte
 /** weft_http_next - from middleware: the next one, or the handler. Once. */
 WEFT_API WEFT_PARKS void weft_http_next(weft_http_request *rq, weft_http_writer *w);
 
+/* Where the lines of an access log go. line is called by many goroutines at a time; text ends in a line feed and a NUL. */
+struct weft_http_access_log {
+    void (*line)(const char *text, size_t len, void *arg);
+    void *arg;
+};
+/**
+ * weft_http_access_log - middleware: a line for each request, once its handler has returned. Its arg is a
+ * struct weft_http_access_log, or NULL for stderr.
+ *
+ * remote - - [date] "GET /path HTTP/1.1" status body-bytes milliseconds; status 500 when the handler panicked.
+ */
+WEFT_API weft_http_handler weft_http_access_log;
+
+/** weft_http_request_remote - the client's address as text: bytes without the NUL, or an error. As weft_conn_remote. */
+WEFT_API int weft_http_request_remote(const weft_http_request *rq, char *ret_buf, size_t n);
 /** weft_http_request_value - what the wildcard {name} of the matched pattern stands for, decoded; "" if there is none. */
 WEFT_API const char *weft_http_request_value(weft_http_request *rq, const char *name);
 /** weft_http_request_pattern - the pattern that matched, as given; "" if none did. */
@@ -382,8 +415,8 @@ WEFT_API const char *weft_http_request_pattern(const weft_http_request *rq);
  * @root     directory; opened now. No request leaves it: "..", "%2e%2e" and symlinks to the outside answer 404.
  * @ret_files  for weft_http_file_handler's arg; weft_http_files_free gives it back once no server uses it.
  *
- * GET and HEAD; "/x/" is x/index.html; a directory without slash is redirected to one with; Content-Type by suffix;
- * Last-Modified, If-Modified-Since; single byte ranges. No listings.
+ * GET and HEAD; "/x/" is x/index.html; a directory without slash is redirected to one with; Content-Type by suffix; ETag
+ * and Last-Modified with If-Match, If-None-Match, If-(Un)Modified-Since, If-Range; byte ranges, up to 16. No listings.
  *
  * Returns   0; -ENOENT, -ENOTDIR and others of open(2); WEFT_ENOMEM.
  * Source    Go http.FileServer.

@@ -1,32 +1,31 @@
 /*
  * files.c - the handler that serves a folder.
  *
- * Role    Path to file, beneath the root whatever it says; file to reply, whole or one range, or "not modified".
- * Near    reply.c (its buffer takes the file's bytes directly), mimetype.c. Layer 5.
+ * Role    Path to file, beneath the root whatever it says; file to reply, whole or in ranges, or "not modified".
+ * Near    filecond.c, mimetype.c, reply.c (its buffer takes a short file's bytes directly; long ones go by sendfile). Layer 5.
  *
  * Invariants
  *   F1  nothing outside of the root is opened: openat2(RESOLVE_BENEATH) follows symlinks only as far as they stay
  *       inside. On kernels without it (before 5.6) each component is opened with O_NOFOLLOW instead: no symlinks at all.
  *   F2  only regular files are read; opening cannot block (O_NONBLOCK) and takes no terminal.
  *
- * Limits  Paths of 4,095 bytes. Several ranges at once are answered with the whole file, as RFC 9110 14.2 allows.
+ * Limits  Paths of 4,095 bytes; 16 ranges. sendfile and pread may wait for the disk: the monitor then hands the processor on.
  * Failure Whatever cannot be opened is 404; a file that shrinks while it is sent breaks the connection.
  */
 #include <fcntl.h>
 #include <linux/openat2.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "filecond.h"
 #include "mimetype.h"
-#include "server_int.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <strings.h>
 
+#define SENDFILE_MIN 16384   /* shorter ones leave with their head, from the buffer */
 #define PATH_BYTES 4096
 #define OPEN_FLAGS (O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY)
 
@@ -139,68 +138,12 @@ static bool path_decode(const char *path, char *out)
     return true;
 }
 
-/* ---- conditions and ranges ---- */
-
-static bool http_date_parse(const char *text, time_t *ret_at)
-{
-    struct tm t = {0};
-    const char *end = strptime(text, "%a, %d %b %Y %H:%M:%S GMT", &t);
-    if (!end || *end)
-        return false;
-    *ret_at = timegm(&t);
-    return true;
-}
-
-enum range { RANGE_NONE, RANGE_ONE, RANGE_BAD };
-
-/* "bytes=first-last", "bytes=first-" or "bytes=-count" of a file of size bytes, at most 18 digits. */
-static enum range range_parse(const char *s, uint64_t size, uint64_t *ret_first, uint64_t *ret_len)
-{
-    if (strncasecmp(s, "bytes=", 6) != 0)
-        return RANGE_NONE;
-    s += 6;
-    size_t n1 = strspn(s, "0123456789");
-    const char *second = s + n1 + 1;
-    size_t n2 = s[n1] == '-' ? strspn(second, "0123456789") : 0;
-    if (s[n1] != '-' || second[n2] || n1 + n2 == 0 || n1 > 18 || n2 > 18)
-        return RANGE_NONE;
-    uint64_t a = strtoull(s, NULL, 10), b = n2 ? strtoull(second, NULL, 10) : UINT64_MAX;
-    if (n1 && b < a)
-        return RANGE_NONE;
-    if (!n1) {   /* the last b bytes */
-        a = b < size ? size - b : 0;
-        b = b ? UINT64_MAX : 0;
-        if (!b)
-            return RANGE_BAD;
-    }
-    if (a >= size)
-        return RANGE_BAD;
-    *ret_first = a;
-    *ret_len = (b < size - 1 ? b : size - 1) - a + 1;
-    return RANGE_ONE;
-}
-
-/* Does the client have this file already? Only dates: there are no entity tags. */
-static bool not_modified(const weft_http_request *rq, time_t modified)
-{
-    const char *since = weft_http_request_header(rq, "if-modified-since");
-    time_t at;
-    return since && !weft_http_request_header(rq, "if-none-match") && http_date_parse(since, &at) && modified <= at;
-}
-
-static enum range range_wanted(const weft_http_request *rq, const char *last_modified, uint64_t size, uint64_t *first,
-                               uint64_t *len)
-{
-    const char *range = weft_http_request_header(rq, "range"), *only_if = weft_http_request_header(rq, "if-range");
-    if (!range || (only_if && strcmp(only_if, last_modified) != 0))
-        return RANGE_NONE;
-    return range_parse(range, size, first, len);
-}
-
 /* ---- sending ---- */
 
 static void send_bytes(weft_http_writer *w, int fd, uint64_t at, uint64_t len)
 {
+    if (len >= SENDFILE_MIN && weft__reply_file(w, fd, &at, &len) < 0)
+        return;
     while (len) {
         size_t room;
         char *to = weft__reply_room(w, &room);
@@ -216,36 +159,82 @@ static void send_bytes(weft_http_writer *w, int fd, uint64_t at, uint64_t len)
     }
 }
 
+/* "bytes 0-9/100" */
+static void range_text(char *to, size_t cap, const struct weft__range *r, uint64_t size)
+{
+    (void)snprintf(to, cap, "bytes %llu-%llu/%llu", (unsigned long long)r->first, (unsigned long long)(r->first + r->len - 1),
+                   (unsigned long long)size);
+}
+
+static const char boundary[] = "weft-5f1c9e0b7a3d";
+
+/* The head of one part of a multipart answer: its length. */
+static size_t part_head(char *to, size_t cap, const struct weft__range *r, uint64_t size, const char *type, bool first)
+{
+    char text[80];
+    range_text(text, sizeof text, r, size);
+    int n = snprintf(to, cap, "%s--%s\r\nContent-Type: %s\r\nContent-Range: %s\r\n\r\n", first ? "" : "\r\n", boundary, type, text);
+    return n < 0 || (size_t)n >= cap ? 0 : (size_t)n;
+}
+
+static void send_parts(weft_http_writer *w, int fd, uint64_t size, const char *type, const struct weft__range *r, int n, bool is_head)
+{
+    char text[256], end[64];
+    uint64_t total = (uint64_t)snprintf(end, sizeof end, "\r\n--%s--\r\n", boundary);
+    for (int i = 0; i < n; i++)
+        total += part_head(text, sizeof text, &r[i], size, type, i == 0) + r[i].len;
+    (void)snprintf(text, sizeof text, "multipart/byteranges; boundary=%s", boundary);
+    (void)weft_http_reply_field(w, "Content-Type", text);
+    weft_http_reply_length(w, total);
+    for (int i = 0; i < n && !is_head; i++) {
+        if (weft_http_reply_write(w, text, part_head(text, sizeof text, &r[i], size, type, i == 0)) < 0)
+            return;
+        send_bytes(w, fd, r[i].first, r[i].len);
+    }
+    if (!is_head)
+        (void)weft_http_reply_write(w, end, strlen(end));
+}
+
 static void send_file(weft_http_request *rq, weft_http_writer *w, int fd, const struct stat *st, const char *name)
 {
-    char date[30], text[80];
-    uint64_t size = (uint64_t)st->st_size, first = 0, len = size;
-    weft__http_date(st->st_mtim.tv_sec, date);
-    (void)weft_http_reply_field(w, "Last-Modified", date);
-    if (not_modified(rq, st->st_mtim.tv_sec)) {
-        weft_http_reply_status(w, 304);
+    struct weft__filever v;
+    struct weft__range r[WEFT__RANGES_MAX];
+    char text[80];
+    const char *type = weft__mime_type(name);
+    uint64_t size = (uint64_t)st->st_size;
+    bool is_head = strcmp(weft_http_request_method(rq), "HEAD") == 0;
+    weft__filever_of(st, &v);
+    (void)weft_http_reply_field(w, "Last-Modified", v.date);
+    (void)weft_http_reply_field(w, "ETag", v.etag);
+    int status = weft__filever_check(rq, &v);
+    if (status) {
+        weft_http_reply_status(w, status);
         return;
     }
     (void)weft_http_reply_field(w, "Accept-Ranges", "bytes");
-    switch (range_wanted(rq, date, size, &first, &len)) {
-    case RANGE_NONE:
-        break;
-    case RANGE_ONE:
-        weft_http_reply_status(w, 206);
-        (void)snprintf(text, sizeof text, "bytes %llu-%llu/%llu", (unsigned long long)first,
-                       (unsigned long long)(first + len - 1), (unsigned long long)size);
-        (void)weft_http_reply_field(w, "Content-Range", text);
-        break;
-    case RANGE_BAD:
+    int n = is_head ? 0 : weft__ranges_wanted(rq, &v, size, r);   /* RFC 9110 14.2: Range means something for GET only */
+    if (n < 0) {
         (void)snprintf(text, sizeof text, "bytes */%llu", (unsigned long long)size);
         (void)weft_http_reply_field(w, "Content-Range", text);
         (void)weft_http_reply_text(w, 416, "text/plain; charset=utf-8", "range not satisfiable\n");
         return;
     }
-    (void)weft_http_reply_field(w, "Content-Type", weft__mime_type(name));
-    weft_http_reply_length(w, len);
-    if (strcmp(weft_http_request_method(rq), "HEAD") != 0)
-        send_bytes(w, fd, first, len);
+    if (n > 0)
+        weft_http_reply_status(w, 206);
+    if (n > 1) {
+        send_parts(w, fd, size, type, r, n, is_head);
+        return;
+    }
+    if (n == 1) {
+        range_text(text, sizeof text, r, size);
+        (void)weft_http_reply_field(w, "Content-Range", text);
+    } else {
+        r[0] = (struct weft__range){0, size};
+    }
+    (void)weft_http_reply_field(w, "Content-Type", type);
+    weft_http_reply_length(w, r[0].len);
+    if (!is_head)
+        send_bytes(w, fd, r[0].first, r[0].len);
 }
 
 static void send_not_found(weft_http_writer *w)

@@ -29,6 +29,7 @@
 #define TAIL 32
 #define FIELDS_MAX (7 * 1024)
 #define TRAILERS_MAX (4 * 1024)
+#define SENDFILE_MAX (1 << 20)   /* per look at the deadline */
 #define HOLD_ROOM (12 * 1024)   /* less room behind the held answers: they are sent first */
 
 /* ---- bytes to the peer ---- */
@@ -343,6 +344,28 @@ weft_err weft_http_reply_write(weft_http_writer *w, const void *buf, size_t len)
             return err;
         s += n;
         len -= n;
+    }
+    return 0;
+}
+
+weft_err weft__reply_file(struct weft_http_writer *w, int fd, uint64_t *at, uint64_t *len)
+{
+    if (!w->has_length || w->is_head || w->err)
+        return w->err;
+    if (*len > w->length - w->written)
+        return w->err = WEFT_EINVAL;   /* A2 */
+    if (reply_push(w, NULL, 0, false) < 0)
+        return w->err;
+    while (*len && !w->no_body) {
+        weft__sconn_write_limit(w->sc, w->sc->server->o.io_timeout);
+        ssize_t n = weft__conn_sendfile(w->sc->conn, fd, *at, *len < SENDFILE_MAX ? (size_t)*len : SENDFILE_MAX);
+        if (n == WEFT_EUNSUPPORTED)
+            return 0;
+        if (n <= 0)
+            return w->err = n < 0 ? (weft_err)n : WEFT_EEOF;   /* 0: the file has shrunk */
+        *at += (uint64_t)n;
+        *len -= (uint64_t)n;
+        w->written += (uint64_t)n;
     }
     return 0;
 }

@@ -44,6 +44,7 @@ void weft__request_init(struct weft__exch *x)
 void weft__request_done(struct weft_http_request *rq)
 {
     if (rq->ctx) {
+        weft__gone_stop(rq);
         weft_cancel(rq->ctx);
         weft_ctx_unref(rq->ctx);
     }
@@ -107,6 +108,8 @@ int weft__request_accept(struct weft__exch *x)
     struct weft__wire *w = &x->wire;
     if (h->p.http_major != 1)
         return 505;
+    if (h->target < 2 || h->buf->data[h->target - 2] == ' ')   /* llhttp takes several blanks for one */
+        return 400;
     uint32_t hosts = request_hosts(h);
     if (hosts > 1 || (hosts == 0 && h->p.http_minor >= 1))
         return 400;
@@ -131,6 +134,7 @@ weft_ctx *weft_http_request_ctx(weft_http_request *rq)
     (void)weft__reply_release(&rq->x->w);   /* who asks for it is going to wait (A3) */
     if (!rq->ctx)
         rq->ctx = weft_with_cancel(rq->x->sc->server->ctx);
+    weft__gone_start(rq);
     return rq->ctx;
 }
 
@@ -142,6 +146,11 @@ const char *weft_http_request_method(const weft_http_request *rq)
 const char *weft_http_request_target(const weft_http_request *rq)
 {
     return rq->x->buf->data + rq->x->head.target;
+}
+
+int weft_http_request_remote(const weft_http_request *rq, char *ret_buf, size_t n)
+{
+    return weft_conn_remote(rq->x->sc->conn, ret_buf, n);
 }
 
 const char *weft_http_request_path(const weft_http_request *rq)
@@ -206,6 +215,8 @@ ssize_t weft_http_request_read(weft_http_request *rq, void *ret_buf, size_t len)
         n = WEFT_ETOOBIG;
     if (n < 0)
         rq->err = (weft_err)n;
+    if (x->wire.done && rq->ctx)
+        weft__gone_start(rq);
     return n;
 }
 

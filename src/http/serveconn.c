@@ -283,6 +283,7 @@ static bool conn_more(struct weft__sconn *sc)
 /* S4: a panic ends the connection, so one weft_try goes around all of its requests. */
 static void conn_serve(struct weft__sconn *sc)
 {
+    weft_defer(weft__http_panic_dump, sc);
     if (!conn_handshake(sc))
         return;
     bool more = conn_first(sc);

@@ -40,6 +40,7 @@ struct weft_http_writer {
 struct weft_http_request {
     struct weft__exch *x;
     weft_ctx *ctx;                 /* made when asked for */
+    struct weft__gone *gone;       /* gone.c: the watch for the client's end, with ctx */
     const char *path, *query;      /* path ends at the query: cut out of the target */
     char *path_copy;               /* malloc'ed when there is a query */
     bool expect;                   /* the client waits for 100 Continue */
@@ -104,6 +105,14 @@ WEFT_PARKS bool weft__request_finish(struct weft_http_request *rq);
 /* Reads of the connection end at now + d. Moves the deadline only when that matters. */
 void weft__sconn_read_limit(struct weft__sconn *sc, weft_dur d);
 void weft__sconn_write_limit(struct weft__sconn *sc, weft_dur d);
+/* ---- gone.c ---- */
+/* Cancels rq->ctx when the client goes away; once the body is read. */
+void weft__gone_start(struct weft_http_request *rq);
+/* The watch has ended when this returns. */
+WEFT_PARKS void weft__gone_stop(struct weft_http_request *rq);
+/* ---- panicdump.c ---- */
+/* Deferred around the handlers of a connection: a panic that passes tells where it came from. */
+void weft__http_panic_dump(struct weft__sconn *sc);
 /* ---- reply.c ---- */
 void weft__reply_init(struct weft_http_writer *w, struct weft__sconn *sc, bool is_head, bool old);
 /* Takes back what has been put, if nothing was sent. */
@@ -116,6 +125,8 @@ void weft__reply_done(struct weft_http_writer *w);
 /* Room for body bytes in the out buffer, at least 1; NULL on an error. Then say how many were put there. */
 WEFT_PARKS char *weft__reply_room(struct weft_http_writer *w, size_t *ret_len);
 WEFT_PARKS weft_err weft__reply_commit(struct weft_http_writer *w, size_t len);
+/* Body by sendfile, after a stated length: *at and *len move on; 0 also where sendfile cannot do it (*len is then left). */
+WEFT_PARKS weft_err weft__reply_file(struct weft_http_writer *w, int fd, uint64_t *at, uint64_t *len);
 /* ---- replyhead.c ---- */
 /* Status line and the server's own fields: their length. */
 uint32_t weft__reply_head(const struct weft_http_writer *w, char ret[static WEFT__REPLY_FIXED]);

@@ -192,6 +192,42 @@ weft_err weft_conn_wait(weft_ctx *ctx, weft_conn *conn, int direction)
     return err;
 }
 
+ssize_t weft__conn_sendfile(weft_conn *conn, int fd, uint64_t at, size_t n)
+{
+    if (conn->tls)
+        return WEFT_EUNSUPPORTED;
+    ssize_t put = weft__fd_enter(&conn->f, WEFT__FD_WRITING);
+    if (put)
+        return put;
+    put = weft__pd_check(conn->f.pd, WEFT__DIR_WRITE);
+    while (put == 0) {
+        put = weft__sock_sendfile(conn->f.fd, fd, at, n);
+        if (put != -EAGAIN)
+            break;
+        put = weft__fd_wait(NULL, &conn->f, WEFT__DIR_WRITE);
+    }
+    weft__fd_leave(&conn->f, WEFT__FD_WRITING);
+    return put == -EINVAL || put == -ENOSYS ? WEFT_EUNSUPPORTED : put;
+}
+
+weft_err weft__conn_wait_end(weft_conn *conn)
+{
+    weft_err err = weft__fd_enter(&conn->f, 0);
+    if (err)
+        return err;
+    err = weft__pd_wait(conn->f.pd, WEFT__DIR_END);
+    weft__fd_leave(&conn->f, 0);
+    return err;
+}
+
+void weft__conn_wake_end(weft_conn *conn)
+{
+    if (weft__fd_enter(&conn->f, 0) != 0)
+        return;   /* closed: nobody can wait */
+    weft__pd_interrupt(conn->f.pd, WEFT__DIR_END);
+    weft__fd_leave(&conn->f, 0);
+}
+
 weft_err weft_conn_close_write(weft_conn *conn)
 {
     weft_err err = weft__fd_enter(&conn->f, WEFT__FD_WRITING);

@@ -25,6 +25,14 @@ WEFT_PARKS ssize_t weft__conn_read_soon(weft_conn *conn, void *ret_buf, size_t n
 ssize_t weft__conn_try_read(weft_conn *conn, void *ret_buf, size_t n);
 ssize_t weft__conn_try_write(weft_conn *conn, const void *buf, size_t n);
 
+/* For src/http: up to n bytes of a file from offset at; what went, 0 at the file's end; WEFT_EUNSUPPORTED: TLS, or a
+ * descriptor that sendfile does not take. */
+WEFT_PARKS ssize_t weft__conn_sendfile(weft_conn *conn, int fd, uint64_t at, size_t n);
+/* For src/http: parks until the peer has ended the connection or its direction of it: 0; WEFT_ECANCELED after
+ * weft__conn_wake_end, which is for the one goroutine that waits or is about to; WEFT_ECLOSED. */
+WEFT_PARKS weft_err weft__conn_wait_end(weft_conn *conn);
+void weft__conn_wake_end(weft_conn *conn);
+
 /* addr.c */
 /* "host:port" split: host copied without brackets. WEFT_EADDR. */
 weft_err weft__addr_split(const char *text, char *ret_host, size_t n, uint16_t *ret_port);

@@ -8,6 +8,7 @@
 #define WEFT_NET_SOCK_H
 #include <netinet/tcp.h>
 #include <poll.h>
+#include <sys/sendfile.h>
 #include <sys/un.h>
 #include <unistd.h>
 #include <weft/net.h>
@@ -64,6 +65,12 @@ static inline ssize_t weft__sock_sendv(int fd, const struct iovec *iov, int coun
 {
     struct msghdr m = {.msg_iov = (struct iovec *)iov, .msg_iovlen = (size_t)count};
     return WEFT__SOCK_RETRY(sendmsg(fd, &m, MSG_NOSIGNAL));
+}
+
+static inline ssize_t weft__sock_sendfile(int fd, int file, uint64_t at, size_t n)
+{
+    off_t from = (off_t)at;
+    return WEFT__SOCK_RETRY(sendfile(fd, file, &from, n));
 }
 
 static inline ssize_t weft__sock_recvfrom(int fd, void *buf, size_t n, struct weft__saddr *ret_from)

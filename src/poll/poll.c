@@ -40,7 +40,7 @@ static struct {
 
 static inline int pd_dir(enum weft__dir dir)
 {
-    return dir == WEFT__DIR_READ ? 0 : 1;
+    return (int)dir >> 1;
 }
 
 static inline bool pd_is_goroutine(uintptr_t w)
@@ -231,7 +231,7 @@ weft_err weft__pd_wait(struct weft__pd *pd, enum weft__dir dir)
 static void pd_end_waits(struct weft__pd *pd, uint32_t flag, unsigned dirs)
 {
     atomic_fetch_or_explicit(&pd->flags, flag, memory_order_seq_cst); /* P2 sb */
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 3; i++) {
         struct weft__g *g = dirs & (1u << i) ? pd_unblock(pd, i, false) : NULL;
         if (g)
             weft__ready(g);
@@ -252,7 +252,7 @@ void weft__pd_interrupt_clear(struct weft__pd *pd, enum weft__dir dir)
 
 void weft__pd_evict(struct weft__pd *pd)
 {
-    pd_end_waits(pd, WEFT__PD_CLOSING, WEFT__DIR_READ | WEFT__DIR_WRITE);
+    pd_end_waits(pd, WEFT__PD_CLOSING, WEFT__DIR_READ | WEFT__DIR_WRITE | WEFT__DIR_END);
 }
 
 void weft__pd_edge(struct weft__pd *pd, unsigned dirs, bool ended, struct weft__g **list)
@@ -262,7 +262,9 @@ void weft__pd_edge(struct weft__pd *pd, unsigned dirs, bool ended, struct weft__
         atomic_fetch_or_explicit(&pd->flags, WEFT__PD_ENDED, memory_order_seq_cst);
     if (atomic_load_explicit(&pd->flags, memory_order_relaxed) & WEFT__PD_ANY)
         dirs = WEFT__DIR_READ;
-    for (int i = 0; i < 2; i++) {
+    else if (ended)
+        dirs |= WEFT__DIR_END;
+    for (int i = 0; i < 3; i++) {
         struct weft__g *g = dirs & (1u << i) ? pd_unblock(pd, i, true) : NULL;
         if (g) {
             g->next = *list;
@@ -354,7 +356,7 @@ static weft_err pd_open(int fd, uint32_t flags, struct weft__pd **ret_pd)
     if (err)
         return err;
     pd->fd = fd;
-    for (int i = 0; i < 2; i++) {
+    for (int i = 0; i < 3; i++) {
         atomic_store_explicit(&pd->word[i], POLL_NIL, memory_order_relaxed);
         atomic_store_explicit(&pd->deadline[i], 0, memory_order_relaxed);
     }
@@ -386,7 +388,7 @@ void weft__pd_close_any(struct weft__pd *pd)
 
 void weft__pd_close(struct weft__pd *pd)
 {
-    for (int i = 0; i < 2; i++)
+    for (int i = 0; i < 3; i++)
         WEFT_ASSERT(!pd_is_goroutine(atomic_load_explicit(&pd->word[i], memory_order_relaxed)), "W3");
     weft__lock(&pd->lock);
     for (int i = 0; i < 2; i++)

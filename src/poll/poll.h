@@ -15,7 +15,8 @@
 
 struct weft__pd; /* poll descriptor; from a pool, never freed to malloc; a sequence number tells reuse */
 
-enum weft__dir { WEFT__DIR_READ = 1, WEFT__DIR_WRITE = 2 };
+/* END: the peer has ended its direction, or both (RDHUP, HUP, ERR). It has no deadline. */
+enum weft__dir { WEFT__DIR_READ = 1, WEFT__DIR_WRITE = 2, WEFT__DIR_END = 4 };
 
 /* ---- for the scheduler ---- */
 /* False until the first weft__pd_open: then nothing below is called. */

@@ -6,10 +6,10 @@
 #include "poll.h"
 
 struct weft__pd {
-    _Atomic uintptr_t word[2];       /* [P1, P2] read, write: NIL, READY, WAIT or the goroutine */
+    _Atomic uintptr_t word[3];       /* [P1, P2] read, write, end: NIL, READY, WAIT or the goroutine */
     _Atomic uint32_t flags;          /* [P2] WEFT__PD_* */
     _Atomic uint32_t seq;            /* [P3] life number of this slot */
-    _Atomic weft_time deadline[2];   /* [P2] written under lock; 0 none */
+    _Atomic weft_time deadline[3];   /* [P2] written under lock; 0 none; the end's is always 0 */
     _Atomic weft_time timer_at;      /* [P2] written under lock: when timer fires, 0 not armed */
     uint32_t index;                  /* [const] place in the pool */
     int fd;                          /* [own] the registered descriptor, for dumps */
@@ -24,7 +24,8 @@ enum {
     WEFT__PD_ENDED = 2,
     WEFT__PD_INTR_READ = 4,          /* shifted by the direction's index */
     WEFT__PD_INTR_WRITE = 8,
-    WEFT__PD_ANY = 16                /* any event is for the read word */
+    WEFT__PD_INTR_END = 16,
+    WEFT__PD_ANY = 32                /* any event is for the read word */
 };
 
 /* The name by which the kernel gives a pd back: index and life. NULL when that life is over. */

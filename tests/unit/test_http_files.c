@@ -207,7 +207,8 @@ TEST(http_files, single_ranges)
             "206", "0123456789", "bytes 0-9/10"},
         {"bytes=10-", "416", NULL, "bytes */10"}, {"bytes=-0", "416", NULL, "bytes */10"}, {"bytes=5-3", "200",
             "0123456789", NULL},
-        {"bytes=0-1,3-4", "200", "0123456789", NULL}, {"lines=1-2", "200", "0123456789", NULL}, {"bytes=", "200",
+        {"bytes=0-8,3-9", "200", "0123456789", NULL}, {"bytes=20-,3-4", "206", "34", "bytes 3-4/10"}, {"lines=1-2", "200", "0123456789", NULL},
+        {"bytes=", "200",
             "0123456789", NULL},
         {"bytes=99999999999999999999-", "200", "0123456789", NULL},
     };
@@ -230,6 +231,55 @@ TEST(http_files, single_ranges)
     folder_stop(&f);
 }
 
+TEST(http_files, several_ranges_come_as_parts)
+{
+    struct folder f;
+    folder_start(&f);
+    const char *a = get(&f, "/ten.bin", "Range: bytes=0-1, 3-4,-1\r\n"), *b = strstr(a, "boundary=");
+    char mark[64], want[600];
+    unsigned long stated = 0;
+    STATUS(a, "206");
+    REQUIRE(b && sscanf(b, "boundary=%63[^\r]", mark) == 1);
+    REQUIRE(sscanf(strstr(a, "Content-Length:"), "Content-Length: %lu", &stated) == 1);
+    snprintf(want, sizeof want,
+             "--%s\r\nContent-Type: application/octet-stream\r\nContent-Range: bytes 0-1/10\r\n\r\n01\r\n"
+             "--%s\r\nContent-Type: application/octet-stream\r\nContent-Range: bytes 3-4/10\r\n\r\n34\r\n"
+             "--%s\r\nContent-Type: application/octet-stream\r\nContent-Range: bytes 9-9/10\r\n\r\n9\r\n--%s--\r\n", mark, mark, mark, mark);
+    EXPECT_STR(body_of(a), want);
+    EXPECT_EQ(stated, strlen(want));
+    STATUS(get(&f, "/ten.bin", "Range: bytes=0-0,1-1,2-2,3-3,4-4,5-5,6-6,7-7,8-8,9-9,0-0,1-1,2-2,3-3,4-4,5-5,6-6\r\n"), "200");
+    folder_stop(&f);
+}
+
+TEST(http_files, entity_tags_tell_versions_apart)
+{
+    struct folder f;
+    char tag[64], fields[300];
+    folder_start(&f);
+    const char *a = strstr(get(&f, "/ten.bin", ""), "ETag: ");
+    REQUIRE(a && sscanf(a, "ETag: %63[^\r]", tag) == 1);
+    const struct {
+        const char *format, *status;
+    } want[] = {
+        {"If-None-Match: %s\r\n", "304"}, {"If-None-Match: W/%s\r\n", "304"}, {"If-None-Match: \"x\", %s\r\n", "304"},
+        {"If-None-Match: \"x\"\r\n", "200"}, {"If-None-Match: *\r\n", "304"}, {"If-Match: %s\r\n", "200"}, {"If-Match: *\r\n", "200"},
+        {"If-Match: \"x\"\r\n", "412"}, {"If-Match: W/%s\r\n", "412"}, {"If-Unmodified-Since: Thu, 01 Jan 1998 00:00:00 GMT\r\n", "412"},
+        {"If-None-Match: \"x\"\r\nIf-Modified-Since: Fri, 01 Jan 2100 00:00:00 GMT\r\n", "200"},
+        {"Range: bytes=1-2\r\nIf-Range: %s\r\n", "206"}, {"Range: bytes=1-2\r\nIf-Range: \"x\"\r\n", "200"},
+    };
+    for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
+        const char *format = want[i].format, *at = strstr(format, "%s");
+        snprintf(fields, sizeof fields, "%.*s%s%s", at ? (int)(at - format) : (int)strlen(format), format, at ? tag : "", at ? at + 2 : "");
+        const char *b = get(&f, "/ten.bin", fields);
+        if (strncmp(b + 9, want[i].status, 3) != 0)
+            weft_test_fail(__FILE__, __LINE__, "%s: %s", fields, b);
+    }
+    put_file(&f, "root/ten.bin", "01234567890", 11);
+    snprintf(fields, sizeof fields, "If-None-Match: %s\r\n", tag);
+    STATUS(get(&f, "/ten.bin", fields), "200");
+    folder_stop(&f);
+}
+
 TEST(http_files, a_large_file_arrives_whole)
 {
     struct folder f;
@@ -246,6 +296,14 @@ TEST(http_files, a_large_file_arrives_whole)
     REQUIRE(weft_http_get(NULL, c, url, &r) == 0);
     EXPECT_EQ(weft_http_body_read_all(NULL, r, 0, &body, &len), 0);
     EXPECT(len == SIZE && memcmp(body, data, SIZE) == 0);
+    free(body);
+    weft_http_response_free(r);
+    struct weft_http_field part = {"Range", "bytes=1000000-2000000"};
+    struct weft_http_call call = {.url = url, .fields = &part, .fields_len = 1};
+    REQUIRE(weft_http_do(NULL, c, &call, &r) == 0);
+    EXPECT_EQ(weft_http_status(r), 206);
+    EXPECT_EQ(weft_http_body_read_all(NULL, r, 0, &body, &len), 0);
+    EXPECT(len == 1000001 && memcmp(body, data + 1000000, len) == 0);
     free(body);
     free(data);
     weft_http_response_free(r);

@@ -234,7 +234,8 @@ TEST(http_server, slow_heads_and_idle_connections_are_ended)
 {
     struct site s;
     struct weft_http_server_opts o = plain;
-    o.head_timeout = o.idle_timeout = 30 * WEFT_MS;
+    o.head_timeout = 30 * WEFT_MS;
+    o.idle_timeout = 500 * WEFT_MS;   /* longer than a busy machine takes to bring the first bytes */
     site_start(&s, &o);
     weft_time t = weft_now();
     EXPECT(strncmp(ask_raw(&s, "GET /hello HT", 0), "HTTP/1.1 408 ", 13) == 0);
@@ -346,5 +347,116 @@ TEST_SLOW(http_server, calls_that_end_in_every_way_leave_nothing_behind, 120)
     weft_waitgroup_wait(&wg);
     EXPECT(atomic_load(&good) > N);
     weft_http_client_free(c);
+    site_stop(&s);
+}
+
+/* Waits for its context; says through arg that it began, and how it ended. */
+struct waiter {
+    weft_chan(char) began;
+    weft_chan(weft_err) ended;
+    bool read_body;
+};
+
+static void handle_wait(weft_http_request *rq, weft_http_writer *w, void *arg)
+{
+    struct waiter *t = arg;
+    weft_ctx *ctx = weft_http_request_ctx(rq);
+    char buf[64];
+    (void)w;
+    weft_send(t->began, 1);
+    while (t->read_body && weft_http_request_read(rq, buf, sizeof buf) > 0)
+        ;
+    (void)weft_recv_ok(weft_ctx_done(ctx), NULL);
+    weft_err how = weft_ctx_err(ctx);
+    weft_send(t->ended, how);
+}
+
+TEST(http_server, a_context_ends_when_the_client_goes_away)
+{
+    static const char *const asks[] = {GET("/"), "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc"};
+    for (int i = 0; i < 4; i++) {
+        struct site s;
+        struct waiter t = {.began = weft_make(char), .ended = weft_make(weft_err, 1), .read_body = i & 1};
+        struct weft_http_server_opts o = {.handler = handle_wait, .arg = &t};
+        site_start(&s, &o);
+        weft_conn *c = site_dial(&s);
+        EXPECT(weft_conn_write(NULL, c, asks[i & 1], strlen(asks[i & 1])) > 0);
+        (void)weft_recv(t.began);
+        if (i & 2)
+            EXPECT_EQ(weft_conn_close_write(c), 0);
+        else
+            (void)weft_conn_close(c);
+        EXPECT_EQ(weft_recv(t.ended), WEFT_ECANCELED);
+        if (i & 2)
+            (void)weft_conn_close(c);
+        site_stop(&s);
+        weft_free(t.began);
+        weft_free(t.ended);
+    }
+}
+
+static void handle_ctx_often(weft_http_request *rq, weft_http_writer *w, void *arg)
+{
+    (void)arg;
+    EXPECT_EQ(weft_ctx_err(weft_http_request_ctx(rq)), 0);
+    weft_yield();
+    EXPECT_EQ(weft_ctx_err(weft_http_request_ctx(rq)), 0);
+    (void)weft_http_reply_text(w, 200, "text/plain", "ok");
+}
+
+TEST(http_server, a_context_of_one_request_is_no_matter_of_the_next)
+{
+    struct site s;
+    struct weft_http_server_opts o = {.handler = handle_ctx_often};
+    char text[101 * 48] = "";
+    site_start(&s, &o);
+    for (int i = 0; i < 100; i++)
+        strcat(text, GET("/"));
+    strcat(text, LAST("/"));
+    EXPECT_EQ(count(ask_raw(&s, text, 0), "HTTP/1.1 200 OK"), 101);
+    site_stop(&s);
+}
+
+/* The first answer is held for the second request of the same read, but not while that one waits. */
+TEST(http_server, held_answers_leave_before_a_handler_asks_for_its_context)
+{
+    struct site s;
+    site_start(&s, &plain);
+    weft_conn *c = site_dial(&s);
+    char buf[2000];
+    EXPECT(weft_conn_write(NULL, c, GET("/hello") GET("/ctx"), strlen(GET("/hello") GET("/ctx"))) > 0);
+    ssize_t n = weft_conn_read(NULL, c, buf, sizeof buf - 1);
+    REQUIRE(n > 0);
+    buf[n] = '\0';
+    EXPECT_EQ(count(buf, "hello\n"), 1);
+    (void)weft_conn_close(c);
+    site_stop(&s);
+}
+
+static void handle_trailers(weft_http_request *rq, weft_http_writer *w, void *arg)
+{
+    (void)arg;
+    bool fixed = weft_http_request_query(rq) != NULL;
+    EXPECT_EQ(weft_http_reply_field(w, "Trailer", "X-Sum"), 0);
+    if (fixed)
+        weft_http_reply_length(w, 3);
+    EXPECT_EQ(weft_http_reply_write(w, "abc", 3), 0);
+    EXPECT_EQ(weft_http_reply_trailer(w, "X-Sum", "6"), fixed || weft_http_request_version(rq) == 10 ? WEFT_EUNSUPPORTED : 0);
+    EXPECT_EQ(weft_http_reply_trailer(w, "Content-Length", "6"), WEFT_EINVAL);
+    EXPECT_EQ(weft_http_reply_trailer(w, "X", "a\r\nb"), WEFT_EINVAL);
+}
+
+TEST(http_server, trailers_stand_behind_the_last_chunk)
+{
+    struct site s;
+    struct weft_http_server_opts o = {.handler = handle_trailers};
+    site_start(&s, &o);
+    const char *out = ask_raw(&s, LAST("/"), 0);
+    EXPECT(strstr(out, "Transfer-Encoding: chunked\r\n"));
+    EXPECT(strstr(out, "\r\n\r\n3\r\nabc\r\n0\r\nX-Sum: 6\r\n\r\n"));
+    out = ask_raw(&s, LAST("/?fixed"), 0);
+    EXPECT(strstr(out, "Content-Length: 3\r\n") && !strstr(out, "X-Sum: 6"));
+    out = ask_raw(&s, "GET / HTTP/1.0\r\n\r\n", 0);
+    EXPECT(strstr(out, "abc") && !strstr(out, "X-Sum: 6"));
     site_stop(&s);
 }

@@ -1,0 +1,57 @@
+/*
+ * accesslog.c - a line for each request: middleware.
+ *
+ * Role    remote - - [date] "METHOD target HTTP/1.1" status bytes milliseconds, as the common log format has it and one
+ *         number more. Near mux.c. Layer 5.
+ * Limits  A line has at most 640 bytes, 400 of the target; what could break a line or a terminal is written as '?'. A
+ *         request whose handler panics is logged with status 500.
+ */
+#include <weft/time.h>
+#include <weft/unwind.h>
+
+#include "server_int.h"
+
+#include <stdio.h>
+#include <time.h>
+
+#define LINE_MAX_BYTES 640
+
+struct log_entry {
+    weft_http_request *rq;
+    weft_http_writer *w;
+    const struct weft_http_access_log *to;
+    weft_time began;
+    bool returned;
+};
+
+static void entry_write(struct log_entry *e)
+{
+    char line[LINE_MAX_BYTES], remote[WEFT_ADDR_TEXT] = "-", date[30];
+    struct timespec ts;
+    (void)clock_gettime(CLOCK_REALTIME_COARSE, &ts);   /* lint: the time of day, which src/sys does not have */
+    weft__http_date(ts.tv_sec, date);
+    if (weft_conn_remote(e->rq->x->sc->conn, remote, sizeof remote) <= 0)
+        (void)snprintf(remote, sizeof remote, "-");
+    int status = e->returned || e->w->head_sent ? e->w->status : 500;
+    int n = snprintf(line, sizeof line - 1, "%s - - [%s] \"%s %.400s HTTP/1.%d\" %d %llu %.3f", remote, date,
+                     weft_http_request_method(e->rq), weft_http_request_target(e->rq), weft_http_request_version(e->rq) - 10, status,
+                     (unsigned long long)weft_http_reply_sent_bytes(e->w), (double)(weft_now() - e->began) / 1e6);
+    size_t len = n < 0 ? 0 : (size_t)n < sizeof line - 1 ? (size_t)n : sizeof line - 2;
+    for (size_t i = 0; i < len; i++)
+        if ((unsigned char)line[i] < 0x20 || line[i] == 0x7f)
+            line[i] = '?';
+    line[len++] = '\n';
+    line[len] = '\0';
+    if (e->to && e->to->line)
+        e->to->line(line, len, e->to->arg);
+    else
+        (void)fwrite(line, 1, len, stderr);
+}
+
+void weft_http_access_log(weft_http_request *rq, weft_http_writer *w, void *arg)
+{
+    struct log_entry e = {.rq = rq, .w = w, .to = arg, .began = weft_now()};
+    weft_defer(entry_write, &e);
+    weft_http_next(rq, w);
+    e.returned = true;
+}

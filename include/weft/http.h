@@ -258,7 +258,7 @@ weft_err weft_http_serve(weft_ctx *ctx, weft_http_server *server, weft_listener 
 WEFT_API WEFT_PARKS
 weft_err weft_http_server_shutdown(weft_ctx *ctx, weft_http_server *server);
 
-/** weft_http_server_free - after shutdown has returned. NULL is fine. */
+/** weft_http_server_free - after shutdown and each weft_http_serve have returned. NULL is fine. */
 WEFT_API void weft_http_server_free(weft_http_server *server);
 
 /* The request. Strings live until the handler returns. */

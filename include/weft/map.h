@@ -9,7 +9,8 @@
  *
  * Values are the caller's: the map keeps the pointer. NULL is a value like others.
  *
- * All calls may park for a moment, on a shard that another goroutine is changing. What was done before a store happens
+ * A load, and a store or swap of a key that is there, take no lock; but where a shard is growing, and in all other calls, one
+ * may park for a moment, on a shard that another goroutine is changing. What was done before a store happens
  * before what follows a load that sees it.
  * Source  Go sync.Map.
  */

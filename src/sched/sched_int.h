@@ -109,6 +109,7 @@ struct weft__m {
     bool foreign;                     /* [const] a thread that weft did not start */
     bool idle;                        /* [sched.lock] on the idle list */
     bool less;                        /* [own] counted in sched.nless: runs a goroutine without a p */
+    _Atomic uint32_t reading;         /* [R1, R2] odd inside a read section (section.c) */
     struct weft__g *dead;             /* [own] ended goroutine to reclaim on the scheduler's stack */
     struct weft__g *requeue;          /* [own] goroutine that yielded, to be queued from the scheduler's stack */
     struct weft__g *tied_g;           /* [sched.lock until woken] goroutine to run without a p */

@@ -1,43 +1,64 @@
 /*
- * map.c - a map for many goroutines: shards, each a hash table under a mutex.
+ * map.c - a map for many goroutines: shards, each a hash table under a mutex; loads take no lock.
  *
- * Role    Go's sync.Map for C. Near include/weft/map.h, mutex.c. Layer 3.
+ * Role    Go's sync.Map for C. Near include/weft/map.h, mutex.c, sched/section.c (read sections). Layer 3.
  *
  * Invariants, whenever the shard's mutex is free:
- *   MP1  A node is in bucket hash % size of its shard's table, once; no two nodes have equal keys.
- *   MP2  refs of a node = 1 while it is in the table, plus one for each range that is about to visit it.
+ *   MP1  A node is in bucket hash % size of its shard's table, once; no two nodes have equal keys; none has the value GONE.
+ *   MP2  refs of a node = 1 until the readers that could have found it have left, plus one for each range that visits it.
  *   MP3  n is the number of nodes in the table; n <= size, but when memory is short.
- * Order   MP4  table: compare-and-swap release  ->  load acquire by everybody else.
- * Locks   The shard's mutex, over allocation too. Never two shards. No user code under it.
- * Limits  32 shards. Doubling a shard moves all its nodes at once.
+ *   MP5  What is taken out of reach (a node, a table that has been doubled) is freed after weft__read_wait. A node that
+ *        was taken out keeps its next, so that whoever stands on it finds the way on.
+ *   MP6  Who takes a node out first exchanges its value for GONE. A store without the mutex is a compare-and-swap from
+ *        another value: it comes before that, or sees GONE and takes the mutex.
+ *   MP7  moves is odd while nodes move to a bigger table. A load that found nothing although moves changed, or was odd,
+ *        knows nothing: it looks again under the mutex. One that found its key is right in any case.
+ * Order   MP4  table, buckets, a bucket, next, v: store release  ->  load acquire: what they lead to. moves: the odd store comes
+ *              before the releases of next that it announces, so who sees one of those sees moves changed after it.
+ * Locks   The shard's mutex for all that adds, removes or moves nodes, over allocation too. Never two shards. No user code
+ *         under it.
+ * Limits  32 shards. Doubling a shard moves all its nodes at once. Up to 64 removed nodes of a shard wait to be freed.
  * Failure Out of memory is fatal, but for the doubling, which is tried again later.
- * Not so  Lock-free reads need a way to know when readers have left a node; they come with a reclamation scheme.
+ * Model   tests/model/read.pml (read sections).
  * Source  Go sync/map.go (the interface).
  */
 #include <string.h>
 #include <weft/map.h>
 
 #include "../sched/sched.h"
+#include "../sched/section.h"
 #include "../sys/sys.h"
 
-enum { MAP_SHARDS = 32, MAP_START = 8 };
+enum { MAP_SHARDS = 32, MAP_START = 8, MAP_REMOVED_MAX = 64 };
 
 struct map_node {
-    struct map_node *next;      /* [m] in its bucket */
-    _Atomic uint32_t refs;      /* [MP2] */
-    _Atomic bool gone;          /* [m for writes] taken out */
-    void *_Atomic v;            /* [m for writes] */
-    uint64_t hash;              /* [const] */
-    uint64_t u;                 /* [const] */
-    bool is_string;             /* [const] */
-    char s[];                   /* [const] */
+    struct map_node *_Atomic next;      /* [m for writes, MP4] in its bucket */
+    void *_Atomic v;                    /* [MP4, MP6] */
+    uint64_t hash;                      /* [const] */
+    uint64_t u;                         /* [const] */
+    _Atomic uint32_t refs;              /* [MP2] */
+    bool is_string;                     /* [const] */
+    struct map_node *removed_next;      /* [m] */
+    char s[];                           /* [const] */
+};
+
+struct map_buckets {
+    uint32_t size;                      /* [const] a power of two */
+    struct map_node *_Atomic at[];      /* [m for writes, MP4] */
 };
 
 struct map_shard {
+    struct map_buckets *_Atomic buckets; /* [m for writes, MP4] NULL: empty */
+    _Atomic uint32_t moves;             /* [m for writes, MP7] */
+    uint32_t n;                         /* [m] MP3 */
     weft_mutex m;
-    uint32_t n, size;           /* [m] MP3; size: a power of two, or 0 */
-    struct map_node **buckets;  /* [m] */
+    struct map_buckets *outgrown;       /* [m] MP5: to be freed when the mutex is dropped */
+    struct map_node *removed;           /* [m] MP5 */
+    uint32_t removed_n;                 /* [m] */
 } __attribute__((aligned(64)));
+
+static char map_gone;
+#define GONE ((void *)&map_gone)        /* MP6: no user has this address */
 
 struct weft__map_table {
     uint64_t seed;              /* [const] */
@@ -94,10 +115,12 @@ static void node_unref(struct map_node *n)
         weft__sys_free(n);
 }
 
+/* ---- finding ---- */
+
 /* Where one key lives. */
 struct map_place {
     struct map_shard *sh;
-    struct map_node **link;     /* the pointer to its node, or where it would be hung in; NULL: no buckets yet */
+    struct map_node *_Atomic *link; /* the pointer to its node, or where it would be hung in; NULL: no buckets yet */
     uint64_t hash;
 };
 
@@ -108,39 +131,124 @@ static bool node_is(const struct map_node *n, uint64_t hash, weft_map_key k)
     return k.s ? strcmp(n->s, k.s) == 0 : n->u == k.u;
 }
 
+static struct map_node *node_at(struct map_node *_Atomic *link)
+{
+    return atomic_load_explicit(link, memory_order_acquire);                                  /* MP4 */
+}
+
+static struct map_buckets *shard_buckets(struct map_shard *sh)
+{
+    return atomic_load_explicit(&sh->buckets, memory_order_acquire);                          /* MP4 */
+}
+
+static struct map_shard *map_shard_of(weft_map *m, weft_map_key k, uint64_t *ret_hash)
+{
+    struct weft__map_table *t = map_table(m);
+    *ret_hash = map_hash(t, k);
+    return &t->shards[*ret_hash >> 59];
+}
+
+/* k's node, or NULL, and the pointer that led to it: the one at the end of its bucket, or NULL where there are no buckets. In
+ * a read section, where that pointer may lead to another node by now, or with the mutex. */
+static struct map_node *shard_find(struct map_shard *sh, uint64_t hash, weft_map_key k, struct map_node *_Atomic **ret_link)
+{
+    struct map_buckets *b = shard_buckets(sh);
+    struct map_node *_Atomic *link = b ? &b->at[hash & (b->size - 1)] : NULL;
+    struct map_node *n = link ? node_at(link) : NULL;
+
+    for (; n && !node_is(n, hash, k); n = node_at(link))
+        link = &n->next;
+    *ret_link = link;
+    return n;
+}
+
 /* Locks the shard and looks k up. */
 static struct map_node *map_find(weft_map *m, weft_map_key k, struct map_place *ret_at)
 {
-    struct weft__map_table *t = map_table(m);
-    uint64_t hash = map_hash(t, k);
-    struct map_shard *sh = &t->shards[hash >> 59];
+    uint64_t hash;
+    struct map_shard *sh = map_shard_of(m, k, &hash);
 
     weft_mutex_lock(&sh->m);
-    struct map_node **link = sh->size ? &sh->buckets[hash & (sh->size - 1)] : NULL;
-    while (link && *link && !node_is(*link, hash, k))
-        link = &(*link)->next;
-    *ret_at = (struct map_place){sh, link, hash};
-    return link ? *link : NULL;
+    *ret_at = (struct map_place){sh, NULL, hash};
+    return shard_find(sh, hash, k, &ret_at->link);
+}
+
+/* What a look without the mutex says. */
+enum map_look { LOOK_UNKNOWN, LOOK_ABSENT, LOOK_THERE };
+
+/* Looks k up without the mutex. to NULL: *ret_v is its value; else its value becomes *to. */
+static enum map_look map_look(weft_map *m, weft_map_key k, void **ret_v, const void *const *to)
+{
+    uint64_t hash;
+    struct map_shard *sh = map_shard_of(m, k, &hash);
+    struct weft__m *reader = weft__read_begin();
+    if (!reader)
+        return LOOK_UNKNOWN;
+    uint32_t moves = atomic_load_explicit(&sh->moves, memory_order_acquire);                  /* MP7 */
+    struct map_node *_Atomic *link;
+    struct map_node *n = shard_find(sh, hash, k, &link);
+    void *v = n ? atomic_load_explicit(&n->v, memory_order_acquire) : GONE;                   /* MP4 */
+    while (to && v != GONE && !atomic_compare_exchange_weak_explicit(&n->v, &v, (void *)(uintptr_t)*to,
+                                                                     memory_order_acq_rel, memory_order_acquire))
+        ;                                                                                     /* MP6 */
+    bool moved = moves & 1 || atomic_load_explicit(&sh->moves, memory_order_acquire) != moves; /* MP7 */
+    weft__read_end(reader);
+    *ret_v = v;
+    return v != GONE ? LOOK_THERE : moved || to ? LOOK_UNKNOWN : LOOK_ABSENT;
+}
+
+/* ---- changing ---- */
+
+static void nodes_unref(struct map_node *n)
+{
+    for (struct map_node *next; n; n = next) {
+        next = n->removed_next;
+        node_unref(n);
+    }
+}
+
+/* Drops the mutex, and frees what has been taken out, when that is much or all is asked for. */
+static void shard_unlock(struct map_shard *sh, bool all)
+{
+    struct map_buckets *outgrown = sh->outgrown;
+    struct map_node *removed = NULL;
+
+    sh->outgrown = NULL;
+    if (all || outgrown || sh->removed_n >= MAP_REMOVED_MAX) {
+        removed = sh->removed;
+        sh->removed = NULL;
+        sh->removed_n = 0;
+    }
+    weft_mutex_unlock(&sh->m);
+    if (!removed && !outgrown)
+        return;
+    weft__read_wait();                                                                        /* MP5 */
+    nodes_unref(removed);
+    weft__sys_free(outgrown);
 }
 
 /* Twice the buckets. Mutex held. */
 static void shard_grow(struct map_shard *sh)
 {
-    uint32_t size = sh->size ? sh->size * 2 : MAP_START;
-    struct map_node **buckets = weft__sys_alloc(size * sizeof(struct map_node *));
-    if (!buckets && sh->size)
-        return;                                                    /* MP3 */
-    if (!buckets)
+    struct map_buckets *was = shard_buckets(sh);
+    uint32_t size = was ? was->size * 2 : MAP_START, moves = atomic_load_explicit(&sh->moves, memory_order_relaxed);
+    struct map_buckets *b = weft__sys_alloc(sizeof *b + size * sizeof b->at[0]);
+    if (!b && was)
+        return;                                                                               /* MP3 */
+    if (!b)
         weft__fatal("out of memory: weft_map");
-    for (uint32_t i = 0; i < sh->size; i++)
-        for (struct map_node *n = sh->buckets[i], *next; n; n = next) {
-            next = n->next;
-            n->next = buckets[n->hash & (size - 1)];
-            buckets[n->hash & (size - 1)] = n;
+    b->size = size;
+    atomic_store_explicit(&sh->moves, moves + 1, memory_order_relaxed);                       /* MP7 */
+    for (uint32_t i = 0; was && i < was->size; i++)
+        for (struct map_node *n = node_at(&was->at[i]), *next; n; n = next) {
+            struct map_node *_Atomic *to = &b->at[n->hash & (size - 1)];
+            next = node_at(&n->next);
+            atomic_store_explicit(&n->next, node_at(to), memory_order_release);               /* MP4, MP7 */
+            atomic_store_explicit(to, n, memory_order_release);
         }
-    weft__sys_free(sh->buckets);
-    sh->buckets = buckets;
-    sh->size = size;
+    atomic_store_explicit(&sh->buckets, b, memory_order_release);                             /* MP4 */
+    atomic_store_explicit(&sh->moves, moves + 2, memory_order_release);                       /* MP7 */
+    sh->outgrown = was;
 }
 
 /* Hang in a node for a key that is not there. Mutex held. */
@@ -157,30 +265,43 @@ static void map_insert(struct map_place *at, weft_map_key k, const void *v)
     n->is_string = k.s != NULL;
     if (k.s)
         memcpy(n->s, k.s, len);
-    if (sh->n >= sh->size)
+    struct map_buckets *b = shard_buckets(sh);
+    if (!b || sh->n >= b->size) {
         shard_grow(sh);
-    struct map_node **bucket = &sh->buckets[n->hash & (sh->size - 1)];
-    n->next = *bucket;
-    *bucket = n;                                                   /* MP1 */
+        b = shard_buckets(sh);
+    }
+    struct map_node *_Atomic *bucket = &b->at[n->hash & (b->size - 1)];
+    atomic_init(&n->next, node_at(bucket));
+    atomic_store_explicit(bucket, n, memory_order_release);                                   /* MP1, MP4 */
     sh->n++;
 }
 
-/* Take a node out. Mutex held; the caller drops the reference after unlocking. */
+/* A node that is out of reach: its value was exchanged for GONE. Mutex held. */
+static void shard_removed(struct map_shard *sh, struct map_node *n)
+{
+    n->removed_next = sh->removed;
+    sh->removed = n;
+    sh->removed_n++;
+    sh->n--;
+}
+
+/* Take a node out. Mutex held. */
 static void map_remove(struct map_place *at, struct map_node *n)
 {
-    *at->link = n->next;
-    at->sh->n--;
-    atomic_store_explicit(&n->gone, true, memory_order_relaxed);
+    atomic_store_explicit(at->link, node_at(&n->next), memory_order_release);                 /* MP4, MP5 */
+    shard_removed(at->sh, n);
 }
 
-static void *node_value(struct map_node *n)
+static void *node_exchange(struct map_node *n, const void *v)
 {
-    return atomic_load_explicit(&n->v, memory_order_acquire);
+    return atomic_exchange_explicit(&n->v, (void *)(uintptr_t)v, memory_order_acq_rel);       /* MP4, MP6 */
 }
 
-static void node_set(struct map_node *n, const void *v)
+static bool node_change(struct map_node *n, const void *old_v, const void *new_v)
 {
-    atomic_store_explicit(&n->v, (void *)(uintptr_t)v, memory_order_release);
+    void *was = (void *)(uintptr_t)old_v;
+    return atomic_compare_exchange_strong_explicit(&n->v, &was, (void *)(uintptr_t)new_v, memory_order_acq_rel, /* MP4, MP6 */
+                                                   memory_order_acquire);
 }
 
 static bool map_answer(bool there, void *v, void **ret_out)
@@ -192,23 +313,30 @@ static bool map_answer(bool there, void *v, void **ret_out)
 
 bool weft__map_load(weft_map *m, weft_map_key k, void **ret_out)
 {
+    void *v;
+    enum map_look look = map_look(m, k, &v, NULL);
+    if (weft__likely(look != LOOK_UNKNOWN))
+        return map_answer(look == LOOK_THERE, v, ret_out);
+
     struct map_place at;
     struct map_node *n = map_find(m, k, &at);
-    void *v = n ? node_value(n) : NULL;
-    weft_mutex_unlock(&at.sh->m);
+    v = n ? atomic_load_explicit(&n->v, memory_order_acquire) : NULL;
+    shard_unlock(at.sh, false);
     return map_answer(n != NULL, v, ret_out);
 }
 
 bool weft__map_swap(weft_map *m, weft_map_key k, const void *v, void **ret_out)
 {
+    void *before;
+    if (weft__likely(map_look(m, k, &before, &v) == LOOK_THERE))
+        return map_answer(true, before, ret_out);
+
     struct map_place at;
     struct map_node *n = map_find(m, k, &at);
-    void *before = n ? node_value(n) : NULL;
-    if (n)
-        node_set(n, v);
-    else
+    before = n ? node_exchange(n, v) : NULL;
+    if (!n)
         map_insert(&at, k, v);
-    weft_mutex_unlock(&at.sh->m);
+    shard_unlock(at.sh, false);
     return map_answer(n != NULL, before, ret_out);
 }
 
@@ -219,12 +347,16 @@ void weft__map_store(weft_map *m, weft_map_key k, const void *v)
 
 bool weft__map_load_or_store(weft_map *m, weft_map_key k, const void *v, void **ret_out)
 {
+    void *is;
+    if (map_look(m, k, &is, NULL) == LOOK_THERE)
+        return map_answer(true, is, ret_out);
+
     struct map_place at;
     struct map_node *n = map_find(m, k, &at);
-    void *is = n ? node_value(n) : (void *)(uintptr_t)v;
+    is = n ? atomic_load_explicit(&n->v, memory_order_acquire) : (void *)(uintptr_t)v;
     if (!n)
         map_insert(&at, k, v);
-    weft_mutex_unlock(&at.sh->m);
+    shard_unlock(at.sh, false);
     (void)map_answer(true, is, ret_out);
     return n != NULL;
 }
@@ -233,12 +365,10 @@ bool weft__map_load_and_delete(weft_map *m, weft_map_key k, void **ret_out)
 {
     struct map_place at;
     struct map_node *n = map_find(m, k, &at);
-    void *v = n ? node_value(n) : NULL;
+    void *v = n ? node_exchange(n, GONE) : NULL;
     if (n)
         map_remove(&at, n);
-    weft_mutex_unlock(&at.sh->m);
-    if (n)
-        node_unref(n);
+    shard_unlock(at.sh, false);
     return map_answer(n != NULL, v, ret_out);
 }
 
@@ -246,10 +376,8 @@ bool weft__map_compare_and_swap(weft_map *m, weft_map_key k, const void *old_v, 
 {
     struct map_place at;
     struct map_node *n = map_find(m, k, &at);
-    bool same = n && node_value(n) == old_v;
-    if (same)
-        node_set(n, new_v);
-    weft_mutex_unlock(&at.sh->m);
+    bool same = n && node_change(n, old_v, new_v);
+    shard_unlock(at.sh, false);
     return same;
 }
 
@@ -257,12 +385,10 @@ bool weft__map_compare_and_delete(weft_map *m, weft_map_key k, const void *old_v
 {
     struct map_place at;
     struct map_node *n = map_find(m, k, &at);
-    bool same = n && node_value(n) == old_v;
+    bool same = n && node_change(n, old_v, GONE);
     if (same)
         map_remove(&at, n);
-    weft_mutex_unlock(&at.sh->m);
-    if (same)
-        node_unref(n);
+    shard_unlock(at.sh, false);
     return same;
 }
 
@@ -272,22 +398,19 @@ void weft_map_clear(weft_map *m)
     for (int i = 0; i < MAP_SHARDS; i++) {
         struct map_shard *sh = &t->shards[i];
         weft_mutex_lock(&sh->m);
-        struct map_node **buckets = sh->buckets;
-        uint32_t size = sh->size;
-        sh->buckets = NULL;
-        sh->n = sh->size = 0;
-        for (uint32_t b = 0; b < size; b++)
-            for (struct map_node *n = buckets[b]; n; n = n->next)
-                atomic_store_explicit(&n->gone, true, memory_order_relaxed);
-        weft_mutex_unlock(&sh->m);
-        for (uint32_t b = 0; b < size; b++)
-            for (struct map_node *n = buckets[b], *next; n; n = next) {
-                next = n->next;
-                node_unref(n);
+        struct map_buckets *was = shard_buckets(sh);
+        for (uint32_t b = 0; was && b < was->size; b++)
+            for (struct map_node *n = node_at(&was->at[b]); n; n = node_at(&n->next)) {
+                (void)node_exchange(n, GONE);
+                shard_removed(sh, n);
             }
-        weft__sys_free(buckets);
+        atomic_store_explicit(&sh->buckets, NULL, memory_order_release);                      /* MP4 */
+        sh->outgrown = was;
+        shard_unlock(sh, true);
     }
 }
+
+/* ---- visiting ---- */
 
 /* The nodes of one shard that a range is about to visit. */
 struct map_visit {
@@ -306,14 +429,15 @@ static void visit_end(struct map_visit *visit)
 static void visit_collect(struct map_shard *sh, struct map_visit *visit)
 {
     weft_mutex_lock(&sh->m);
+    struct map_buckets *was = shard_buckets(sh);
     if (sh->n > 0)
         visit->nodes = map_alloc(sh->n * sizeof(struct map_node *));
-    for (uint32_t b = 0; b < sh->size; b++)
-        for (struct map_node *n = sh->buckets[b]; n; n = n->next) {
+    for (uint32_t b = 0; was && b < was->size; b++)
+        for (struct map_node *n = node_at(&was->at[b]); n; n = node_at(&n->next)) {
             atomic_fetch_add_explicit(&n->refs, 1, memory_order_relaxed);                      /* MP2 */
             visit->nodes[visit->n++] = n;
         }
-    weft_mutex_unlock(&sh->m);
+    shard_unlock(sh, false);
 }
 
 static bool visit_shard(struct map_shard *sh, bool (*fn)(weft_map_key k, void *v, void *arg), void *arg)
@@ -323,7 +447,8 @@ static bool visit_shard(struct map_shard *sh, bool (*fn)(weft_map_key k, void *v
     for (uint32_t i = 0; i < visit.n; i++) {
         struct map_node *n = visit.nodes[i];
         weft_map_key k = {n->u, n->is_string ? n->s : NULL};
-        if (!atomic_load_explicit(&n->gone, memory_order_relaxed) && !fn(k, node_value(n), arg))
+        void *v = atomic_load_explicit(&n->v, memory_order_acquire);                           /* MP4 */
+        if (v != GONE && !fn(k, v, arg))                                                       /* MP6 */
             return false;
     }
     return true;

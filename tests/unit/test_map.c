@@ -165,3 +165,107 @@ TEST(map, a_panic_in_range_leaves_the_map_usable)
     EXPECT(weft_map_load(&m, "x", NULL));
     weft_map_free(&m);
 }
+
+/* Readers without locks beside growth, deletion and clearing of everything else. */
+enum { KEPT = 64, PASSING = 3000, LOOKERS = 3, CHANGERS = 2 };
+struct bustle {
+    weft_map m;
+    char kept[KEPT], passing[PASSING];
+    _Atomic int changing;
+    _Atomic long wrong, looks;
+    weft_waitgroup wg;
+};
+
+static void look(struct bustle *s)
+{
+    char name[24];
+    for (uint32_t i = 0; atomic_load(&s->changing) || i < 1000; i++) {
+        uint32_t k = i % KEPT, p = i * 7919u % PASSING;
+        void *v = NULL;
+        if (!weft_map_load(&s->m, k, &v) || v != &s->kept[k])
+            atomic_fetch_add(&s->wrong, 1);
+        snprintf(name, sizeof name, "%u", p);
+        if (weft_map_load(&s->m, (const char *)name, &v) && v != &s->passing[p])
+            atomic_fetch_add(&s->wrong, 1);
+        if (i % 256 == 0)
+            weft_yield();
+        atomic_fetch_add(&s->looks, 1);
+    }
+}
+
+static void change(struct bustle *s, uint32_t from, int rounds)
+{
+    char name[24];
+    for (int r = 0; r < rounds; r++) {
+        for (uint32_t p = from; p < PASSING; p += CHANGERS) {
+            snprintf(name, sizeof name, "%u", p);
+            weft_map_store(&s->m, (const char *)name, &s->passing[p]);
+            weft_map_store(&s->m, p % KEPT, &s->kept[p % KEPT]);
+        }
+        for (uint32_t p = from; p < PASSING; p += CHANGERS) {
+            void *v = NULL;
+            snprintf(name, sizeof name, "%u", p);
+            if (!weft_map_load_and_delete(&s->m, (const char *)name, &v) || v != &s->passing[p])
+                atomic_fetch_add(&s->wrong, 1);
+            if (weft_map_load(&s->m, (const char *)name, &v))
+                atomic_fetch_add(&s->wrong, 1);
+        }
+        weft_yield();
+    }
+    atomic_fetch_sub(&s->changing, 1);
+}
+
+static void bustle(int rounds)
+{
+    static struct bustle s;
+    atomic_store(&s.changing, CHANGERS);
+    for (uint32_t k = 0; k < KEPT; k++)
+        weft_map_store(&s.m, k, &s.kept[k]);
+    for (uint32_t i = 0; i < CHANGERS; i++)
+        weft_waitgroup_go(&s.wg, change, &s, i, rounds);
+    for (int i = 0; i < LOOKERS; i++)
+        weft_waitgroup_go(&s.wg, look, &s);
+    weft_waitgroup_wait(&s.wg);
+    EXPECT_EQ(atomic_load(&s.wrong), 0);
+    EXPECT(atomic_load(&s.looks) > 0);
+    weft_map_free(&s.m);
+}
+
+TEST_ENV(map, loads_find_what_stays_while_the_rest_comes_and_goes_on_1_proc, "WEFT_PROCS=1") { bustle(10); }
+TEST_ENV(map, loads_find_what_stays_while_the_rest_comes_and_goes_on_8_procs, "WEFT_PROCS=8") { bustle(10); }
+
+/* What every store wrote comes out exactly once, by the next change of the same key. */
+struct relay {
+    weft_map m;
+    _Atomic long in, out;
+    weft_waitgroup wg;
+};
+
+static void relay_run(struct relay *r, uint32_t seed)
+{
+    for (int i = 0; i < 20000; i++) {
+        void *was;
+        uintptr_t v = 1 + (seed = seed * 1664525u + 1013904223u) % 1000;
+        if (i % 5 == 0) {
+            if (weft_map_load_and_delete(&r->m, 7, &was))
+                atomic_fetch_add(&r->out, (long)(uintptr_t)was);
+        } else {
+            atomic_fetch_add(&r->in, (long)v);
+            if (weft_map_swap(&r->m, 7, (void *)v, &was))
+                atomic_fetch_add(&r->out, (long)(uintptr_t)was);
+        }
+    }
+}
+
+TEST_ENV(map, swaps_and_deletes_of_one_key_lose_no_value, "WEFT_PROCS=8")
+{
+    struct relay r = {.in = 0};
+    void *was;
+    for (uint32_t i = 0; i < 4; i++)
+        weft_waitgroup_go(&r.wg, relay_run, &r, i * 77 + 1);
+    weft_waitgroup_wait(&r.wg);
+    if (weft_map_load_and_delete(&r.m, 7, &was))
+        atomic_fetch_add(&r.out, (long)(uintptr_t)was);
+    EXPECT_EQ(atomic_load(&r.in), atomic_load(&r.out));
+    weft_map_free(&r.m);
+}

@@ -43,5 +43,9 @@ int main(void)
     }
 stopped:
     printf("%d ticks, %d tocks\n", tick, tock);
+    weft_free(ticks);
+    weft_free(tocks);
+    weft_free(quit);
+    weft_free(enough);
     return 0;
 }

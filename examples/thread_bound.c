@@ -50,8 +50,12 @@ int main(void)
         good += weft_recv(same);
     }
     weft_close(orders);
+    (void)weft_recv_ok(same, NULL); /* closed: the owner has no more use for either channel */
     printf("%d of 100 orders ran on the thread of the first\n", good);
     if (write(pipe_fd[1], "w", 1) == 1)
         printf("and the blocked read got '%c'\n", weft_recv(letter));
+    weft_free(orders);
+    weft_free(same);
+    weft_free(letter);
     return 0;
 }

@@ -22,7 +22,7 @@ endif
 B := build/$(BUILD)-$(cc_name)
 export PKG_CONFIG_PATH := $(CURDIR)/.deps/lib/pkgconfig:$(PKG_CONFIG_PATH)
 unexport CC
-export ARGS T MINUTES
+export ARGS T MINUTES VALGRIND
 
 MESON_debug   := --buildtype=debug
 MESON_release := --buildtype=release -Ddebug=true
@@ -44,7 +44,7 @@ listed := $(sort $(wildcard tests/unit/test_*.c tests/death/test_*.c tests/conf/
 build: $(B)/build.ninja
 	@echo '$(listed)' | cmp -s - $(B)/.listed || { meson setup --reconfigure $(B) >$(B)/reconfigure.log || { cat $(B)/reconfigure.log; exit 1; }; \
 	  echo '$(listed)' >$(B)/.listed; }
-	@ninja -C $(B) --quiet
+	@ninja -C $(B) --quiet $(TARGETS)
 
 $(B)/build.ninja: | setup
 	@mkdir -p $(B)
@@ -108,7 +108,7 @@ model:
 	@sh tests/model/run.sh
 
 .PHONY: stress
-## stress: the stress programs for MINUTES=10 in all; best with BUILD=tsan and BUILD=asan
+## stress: the stress programs for MINUTES=10 in all; best with BUILD=tsan, BUILD=asan, or VALGRIND=1
 stress: setup build
 	@scripts/stress $(B)
 

@@ -4,11 +4,23 @@
  * ThreadSanitizer: one fiber per goroutine and per scheduler stack, switched with "no sync"; the edges come from
  * weft__ready (release on g) and from the end of a park (acquire on g), as a correct program has them.
  * AddressSanitizer: start before and finish after each switch, with the bounds of the stack switched to.
+ * Valgrind: each stack is registered when it is first used; they are never given back.
  * Source  compiler-rt sanitizer/tsan_interface.h, common_interface_defs.h; measured in the design's FINDINGS, E.
  */
 #ifndef WEFT_ARCH_FIBER_H
 #define WEFT_ARCH_FIBER_H
 #include <stddef.h>
+
+/* Valgrind's requests are a few instructions that do nothing outside of it. */
+#if defined(__has_include)
+#if __has_include(<valgrind/valgrind.h>)
+#include <valgrind/valgrind.h>
+#define WEFT__VALGRIND 1
+#endif
+#endif
+#ifndef WEFT__VALGRIND
+#define WEFT__VALGRIND 0
+#endif
 
 #ifdef __has_feature
 #if __has_feature(thread_sanitizer)
@@ -45,6 +57,15 @@ void __sanitizer_finish_switch_fiber(void *fake, const void **bottom_old, size_t
 void __asan_unpoison_memory_region(void const volatile *addr, size_t size);
 void __asan_poison_memory_region(void const volatile *addr, size_t size);
 #endif
+
+/* A stack that threads will switch to: once for each. */
+static inline void weft__stack_known(const void *lo, const void *hi)
+{
+    (void)lo, (void)hi;
+#if WEFT__VALGRIND
+    (void)VALGRIND_STACK_REGISTER(lo, hi);
+#endif
+}
 
 /* A goroutine's stack begins to be used; nobody may touch it any more. For AddressSanitizer. */
 static inline void weft__stack_alive(const void *lo, size_t bytes)

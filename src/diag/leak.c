@@ -6,7 +6,7 @@
  * Near    track.c (what debug builds remember), sched.h (weft__g_each). docs/design/tools.md. Layer 2.
  *
  * WEFT_LEAKS  0: nothing. 1: goroutines that exist beside main, with the go statement and what they wait for; in debug
- *         builds also channels, contexts and running timers, with the place of creation. Not set: in debug builds one
+ *         builds also channels, contexts and running timers, with the place of creation. Not set, or empty: in debug builds one
  *         line that counts channels, contexts and timers; in others nothing. The exit status stays the program's.
  * Order   LeakSanitizer registered its own handler before main, so it runs after this one. It stops all threads first.
  * Limits  Exit by exit() or by the return of main only. Goroutines go on meanwhile: one that starts during exit is no
@@ -60,7 +60,7 @@ static void leak_report(bool list)
     struct leak_list l = {.self = weft__g_or_null()};
 
     if (chans + ctxs + timers > 0)
-        weft__print("weft: at exit %zu channels were not freed, %zu contexts not unreferenced, %zu timers not stopped%s\n",
+        weft__print("weft: at exit: channels not freed: %zu, contexts not unreferenced: %zu, timers not stopped: %zu%s\n",
                     chans, ctxs, timers, list ? "" : " (WEFT_LEAKS=1 lists them, 0 hides this)");
     if (list) {
         weft__track_list(WEFT__TRACK_CHAN, true);
@@ -78,7 +78,7 @@ static void leak_at_exit(void)
     const char *e = getenv("WEFT_LEAKS");
 
     if (!e || strcmp(e, "0") != 0)
-        leak_report(e != NULL);
+        leak_report(e && *e);
     if (__lsan_register_root_region)
         weft__g_each(leak_root, NULL);
 }

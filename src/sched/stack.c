@@ -136,6 +136,7 @@ static struct weft__g *stack_slot_init(char *lo, uint32_t class)
     struct weft__g *g = (struct weft__g *)(lo + stack_slot(class) - STACK_G_BYTES);
     g->stack_lo = lo + WEFT__GUARD_BYTES;
     g->stack_hi = (char *)g;
+    weft__stack_known(g->stack_lo, g->stack_hi);
     g->stack_class = (uint8_t)class;
     g->sized = class != stack_default_class();
     return g;

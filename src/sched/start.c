@@ -301,6 +301,7 @@ static struct weft__m *start_adopt_main(void)
     m->g0_lo = stack + 4096;
     m->g0_bytes = WEFT__SCHED_STACK_BYTES - 4096;
     m->g0_fiber = weft__fiber_new();
+    weft__stack_known(m->g0_lo, m->g0_lo + m->g0_bytes);
     m->g0.sp = weft__arch_prepare_plain(stack + WEFT__SCHED_STACK_BYTES, start_main_sched);
     m->g = &main_g;
     main_g.m = m;

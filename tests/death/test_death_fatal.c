@@ -125,12 +125,14 @@ DEATH(death_fatal, main_goexit_runs_deferred_calls, 2, "^deferred\nfatal error: 
     weft_goexit();
 }
 
+#if !WEFT__TSAN /* threads are not asked for their stack by a signal then: running.c */
 DEATH(death_fatal, deadlock_of_a_locked_goroutine_shows_its_wait, 2,
       "deadlock!\n\ngoroutine 1 \\[chan receive, locked to thread\\]:\nreceive")
 {
     weft_lock_thread();
     receive(weft_make(int));
 }
+#endif
 
 /* SIGALRM ends the process: nothing was reported before. */
 DEATH(death_fatal, a_timeout_for_ever_is_no_deadlock, -SIGALRM, "^$")

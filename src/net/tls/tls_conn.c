@@ -326,7 +326,7 @@ weft_err weft_tls_state_get(weft_conn *conn, struct weft_tls_state *ret_state)
                                          .resumed = SSL_session_reused(tls->ssl),
                                          .cipher = SSL_get_cipher_name(tls->ssl)};
     SSL_get0_alpn_selected(tls->ssl, &alpn, &n);
-    if (n < sizeof ret_state->alpn)
+    if (n && n < sizeof ret_state->alpn)
         memcpy(ret_state->alpn, alpn, n);
     weft_mutex_unlock(&tls->lock);
     return 0;

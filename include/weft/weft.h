@@ -17,4 +17,7 @@
 #include <weft/time.h>
 #include <weft/tls.h>
 #include <weft/unwind.h>
+#ifdef WEFT_SMALL
+#include <weft/small.h>
+#endif
 #endif

@@ -137,6 +137,9 @@ void weft__g_init(struct weft__g *g, const struct weft__call *call, const void *
     weft__tsan_acquire(g); /* the stack's last user released it in weft__g_finish; arguments are written there now */
     weft__stack_alive(g->stack_lo, (size_t)(g->stack_hi - g->stack_lo));
     g->sw.sp = weft__arch_prepare((char *)g, call, regs, stack_args);
+#if WEFT__SMALL
+    weft__small_init(g);
+#endif
     g->site = call->site;
     g->at_end = call->at_end;
     g->owner = call->owner;
@@ -159,7 +162,7 @@ static uint64_t g_parent_id(struct weft__m *m)
 static weft__runnable g_spawn_now(struct weft__m *m, struct weft__p *p, const struct weft__call *call, const void *regs,
                                   const void *stack_args)
 {
-    struct weft__g *g = call->stack_bytes ? weft__stack_take(p, call->stack_bytes) : weft__g_alloc(p);
+    struct weft__g *g = call->stack_bytes ? weft__stack_take(p, call->stack_bytes) : weft__stack_for(p, call);
 
     if (weft__unlikely(!g))
         weft__g_no_memory();
@@ -272,6 +275,9 @@ void weft__g_reclaim(struct weft__m *m, struct weft__g *g)
         g = g_quarantine(g);
     if (!g)
         return;
+#endif
+#if WEFT__SMALL
+    weft__small_end(m, g);
 #endif
     weft__g_free(atomic_load_explicit(&m->p, memory_order_relaxed), g);
 }

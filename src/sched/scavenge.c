@@ -130,6 +130,10 @@ static bool scav_step(void)
 
     if (scav.off || !weft__stack_slots(scav.chunk, &s))
         return false;
+    if (s.slot < WEFT__PAGE) { /* small-stack mode */
+        scav.chunk++;
+        return true;
+    }
     char *end = s.base + s.slot * s.cut, *at = scav.at ? scav.at : s.base, *next = end;
     int n = at < end ? weft__sys_resident(at, end, scav.run, SCAV_RUNS, &next) : 0;
     if (n < 0)

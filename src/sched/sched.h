@@ -91,6 +91,8 @@ struct weft__g {
     /* the rest */
     char *stack_lo;                  /* [const] lowest usable byte, above the guard */
     char *stack_hi;                  /* [const] one past the highest */
+    char *limit;                     /* [own] small-stack mode: what %fs:0x70 is while it runs; NULL on a full stack */
+    struct weft__g *full;            /* [own] small-stack mode: descriptor of the full stack that it is on, or NULL */
     bool system;                     /* [const] the runtime's own: dumps leave it out */
     uint8_t stack_class;             /* [const] size of the slot: stack.c */
     uint32_t lock_thread_depth;      /* [own] */
@@ -118,6 +120,10 @@ struct weft__g *weft__g_or_null(void);
 
 /* Park the calling goroutine until weft__ready. See S1-S5. */
 WEFT_PARKS void weft__park(enum weft__wait why);
+/* The same on a small stack (small.c), by way of the scheduler's stack. Not for tied goroutines. */
+WEFT_PARKS void weft__park_small(enum weft__wait why);
+/* Has the small stack overflowed? Then fatal. */
+void weft__small_check(const struct weft__g *g);
 /* Make a parked (S3: or parking) goroutine runnable. Any thread, any stack; holds no lock. */
 void weft__ready(struct weft__g *g);
 

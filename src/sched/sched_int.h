@@ -101,6 +101,7 @@ struct weft__p {
 struct weft__m {
     struct weft__sw g0;               /* the scheduler's stack; first, as in a g */
     struct weft__g *g;                /* [own] running goroutine, NULL on the scheduler's stack */
+    struct weft__g *full;             /* [own] small-stack mode: a free full stack, or NULL */
     struct weft__p *_Atomic p;        /* [own/claim] NULL: runs without */
     _Atomic uint32_t in;              /* [M1, M2] 1 while inside a section that touches p */
     _Atomic uint32_t claim;           /* [M1, M3] bit 0 while another thread holds the p; bit 1: WEFT__CLAIM_FENCED */
@@ -302,6 +303,48 @@ struct weft__slots {
 };
 bool weft__stack_slots(uint32_t chunk, struct weft__slots *ret_slots); /* false: no such chunk */
 struct weft__g *weft__slots_g(const struct weft__slots *s, size_t i);
+
+/* ---- small.c, only in libweft-small ---- */
+#ifndef WEFT__SMALL
+#define WEFT__SMALL 0
+#endif
+enum { WEFT__SMALL_SLOT = 1088, WEFT__SMALL_SLACK = 512, WEFT__SMALL_PARK = 352 };
+#if WEFT__SMALL
+bool weft__small_fits(const struct weft__call *call);
+void weft__small_init(struct weft__g *g);
+void weft__small_end(struct weft__m *m, struct weft__g *g);
+struct weft__g *weft__small_take(void);
+static inline void weft__limit_set(char *limit)
+{
+    __asm__ volatile("movq %0, %%fs:0x70" : : "r"(limit) : "memory");
+}
+static inline char *weft__limit(void)
+{
+    char *limit;
+    __asm__ volatile("movq %%fs:0x70, %0" : "=r"(limit));
+    return limit;
+}
+#else
+static inline void weft__limit_set(char *limit)
+{
+    (void)limit;
+}
+static inline char *weft__limit(void)
+{
+    return NULL;
+}
+#endif
+
+/* A stack of the kind that the call wants. */
+static inline struct weft__g *weft__stack_for(struct weft__p *p, const struct weft__call *call)
+{
+#if WEFT__SMALL
+    if (weft__small_fits(call))
+        return weft__small_take();
+#endif
+    (void)call;
+    return weft__g_alloc(p);
+}
 
 /* ---- scavenge.c ---- */
 /* How often, and how much at most; tests make it all the time. Set before the first goroutine. */

@@ -96,7 +96,7 @@ static __attribute__((noinline)) void spawn_share(struct weft__p *p)
 struct weft__g *weft__spawn_bind(struct weft__p *p, struct weft__spawn *s)
 {
     const struct weft__call call = {.fn = s->fn, .site = s->site, .at_end = s->at_end, .owner = s->owner};
-    struct weft__g *g = weft__g_alloc(p);
+    struct weft__g *g = weft__stack_for(p, &call);
 
     if (weft__unlikely(!g))
         weft__g_no_memory();

@@ -30,7 +30,8 @@ enum {
     STACK_RANGE = 32,            /* slots a p takes at a time: one page table's worth of the default class */
     STACK_LOG_MIN = 15,          /* smallest slot: 32 KiB */
     STACK_LOG_MAX = 30,
-    STACK_CLASSES = STACK_LOG_MAX - STACK_LOG_MIN + 1,
+    STACK_SMALL = STACK_LOG_MAX - STACK_LOG_MIN + 1, /* the class of small-stack mode: no guard */
+    STACK_CLASSES,
     STACK_SCALE = (WEFT__TSAN | WEFT__ASAN | (WEFT_DEBUG > 0)) ? 4 : 1, /* frames are larger in these builds */
     STACK_G_BYTES = (sizeof(struct weft__g) + 63) & ~63
 };
@@ -60,7 +61,7 @@ _Static_assert(WEFT_STACK_MAX <= (1l << STACK_LOG_MAX) - WEFT__GUARD_BYTES - STA
 
 static size_t stack_slot(uint32_t class)
 {
-    return (size_t)1 << (STACK_LOG_MIN + class);
+    return class == STACK_SMALL ? WEFT__SMALL_SLOT : (size_t)1 << (STACK_LOG_MIN + class);
 }
 
 /* The class of the smallest slot of at least this many bytes. */
@@ -68,7 +69,7 @@ static uint32_t stack_class_of(size_t slot)
 {
     uint32_t c = 0;
 
-    while (c < STACK_CLASSES - 1 && stack_slot(c) < slot)
+    while (c < STACK_SMALL - 1 && stack_slot(c) < slot)
         c++;
     return c;
 }
@@ -104,7 +105,7 @@ static struct stack_chunk *stack_chunk_new(uint32_t class)
     if (n == WEFT__CHUNKS)
         return NULL;
     struct stack_chunk *c = &stack_chunk[n];
-    c->base = weft__sys_reserve(slot * slots, slot); /* K1 */
+    c->base = weft__sys_reserve(slot * slots, class == STACK_SMALL ? 4096 : slot); /* K1 */
     if (!c->base)
         return NULL;
     c->slot = slot;
@@ -131,10 +132,10 @@ static char *stack_cut(uint32_t class, uint32_t want, uint32_t *ret_n)
 /* Makes a slot that was just cut ready for use; NULL when the guard is refused (the slot is lost). */
 static struct weft__g *stack_slot_init(char *lo, uint32_t class)
 {
-    if (!lo || weft__sys_guard(lo, WEFT__GUARD_BYTES) < 0)
+    if (!lo || (class != STACK_SMALL && weft__sys_guard(lo, WEFT__GUARD_BYTES) < 0))
         return NULL;
     struct weft__g *g = (struct weft__g *)(lo + stack_slot(class) - STACK_G_BYTES);
-    g->stack_lo = lo + WEFT__GUARD_BYTES;
+    g->stack_lo = class == STACK_SMALL ? lo : lo + WEFT__GUARD_BYTES;
     g->stack_hi = (char *)g;
     weft__stack_known(g->stack_lo, g->stack_hi);
     g->stack_class = (uint8_t)class;
@@ -161,15 +162,12 @@ struct weft__g *weft__stack_carve(struct weft__p *p)
     return stack_slot_init(lo, class);
 }
 
-struct weft__g *weft__stack_take(struct weft__p *p, size_t bytes)
+/* Of another class than the default: warm or fresh. */
+static struct weft__g *stack_take(uint32_t class)
 {
-    if (bytes > WEFT_STACK_MAX)
-        weft__fatal("weft_go_stack: a stack of %zu bytes: the limit is %zu", bytes, (size_t)WEFT_STACK_MAX);
-    uint32_t class = stack_class_of(bytes * STACK_SCALE + WEFT__GUARD_BYTES + STACK_G_BYTES);
-    if (class == stack_default_class())
-        return weft__g_alloc(p);
     uint32_t n;
     char *lo = NULL;
+
     weft__lock(&stack_lock);
     struct weft__g *g = stack_class[class].free;
     if (g)
@@ -179,6 +177,23 @@ struct weft__g *weft__stack_take(struct weft__p *p, size_t bytes)
     weft__unlock(&stack_lock);
     return g ? g : stack_slot_init(lo, class);
 }
+
+struct weft__g *weft__stack_take(struct weft__p *p, size_t bytes)
+{
+    if (bytes > WEFT_STACK_MAX)
+        weft__fatal("weft_go_stack: a stack of %zu bytes: the limit is %zu", bytes, (size_t)WEFT_STACK_MAX);
+    uint32_t class = stack_class_of(bytes * STACK_SCALE + WEFT__GUARD_BYTES + STACK_G_BYTES);
+    if (class == stack_default_class())
+        return weft__g_alloc(p);
+    return stack_take(class);
+}
+
+#if WEFT__SMALL
+struct weft__g *weft__small_take(void)
+{
+    return stack_take(STACK_SMALL);
+}
+#endif
 
 void weft__stack_put(struct weft__g *g)
 {

@@ -96,6 +96,7 @@ static inline void worker_set_running(struct weft__m *m, struct weft__g *g)
     m->g = g;
     g->m = m;
     weft__hook_run(g);
+    weft__limit_set(g->limit);
     atomic_store_explicit(&g->state, WEFT__G_RUNNING, memory_order_relaxed);
     atomic_store_explicit(&g->sw.on_cpu, 1, memory_order_relaxed); /* nobody looks before it parks again */
 }
@@ -116,6 +117,7 @@ static inline void worker_to_g(struct weft__m *m, struct weft__g *from, struct w
 static inline void worker_to_sched(struct weft__m *m, struct weft__g *from)
 {
     m->g = NULL;
+    weft__limit_set(NULL);
     weft__fiber_leave(&from->fake_stack, m->g0_fiber, m->g0_lo, m->g0_bytes);
     weft__arch_switch(&from->sw, &m->g0);
 }
@@ -154,6 +156,8 @@ static inline bool worker_wants_look(struct weft__p *p)
 static inline void worker_save_errno(struct weft__m *m, struct weft__g *g)
 {
     g->saved_errno = *m->errno_at;
+    if (WEFT__SMALL)
+        g->limit = weft__limit();
     weft__tsan_release(m->errno_at);
 }
 
@@ -209,6 +213,23 @@ WEFT_PARKS void weft__park(enum weft__wait why)
     }
     worker_arrived(g);
 }
+
+#if WEFT__SMALL
+/* weft__park from a small stack: by way of the scheduler's stack, so that nothing of the scheduler runs on it. Not tied. */
+WEFT_PARKS void weft__park_small(enum weft__wait why)
+{
+    struct weft__m *m = weft__m();
+    struct weft__g *g = m->g;
+
+    weft__hook_park(g, why);
+    atomic_store_explicit(&g->wait, why, memory_order_relaxed);
+    atomic_store_explicit(&g->state, WEFT__G_PARKED, memory_order_release); /* G1: after on_cpu = 1 */
+    worker_save_errno(m, g);
+    (void)weft__enter(m);
+    worker_to_sched(m, g);
+    worker_arrived(g);
+}
+#endif
 
 /* ---- ready ---- */
 

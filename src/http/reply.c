@@ -12,8 +12,8 @@
  * Invariants
  *   A1  w->err set  =>  nothing is sent any more and the connection closes.
  *   A2  written <= length once a length was stated: the surplus is refused, a shortage closes the connection.
- *   A3  out[0 .. base) leaves before anything that waits for the peer: a read of the socket, a full buffer, a flush; and
- *       when the next handler asks for its context. One that takes long without any of these holds them up.
+ *   A3  out[0 .. base) leaves before anything that waits for the peer: a read of the socket, a full buffer, a flush; when
+ *       the next handler asks for its context; and otherwise 2 ms after the first of it was held (late.c).
  *
  * Limits  Fields 7 KiB, trailers 4 KiB; io_timeout for each wait of a write.
  */
@@ -47,13 +47,24 @@ static weft_err reply_bytes(struct weft_http_writer *w, const char *data, size_t
     return w->err;
 }
 
+/* From here on out[0 .. base) is ours again; *ret_sent bytes of it have left (late.c). */
+static weft_err reply_settle(struct weft_http_writer *w, uint32_t *ret_sent)
+{
+    weft_err err = weft__late_settle(w->sc->x, ret_sent);
+    if (err < 0)
+        w->err = err;   /* A1 */
+    return w->err;
+}
+
 weft_err weft__reply_release(struct weft_http_writer *w)
 {
-    if (!w->base || w->err)
+    uint32_t n = w->base, sent;
+    if (!n)
         return w->err;
-    uint32_t n = w->base;
+    weft_err err = reply_settle(w, &sent);
     w->base = 0;
-    weft_err err = reply_bytes(w, w->out->data, n);
+    if (err == 0 && n > sent)
+        err = reply_bytes(w, w->out->data + sent, n - sent);
     if (w->len > n + FIXED)   /* what the handler has put so far moves down */
         memmove(w->out->data + FIXED, w->out->data + n + FIXED, w->len - n - FIXED);
     w->fields_end -= n;
@@ -231,7 +242,8 @@ static weft_err reply_send(struct weft_http_writer *w, uint32_t from, const void
     uint32_t end = w->len;
     if (w->base) {
         end = reply_close_gap(w, from);
-        from = 0;
+        if (reply_settle(w, &from) < 0)
+            return w->err;
     }
     w->base = 0;
     w->len = w->fields_end = CHUNK_GAP;   /* the buffer is empty; chunks now have their gap */
@@ -389,6 +401,7 @@ bool weft__reply_finish(struct weft_http_writer *w, bool hold)
     if (hold && !w->head_sent && !w->close && (w->has_length || w->no_body)) {
         w->base = reply_close_gap(w, reply_fixed(w));   /* A3 */
         w->len = w->fields_end = w->base;
+        weft__late_hold(w->sc->x, w->base);
         return true;
     }
     bool pending = !w->head_sent || w->chunked || w->len > CHUNK_GAP;

@@ -76,6 +76,7 @@ static void exch_end(struct weft__sconn *sc)
     struct weft__exch *x = sc->x;
     if (!x)
         return;
+    (void)weft__reply_release(&x->w);   /* after goexit in a handler; else there is nothing held */
     exch_clear(x);
     sc->x = NULL;
     if (!weft__hpool_put(&exch_pool, x))

@@ -5,6 +5,8 @@
 #define WEFT_HTTP_SERVER_INT_H
 #include <weft/chan.h>
 #include <weft/ctx.h>
+#include <weft/sync.h>
+#include <weft/time.h>
 
 #include "../net/conn_int.h"
 #include "http_int.h"
@@ -55,6 +57,17 @@ struct weft_http_request {
     } values[WEFT__VALUES];        /* last: not cleared */
 };
 
+/* late.c: the timer for held answers. */
+struct weft__late {
+    weft_timer timer;
+    weft_mutex m;
+    _Atomic uint32_t held;         /* [L1] bytes that are held */
+    bool armed;                    /* [own of the connection's goroutine] */
+    bool fired;                    /* [m] */
+    uint32_t sent;                 /* [m] by the timer's goroutine */
+    weft_err err;                  /* [m] of that */
+};
+
 /* A request and its reply. From a pool with its two buffers, only while there is one. */
 struct weft__exch {
     void *pool_next;
@@ -63,6 +76,7 @@ struct weft__exch {
     uint32_t at, end;              /* buf[at .. end): read, and not yet part of a request that was served */
     struct weft_http_request rq;
     struct weft_http_writer w;
+    struct weft__late late;
     struct weft__wire wire;
     struct weft__head head;
 };
@@ -105,6 +119,11 @@ WEFT_PARKS bool weft__request_finish(struct weft_http_request *rq);
 /* Reads of the connection end at now + d. Moves the deadline only when that matters. */
 void weft__sconn_read_limit(struct weft__sconn *sc, weft_dur d);
 void weft__sconn_write_limit(struct weft__sconn *sc, weft_dur d);
+/* ---- late.c ---- */
+/* out[0 .. held) is finished answers; they leave LATE after the first call, unless settled before. */
+void weft__late_hold(struct weft__exch *x, uint32_t held);
+/* Ends that: *ret_sent bytes from the start have left already. 0, or the error of sending them. */
+WEFT_PARKS weft_err weft__late_settle(struct weft__exch *x, uint32_t *ret_sent);
 /* ---- gone.c ---- */
 /* Cancels rq->ctx when the client goes away; once the body is read. */
 void weft__gone_start(struct weft_http_request *rq);

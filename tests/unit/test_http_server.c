@@ -371,6 +371,16 @@ static void handle_wait(weft_http_request *rq, weft_http_writer *w, void *arg)
     weft_send(t->ended, how);
 }
 
+static void handle_block(weft_http_request *rq, weft_http_writer *w, void *arg)
+{
+    struct waiter *t = arg;
+    if (strcmp(weft_http_request_path(rq), "/block") == 0) {
+        weft_send(t->began, 1);
+        (void)weft_recv(t->ended);
+    }
+    (void)weft_http_reply_text(w, 200, "text/plain", "fine");
+}
+
 TEST(http_server, a_context_ends_when_the_client_goes_away)
 {
     static const char *const asks[] = {GET("/"), "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 3\r\n\r\nabc"};
@@ -431,6 +441,37 @@ TEST(http_server, held_answers_leave_before_a_handler_asks_for_its_context)
     EXPECT_EQ(count(buf, "hello\n"), 1);
     (void)weft_conn_close(c);
     site_stop(&s);
+}
+
+/* A handler that never looks at its request's context holds the answers before it up for a moment only. */
+TEST(http_server, held_answers_leave_while_a_handler_is_at_work)
+{
+    struct site s;
+    struct waiter t = {.began = weft_make(char), .ended = weft_make(weft_err)};
+    struct weft_http_server_opts o = {.handler = handle_block, .arg = &t};
+    char buf[4000] = "";
+    size_t len = 0;
+    site_start(&s, &o);
+    weft_conn *c = site_dial(&s);
+    const char *ask = GET("/a") GET("/b") GET("/block") LAST("/c");
+    EXPECT(weft_conn_write(NULL, c, ask, strlen(ask)) > 0);
+    (void)weft_recv(t.began);
+    for (ssize_t n = 1; n > 0 && count(buf, "\r\n\r\nfine") < 2; buf[len] = '\0') {
+        n = weft_conn_read(NULL, c, buf + len, sizeof buf - 1 - len);
+        len += n > 0 ? (size_t)n : 0;
+    }
+    EXPECT_EQ(count(buf, "HTTP/1.1 200 OK"), 2);
+    weft_send(t.ended, 0);
+    for (ssize_t n = 1; n > 0; buf[len] = '\0') {
+        n = weft_conn_read(NULL, c, buf + len, sizeof buf - 1 - len);
+        len += n > 0 ? (size_t)n : 0;
+    }
+    EXPECT_EQ(count(buf, "HTTP/1.1 200 OK"), 4);
+    EXPECT_EQ(count(buf, "\r\n\r\nfine"), 4);
+    (void)weft_conn_close(c);
+    site_stop(&s);
+    weft_free(t.began);
+    weft_free(t.ended);
 }
 
 static void handle_trailers(weft_http_request *rq, weft_http_writer *w, void *arg)

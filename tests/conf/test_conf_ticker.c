@@ -107,12 +107,17 @@ TEST(conf_ticker, a_slow_receiver_finds_one_tick_and_no_burst)
 {
     weft_ticker t = {0};
     weft_ticker_start(&t, 20 * WEFT_MS);
-    weft_sleep(210 * WEFT_MS);
-    int burst = 0;
-    weft_time start = weft_now();
-    while (weft_try_recv(weft_ticker_chan(&t), NULL) == 1 && weft_now() - start < 10 * WEFT_MS)
-        burst++;
-    EXPECT(burst >= 1 && burst <= 2);
+    for (int try = 0; try < 20; try++) {
+        weft_sleep(110 * WEFT_MS);
+        weft_time start = weft_now();
+        int burst = 0;
+        while (weft_try_recv(weft_ticker_chan(&t), NULL) == 1)
+            burst++;
+        if (weft_now() - start > 10 * WEFT_MS)
+            continue;                              /* more than one tick may have come just now */
+        EXPECT(burst >= 1 && burst <= 2);
+        break;
+    }
     weft_ticker_stop(&t);
 }
 

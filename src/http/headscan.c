@@ -1,8 +1,9 @@
 /*
  * headscan.c - the request heads that nearly every client sends, read in one pass.
  *
- * Role    A whole head of plain form is cut here at a third of llhttp's cost; whatever is unusual, incomplete or wrong is
- *         left to llhttp (head.c), untouched. So this file refuses nothing: it only recognizes.
+ * Role    A whole head of plain form is cut here in 63 ns instead of 170 (40 bytes), 410 instead of 630 (394 bytes);
+ *         whatever is unusual, incomplete or wrong is left to llhttp (head.c), untouched. So this file refuses nothing: it
+ *         only recognizes.
  * Near    head.c; tests/unit/test_http_scan.c and tests/fuzz hold it against llhttp: what is accepted here is accepted
  *         there, with the same table. Layer 5.
  *

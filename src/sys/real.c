@@ -3,7 +3,8 @@
  *
  * Role    Each function is one kernel service in the form sys.h states; a simulation, where there is one, answers instead.
  *         Layer 1.
- * Limits  Membarrier needs Linux 4.14, and a sandbox that lets it through; WEFT_MEMBARRIER=0 does without; guards by MADV_GUARD_INSTALL from 6.13 on, else mprotect.
+ * Limits  Membarrier needs Linux 4.14, and a sandbox that lets it through; WEFT_MEMBARRIER=0 does without.
+ *         Guards by MADV_GUARD_INSTALL from 6.13 on, else mprotect.
  */
 #include "sys.h"
 

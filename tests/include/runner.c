@@ -406,6 +406,35 @@ static int choose(const char *filter, const struct weft_test **ret_tests)
     return n;
 }
 
+/* Leaves out what the file WEFT_TEST_EXCEPT names, in lines "SUITE.NAME reason": each is a skip. Returns the new count. */
+static int leave_out(const struct weft_test **tests, int n)
+{
+    const char *path = getenv("WEFT_TEST_EXCEPT");
+    FILE *f = path ? fopen(path, "re") : NULL;
+    char line[512];
+
+    if (path && !f) {
+        perror(path);
+        exit(2);
+    }
+    while (f && fgets(line, sizeof(line), f)) {
+        size_t name = strcspn(line, " \n");
+        const char *why = line + name + strspn(line + name, " ");
+        line[name] = 0;
+        for (int i = 0; *line && *line != '#' && i < n; i++)
+            if (id_is(tests[i], line, true)) {
+                printf("SKIP %s.%s: %s", tests[i]->suite, tests[i]->name, why);
+                n_skipped++;
+                n--;
+                memmove(&tests[i], &tests[i + 1], (size_t)(n - i) * sizeof(*tests));
+                break;
+            }
+    }
+    if (f)
+        fclose(f);
+    return n;
+}
+
 int main(int argc, char **argv)
 {
     long jobs = sysconf(_SC_NPROCESSORS_ONLN);
@@ -442,6 +471,7 @@ int main(int argc, char **argv)
         free(tests);
         return 0;
     }
+    n = leave_out(tests, n);
     run_all(tests, n, (int)(jobs < 1 ? 1 : jobs > RUNNER_MAX ? RUNNER_MAX : jobs));
     printf("%d passed, %d failed, %d skipped\n", n_passed, n_failed, n_skipped);
     free(tests);

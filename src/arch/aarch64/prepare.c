@@ -22,7 +22,6 @@ _Static_assert(offsetof(struct weft__site, ints_only) == 24, "switch.S");
 _Static_assert(offsetof(struct weft__site, refs) == 40, "defer.S");
 
 enum {
-    PREPARE_VEC_AT = 64,                             /* in the register block */
     PREPARE_SAVED = 20,                              /* words */
     PREPARE_X30 = 1, PREPARE_X19 = 2, PREPARE_X20 = 3,
     PREPARE_DEFER_STACK = sizeof(struct weft__defer) + 128 /* in a record with vector registers */
@@ -80,19 +79,23 @@ static size_t prepare_refs_bytes(const struct weft__refs *r)
 void *weft__arch_prepare(char *top, const struct weft__call *call, const void *regs, const void *stack_args)
 {
     size_t n = call->site->stack_bytes, most = (size_t)((const char *)call - (const char *)stack_args);
-    bool ints_only = call->site->ints_only != 0;
     const struct weft__refs *r = call->site->refs;
     char *refs = top, *stack;
 
+    if (call->site->ints_only) { /* stack_args may be NULL */
+        top -= WEFT__REGS_BYTES;
+        memcpy(top, regs, 8 * WEFT__INT_REGS);
+        return prepare_frame(top, weft__g_start, call->fn, true);
+    }
     most = (most + 15) & ~(size_t)15;
     n = n < most ? n : most;
     stack = top = top - prepare_refs_bytes(r) - n;
     prepare_copy(stack, stack_args, n);
     top -= WEFT__REGS_BYTES;
-    memcpy(top, regs, ints_only ? PREPARE_VEC_AT : WEFT__REGS_BYTES);
+    memcpy(top, regs, WEFT__REGS_BYTES);
     if (r)
         prepare_refs(r, (uint64_t *)top, (uint64_t *)stack, refs, false);
-    return prepare_frame(top, weft__g_start, call->fn, ints_only);
+    return prepare_frame(top, weft__g_start, call->fn, false);
 }
 
 void *weft__arch_prepare_plain(char *top, void (*fn)(void))

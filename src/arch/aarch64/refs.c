@@ -11,8 +11,10 @@
  * Near    include/weft/call_aarch64.h (the macros), refs.S (the entry), prepare.c (uses the answer). Layer 1.
  * Invariants
  *   AR1  the answer is a function of fn's type: two threads that find it at a time find the same.
- *   AR2  a struct is found exactly once by its address, or whole by value (in vector registers or in stack words);
- *        everything else ends the process: better than a goroutine with a stale address.
+ *   AR2  a struct is found by its address, or whole by value (in vector registers or in stack words); everything else ends
+ *        the process: better than a goroutine with a stale address. Of several hits the first one counts: arguments fill
+ *        the registers upwards, then the stack upwards, and what else holds that address (a register or a word of
+ *        the caller's frame that is no argument) comes after them. Only the last register may be skipped.
  * Order   AR3  ready release  ->  acquire in the macro. Carries the answer.
  * Limits  As many candidates as arguments, 16. Frames that AddressSanitizer moves off the stack are not looked at.
  * Failure Out of memory, or a compiler that copies structs without their padding: fatal, with the reason.
@@ -93,22 +95,22 @@ static bool refs_by_value(const struct weft__refs_trial *t, unsigned i, const ui
 /* AR2. Returns whether the i-th struct travels by address, and then where. */
 static bool refs_place(struct weft__refs_trial *t, unsigned i, const uint64_t *regs, const uint64_t *stack)
 {
-    unsigned hits = 0, words = WEFT__GR + t->site->stack_bytes / 8;
+    unsigned words = WEFT__GR + t->site->stack_bytes / 8, first = words;
 
     for (unsigned at = 0; at < words; at++) {
-        uint64_t word = at < WEFT__GR ? regs[at] : stack[at - WEFT__GR];
-        if (&stack[at - WEFT__GR] >= (const uint64_t *)t && at >= WEFT__GR)
+        if (at >= WEFT__GR && &stack[at - WEFT__GR] >= (const uint64_t *)t)
             break; /* arguments are below the record */
-        if (refs_is_at(t, i, word, (const char *)stack)) {
-            t->ref[i].at = at;
-            hits++;
-        }
+        if (!refs_is_at(t, i, at < WEFT__GR ? regs[at] : stack[at - WEFT__GR], (const char *)stack))
+            continue;
+        if (first == WEFT__GR - 1) /* the last register may have been left out, and hold anything */
+            refs_throw(t, "cannot tell which argument word is a struct's address; pass the struct first");
+        if (first == words)
+            first = at;
     }
-    if (hits > 1)
-        refs_throw(t, "cannot tell which argument word is a struct's address; pass the struct first");
-    if (hits == 0 && !refs_by_value(t, i, regs, stack))
+    t->ref[i].at = first;
+    if (first == words && !refs_by_value(t, i, regs, stack))
         refs_throw(t, "a struct argument was not found: a compiler that weft does not know?");
-    return hits == 1;
+    return first != words;
 }
 
 void weft__refs_found(const uint64_t *regs, const uint64_t *stack, struct weft__refs_trial *t)

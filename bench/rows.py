@@ -1,19 +1,20 @@
 """The rows of the tables: which bench, which flags, which field, and the goal for weft / Go at 1 and 2 procs.
 
 Each row: (key, what, args, field, unit, goal at 1 proc, goal at 2 procs, in the first table).
-A field of "mem" is resident bytes plus page tables for each goroutine; Go's page tables are counted as 1/512 of its bytes.
+twin False: Go has nothing like it, the figure stands alone. A field of "mem" is resident bytes plus page tables for each goroutine; Go's page tables are counted as 1/512 of its bytes.
 """
 
-def row(what, args, goal=None, field="ns_per_op", unit="ns", first=False, procs=(1, 2)):
+def row(what, args, goal=None, field="ns_per_op", unit="ns", first=False, procs=(1, 2), twin=True):
     goal = goal if isinstance(goal, tuple) else (goal, goal)
     key = "_".join(args.replace("-", "").split()) + ("" if field == "ns_per_op" else "." + field)
-    return dict(key=key, what=what, args=args.split(), field=field, unit=unit, goal=goal, first=first, procs=procs)
+    return dict(key=key, what=what, args=args.split(), field=field, unit=unit, goal=goal, first=first, procs=procs, twin=twin)
 
 
 ROWS = [
     row("spawn + finish, batches of 1000", "spawn_batch", (0.22, 0.40), first=True),
     row("spawn + finish, one at a time", "spawn_seq", first=True),
     row("yield, 2 goroutines", "yield", 0.13, first=True),
+    row("100,000 woken in random order, each", "wake_random", 0.4),
     row("ping-pong, unbuffered, round trip", "chan_pingpong", (0.20, 0.35), first=True),
     row("producer, consumer, cap 1", "chan_buffered -cap 1", 0.40, first=True),
     row("producer, consumer, cap 128", "chan_buffered -cap 128", 0.42, first=True),
@@ -49,11 +50,13 @@ ROWS = [
     row("map, 90/10, 8 goroutines", "syncmap -g 8", 0.8),
     row("pool get + put", "pool -g 1", 0.6),
     row("cond broadcast to 1000", "cond", 0.4),
-    row("timer pending, bytes each", "timer_pending", None, "bytes_per_unit", "B"),
+    row("timer pending (function), bytes each", "timer_pending", None, "bytes_per_unit", "B"),
+    row("timer pending (channel), bytes each", "timer_pending -mode newtimer", None, "bytes_per_unit", "B"),
     row("context with_cancel + cancel", "ctx -mode withcancel", 0.5),
     row("context with_timeout + cancel", "ctx -mode withtimeout", 0.5),
     row("context tree of 1000", "ctx -mode tree", 0.5),
     row("defer", "panic -mode defer", 2),
+    row("try without panic (floor 3-5 ns)", "panic -mode try", twin=False),
     row("panic caught one frame up", "panic -mode recover", 5),
     row("1 ms ticker beside 2 hogs, p50", "sched_ticker -g 2", 0.02, "p50_us", "us", procs=(2,)),
     row("1 ms ticker beside 2 hogs, p99", "sched_ticker -g 2", 0.3, "p99_us", "us", procs=(2,)),

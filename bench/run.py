@@ -4,7 +4,7 @@
 Contestants alternate (weft, Go, weft, Go ...), each in a fresh process pinned to as many CPUs as it has procs. The figure of
 a row is the median over the rounds of the medians that the processes print. A ratio below 1 means that weft needs less.
 """
-import argparse, datetime, html, json, os, platform, statistics, subprocess, sys
+import argparse, datetime, html, json, os, platform, shutil, statistics, subprocess, sys, tempfile
 
 sys.dont_write_bytecode = True
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -13,6 +13,7 @@ sys.path.insert(0, HERE)
 from rows import ROWS
 
 GO_SRC = os.path.join(os.path.dirname(ROOT), "shared", "bench", "go")
+GO_MORE = os.path.join(HERE, "go")       # twins of rows that came later, built into the same program
 
 
 def sh(*cmd):
@@ -28,10 +29,13 @@ def build_go(out_dir):
     if not os.path.isdir(GO_SRC):
         print(f"bench: no Go twin ({os.path.relpath(GO_SRC, ROOT)} is missing): weft alone", file=sys.stderr)
         return None
-    newest = max(os.path.getmtime(os.path.join(GO_SRC, f)) for f in os.listdir(GO_SRC))
-    if not os.path.exists(exe) or os.path.getmtime(exe) < newest:
+    files = [os.path.join(d, f) for d in (GO_SRC, GO_MORE) for f in sorted(os.listdir(d))]
+    if not os.path.exists(exe) or os.path.getmtime(exe) < max(map(os.path.getmtime, files)):
         try:
-            subprocess.run(["go", "build", "-o", exe, "."], cwd=GO_SRC, check=True)
+            with tempfile.TemporaryDirectory() as src:
+                for f in files:
+                    shutil.copy(f, src)
+                subprocess.run(["go", "build", "-o", exe, "."], cwd=src, check=True)
         except (OSError, subprocess.CalledProcessError) as e:
             print(f"bench: go build failed ({e}): weft alone", file=sys.stderr)
             return None
@@ -97,14 +101,18 @@ def measure(rows, exes, opt):
         load0 = os.getloadavg()[0]
         for _ in range(opt.rounds):
             for k, exe in exes.items():
+                if k == "go" and not rs[0]["twin"]:
+                    continue
                 l = run_one(exe, [*args, "-reps", str(opt.reps)], procs, cpus, opt.timeout)
                 if l:
                     lines[k].append(l)
         for r in rs:
             res = dict(time=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"), **meta, bench=r["key"],
                        what=r["what"], unit=r["unit"], procs=procs, rounds=opt.rounds, reps=opt.reps,
-                       load=[round(load0, 2), round(os.getloadavg()[0], 2)], goal=r["goal"][0 if procs == 1 else 1])
+                       load=[round(load0, 2), round(os.getloadavg()[0], 2)], goal=r["goal"][0 if procs == 1 else 1], twin=r["twin"])
             for k in exes:
+                if k == "go" and not r["twin"]:
+                    continue
                 res[k] = summary(lines[k], r["field"], k == "go") if lines[k] else None
                 if lines[k]:
                     res["n"] = lines[k][0].get("n")
@@ -225,7 +233,7 @@ def main():
         with open(os.path.join(results, "micro.jsonl"), "a") as f:
             f.writelines(json.dumps(r) + "\n" for r in out)
         draw(results, page)
-    failed = sum(1 for r in out if any(k in r and r[k] is None for k in exes))
+    failed = sum(1 for r in out if any(k in r and r[k] is None for k in exes if k == "weft" or r["twin"]))
     if failed:
         print(f"bench: {failed} rows without a figure", file=sys.stderr)
     return 1 if failed else 0

@@ -16,6 +16,9 @@ struct weft__policy {
     uint32_t next_max;             /* the next slot may jump the queue this often in a row */
     uint32_t global_every;         /* ticks between looks at the global queue; a power of two */
     uint32_t steal_max;            /* goroutines that one theft takes at most */
+    uint32_t quick_ns;             /* a p that starts or queues one each so many ns is quick: robbing it costs more than it
+                                      gains; 0: none is */
+    uint32_t quick_patience;       /* ns after which a quick one is robbed all the same */
 };
 extern struct weft__policy weft__policy;
 

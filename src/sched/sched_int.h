@@ -96,6 +96,9 @@ struct weft__p {
     weft_time mon_since;              /* [monitor] first time it was seen at mon_tick */
     int64_t mon_cpu;                  /* [monitor] CPU of the owner's thread then */
     struct weft__m *mon_m;            /* [monitor] owner then */
+    _Atomic weft_time watch_since;    /* [stat, thieves'] a thief has had an eye on it since then, 0: none */
+    _Atomic weft_time watch_at;       /* [stat, thieves'] and last looked then, */
+    _Atomic uint32_t watch_act;       /* [stat, thieves'] when this many were started and queued */
 } __attribute__((aligned(128)));
 
 struct weft__m {

@@ -25,7 +25,8 @@
 #include <sched.h>
 
 struct weft__sched weft__sched;
-struct weft__policy weft__policy = {.next_max = 16, .global_every = 64, .steal_max = 256};
+struct weft__policy weft__policy = {.next_max = 16, .global_every = 64, .steal_max = 256, .quick_ns = 250,
+                                    .quick_patience = WEFT_MS};
 __thread struct weft__m *weft__tls_m __attribute__((tls_model("initial-exec"), visibility("hidden")));
 
 static const char *const worker_wait_text[] = {

@@ -3,6 +3,7 @@
  */
 #include <pthread.h>
 #include <stdatomic.h>
+#include <unistd.h>
 #include <weft/weft.h>
 
 #include "arch/fiber.h"
@@ -39,7 +40,7 @@ static void start_with_six(long n)
     for (long i = 0; i < n; i++) {
         int a = (int)i;
         const char *d = &digits[i % 10];
-        weft_go(add_six, a, i * 3, (char)(i % 7), d, (unsigned)(i % 5), i % 2 == 0);
+        weft_go(add_six, a, i * 3, (char)(i % 7), d, (unsigned)(i % 5), (bool)(i % 2 == 0)); /* fn's own types: integers for sure */
         a = -1;
         d = "?";
     }
@@ -159,6 +160,37 @@ TEST_ENV(spawn, short_goroutines_share_a_few_stacks, "WEFT_PROCS=1")
     start_with_six(100000);
     weft_waitgroup_wait(&all);
     EXPECT(resident_kib() - before < 24 * 1024);
+}
+
+static _Atomic int first_tid, other_tid;
+
+static void note_thread(void)
+{
+    int none = 0, tid = gettid();
+
+    if (!atomic_compare_exchange_strong(&first_tid, &none, tid) && none != tid)
+        atomic_store(&other_tid, tid);
+}
+
+static void yield_until_shared(void)
+{
+    weft_time end = weft_now() + 20 * WEFT_SEC;
+
+    while (!atomic_load(&other_tid) && weft_now() < end) {
+        note_thread();
+        weft_yield();
+    }
+    weft_waitgroup_done(&all);
+}
+
+/* What is run in a moment is left to the processor that has it (runq.c), but not for ever. */
+TEST_ENV(spawn, a_queue_of_quick_goroutines_is_shared_in_the_end, "WEFT_PROCS=2")
+{
+    weft_waitgroup_add(&all, 100);
+    for (int i = 0; i < 100; i++)
+        weft_go(yield_until_shared);
+    weft_waitgroup_wait(&all);
+    EXPECT(other_tid != 0);
 }
 
 static void never_runs(int x)

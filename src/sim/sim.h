@@ -21,6 +21,8 @@ struct weft__sim_trace {
     weft_time now;     /* virtual */
 };
 
+/* What is the same in every run and slow to find out: for a process that forks one child per run. May be left out. */
+void weft__sim_prepare(void);
 /* Turns the simulation on for the rest of the process. On the main thread, before its first weft call. */
 void weft__sim_start(uint64_t seed);
 bool weft__sim_on(void);

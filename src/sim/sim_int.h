@@ -34,7 +34,7 @@ struct sim_thread {
     int64_t cpu;                      /* ns that it ran */
     void *(*fn)(void *arg);
     void *arg;
-    char *lo, *hi;                    /* its stack; NULL for the real thread */
+    char *lo, *hi;                    /* its stack; NULL for the real thread, unless prepared */
     int store_at, store_n;            /* the oldest, and how many: a ring */
     struct sim_store store[SIM_STORES_MAX];
 };

@@ -318,17 +318,20 @@ static void vt_main(void)
 
 static int sim_thread_start(void *(*fn)(void *), void *arg, size_t stack_bytes)
 {
+    size_t bytes = stack_bytes < STACK_MIN ? STACK_MIN : stack_bytes;
+    char *lo = vt.threads < SIM_THREADS_MAX ? weft__sys_reserve(bytes, 4096) : NULL;
+
+    if (!lo)
+        return -EAGAIN;
+    (void)weft__sys_guard(lo, 4096);
+    void *sp = weft__arch_prepare_plain(lo + bytes, vt_main);
+    weft__sim_flush();
+    /* The calls above have points of their own: the slot is taken after them, in one piece. */
     if (vt.threads == SIM_THREADS_MAX)
         return -EAGAIN;
     struct sim_thread *t = &vt.thread[vt.threads];
-    size_t bytes = stack_bytes < STACK_MIN ? STACK_MIN : stack_bytes;
-    char *lo = weft__sys_reserve(bytes, 4096);
-    if (!lo)
-        return -EAGAIN;
-    weft__sim_flush();
-    (void)weft__sys_guard(lo, 4096);
     *t = (struct sim_thread){.index = vt.threads, .until = NEVER, .fn = fn, .arg = arg, .lo = lo + 4096, .hi = lo + bytes};
-    t->sw.sp = weft__arch_prepare_plain(t->hi, vt_main);
+    t->sw.sp = sp;
     vt.threads++;
     sim_spend(SIM_POINT);
     return 0;
@@ -404,6 +407,11 @@ static int64_t vt_one_of(const int64_t *list, uint32_t n)
     return list[vt_below(n)];
 }
 #define ONE_OF(...) vt_one_of((const int64_t[]){__VA_ARGS__}, sizeof((const int64_t[]){__VA_ARGS__}) / sizeof(int64_t))
+
+void weft__sim_prepare(void)
+{
+    weft__sys_thread_stack(&vt.thread[0].lo, &vt.thread[0].hi);
+}
 
 void weft__sim_start(uint64_t seed)
 {

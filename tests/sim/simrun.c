@@ -4,7 +4,7 @@
  * Role    What tests/include/runner.c is for ordinary runs. Linked with the unit tests' own source files, compiled with
  *         thread instrumentation, and with src/sim. Near tests/sim/run (who calls it), tests/sim/list.txt.
  *
- * usage   BINARY [-j N] [--seeds N] [--from S] [--scale PERCENT] [--trace] [--costs] [FILTER]
+ * usage   BINARY [-j N] [--seeds N] [--from S] [--scale PERCENT] [--points N] [--spread] [--trace] [--costs] [FILTER]
  *         WEFT_SIM=SEED BINARY --run SUITE.NAME         one run in this process, as a failure's "replay:" says it
  *
  * Invariants
@@ -77,6 +77,7 @@ static void print_trace(void)
 }
 
 static bool trace, costs;
+static uint64_t points;
 
 static _Noreturn void child_run(const struct weft_test *t, uint64_t seed)
 {
@@ -84,6 +85,8 @@ static _Noreturn void child_run(const struct weft_test *t, uint64_t seed)
         _exit(126);
     setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
     weft__sim_start(seed);
+    if (points)
+        weft__sim_limit(points);
     if (trace)
         atexit(print_trace);
     t->fn();
@@ -100,6 +103,7 @@ static _Noreturn void child_run(const struct weft_test *t, uint64_t seed)
 struct todo {
     const struct weft_test *t;
     unsigned seeds, next, running, failed;
+    uint64_t from;
     bool skipped;
     double cpu_ms;
 };
@@ -111,7 +115,7 @@ struct slot {
 };
 static struct todo todo[TESTS_MAX];
 static struct slot slots[JOBS_MAX];
-static int todo_n, jobs = 1;
+static int todo_n, jobs = 1, spread = 1;
 static unsigned long runs;
 static uint64_t from = 1;
 static const char *program;
@@ -119,7 +123,7 @@ static const char *program;
 static void slot_start(struct slot *s, struct todo *d)
 {
     s->of = d;
-    s->seed = from + d->next++;
+    s->seed = d->from + d->next++;
     d->running++;
     runs++;
     if (s->fd == 0)
@@ -280,7 +284,9 @@ static void choose(const char *filter, const char *list_path, int seeds, int sca
         n = n * scale / 100;
         if (todo_n == TESTS_MAX)
             abort();
-        todo[todo_n++] = (struct todo){.t = *t, .seeds = (unsigned)(n < 1 ? 1 : n)};
+        todo[todo_n] = (struct todo){.t = *t, .seeds = (unsigned)(n < 1 ? 1 : n), .from = from};
+        todo[todo_n].from += (uint64_t)(todo_n % spread) * todo[todo_n].seeds;
+        todo_n++;
     }
     fclose(list);
 }
@@ -327,6 +333,10 @@ int main(int argc, char **argv)
             seeds = (int)strtol(value, NULL, 10), i++;
         else if (strcmp(argv[i], "--from") == 0)
             from = strtoull(value, NULL, 0), i++;
+        else if (strcmp(argv[i], "--spread") == 0)
+            spread = 4; /* the tests take turns over four ranges of seeds */
+        else if (strcmp(argv[i], "--points") == 0)
+            points = strtoull(value, NULL, 0), i++;
         else if (strcmp(argv[i], "--scale") == 0)
             scale = (int)strtol(value, NULL, 10), i++;
         else if (strcmp(argv[i], "--list") == 0)
@@ -342,6 +352,7 @@ int main(int argc, char **argv)
     }
     jobs = jobs < 1 ? 1 : jobs > JOBS_MAX ? JOBS_MAX : jobs;
     choose(filter, list, seeds, scale);
+    weft__sim_prepare();
     run_all();
     for (int i = 0; i < todo_n; i++) {
         if (costs)

@@ -34,7 +34,7 @@ enum {
     SCAV_STEP = 32                   /* discards in one step */
 };
 
-struct weft__scavenge_pace weft__scavenge_pace = {WEFT_SEC, 200 * WEFT_MS, 100, 4 * 1024 * 1024};
+struct weft__scavenge_pace weft__scavenge_pace = {WEFT_SEC, 200 * WEFT_MS, 100, SIZE_MAX}; /* off, see Open in docs/design/stack.md; else 4 MiB */
 
 /* All of it is the monitor thread's. */
 static struct {
@@ -47,7 +47,10 @@ static struct {
     uint32_t found;       /* marked or discarded in this pass */
     weft_dur cost;        /* of this pass */
     weft_time next;       /* earliest start of the next */
-    struct weft__g *batch[SCAV_BATCH];
+    struct scav_stack {
+        struct weft__g *g;
+        char *lo;         /* of its stack */
+    } batch[SCAV_BATCH];
     int batch_n;
     int discarded;        /* in this step */
     struct weft__sys_run run[SCAV_RUNS];
@@ -68,22 +71,23 @@ void weft__hold_wait(struct weft__g *g)
         weft__spin(&spins);
 }
 
-/* Memory below this is not in use. Of a running goroutine the answer means nothing. */
+/* Memory below this is not in use. Of a running goroutine the answer means nothing. The bounds are those of the slot: the
+ * descriptor of one that nobody has used, or is just taking into use (K2 in stack.c), does not have them. */
 static char *scav_line(struct weft__g *g, uint32_t state)
 {
     bool parked = (state & ~(uint32_t)WEFT__G_OLD) == WEFT__G_PARKED;
-    char *sp = parked ? (char *)__atomic_load_n(&g->sw.sp, __ATOMIC_RELAXED) : g->stack_hi;
+    char *sp = parked ? (char *)__atomic_load_n(&g->sw.sp, __ATOMIC_RELAXED) : (char *)g;
     return (char *)((uintptr_t)sp & ~(uintptr_t)(WEFT__PAGE - 1)) - SCAV_KEEP;
 }
 
-static void scav_discard(struct weft__g *g)
+static void scav_discard(struct weft__g *g, char *lo)
 {
     uint32_t state = atomic_load_explicit(&g->state, memory_order_acquire); /* V1 sb */
 
     if ((state == (WEFT__G_PARKED | WEFT__G_OLD) || state == (WEFT__G_DEAD | WEFT__G_OLD)) &&
         atomic_load_explicit(&g->sw.on_cpu, memory_order_acquire) == 0) { /* G1 */
         char *hi = scav_line(g, state);
-        if (hi > g->stack_lo && weft__sys_discard(g->stack_lo, hi) < 0)
+        if (hi > lo && weft__sys_discard(lo, hi) < 0)
             scav.off = true;
         scav.found++;
         scav.discarded++;
@@ -97,16 +101,17 @@ static void scav_flush(void)
     if (scav.batch_n == 0)
         return;
     for (int i = 0; i < scav.batch_n; i++)
-        atomic_store_explicit(&scav.batch[i]->hold, 1, memory_order_seq_cst); /* V1 sb */
+        atomic_store_explicit(&scav.batch[i].g->hold, 1, memory_order_seq_cst); /* V1 sb */
     weft__sys_barrier_all();                                                  /* V1 sb */
     for (int i = 0; i < scav.batch_n; i++)
-        scav_discard(scav.batch[i]);
+        scav_discard(scav.batch[i].g, scav.batch[i].lo);
     scav.batch_n = 0;
 }
 
-/* A goroutine whose slot has memory from lo on. */
-static void scav_look(struct weft__g *g, const char *lo)
+/* A slot that has memory from lo on. */
+static void scav_look(const struct weft__slots *s, size_t slot, const char *lo)
 {
+    struct weft__g *g = weft__slots_g(s, slot);
     uint32_t state = atomic_load_explicit(&g->state, memory_order_acquire);
     bool old = (state & WEFT__G_OLD) != 0;
 
@@ -114,7 +119,7 @@ static void scav_look(struct weft__g *g, const char *lo)
     if ((state != WEFT__G_PARKED && state != WEFT__G_DEAD) || lo + SCAV_WORTH > scav_line(g, state))
         return;
     if (old) {
-        scav.batch[scav.batch_n++] = g;
+        scav.batch[scav.batch_n++] = (struct scav_stack){g, s->base + slot * s->slot + WEFT__GUARD_BYTES};
         if (scav.batch_n == SCAV_BATCH)
             scav_flush();
     } else if (atomic_compare_exchange_strong_explicit(&g->state, &state, state | WEFT__G_OLD, memory_order_relaxed,
@@ -144,7 +149,7 @@ static bool scav_step(void)
             break;
         }
         size_t slot = (size_t)(scav.run[i].lo - s.base) / s.slot;
-        scav_look(weft__slots_g(&s, slot), scav.run[i].lo);
+        scav_look(&s, slot, scav.run[i].lo);
         while (i + 1 < n && (size_t)(scav.run[i + 1].lo - s.base) / s.slot == slot)
             i++; /* the lowest run decides */
     }

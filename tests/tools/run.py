@@ -16,7 +16,7 @@ BUILD, CC = os.environ.get("BUILD", "release"), os.environ.get("CC_NAME", "gcc")
 OWN = os.path.abspath(os.environ.get("WEFT_BUILD", f"build/{BUILD}-{CC}"))
 passed = failed = skipped = 0
 
-TSAN_UNITS = "chan select select_block mutex rwmutex cond once sem timer ctx map go".split()
+TSAN_UNITS = "chan select select_block mutex rwmutex cond once sem timer ctx map waitgroup".split()
 ASAN_UNITS = "chan select_block ctx_after timer go try panic".split()
 VALGRIND_TESTS = {
     "chan": "the_receiver_may_free_at_once", "select": "structs_and_arrays_travel", "try": "stops_a_panic_after_a_park",

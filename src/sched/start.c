@@ -44,6 +44,15 @@ __attribute__((noinline)) int *weft_errno_location(void)
     return at;
 }
 
+/* Whoever looks at all threads finds m from now on: before its first read section (section.c). */
+static void start_m_list(struct weft__m *m)
+{
+    struct weft__m *old = atomic_load_explicit(&weft__sched.all_m, memory_order_relaxed);
+    do
+        m->all_next = old;
+    while (!atomic_compare_exchange_weak_explicit(&weft__sched.all_m, &old, m, memory_order_release, memory_order_relaxed));
+}
+
 static void start_m_fields(struct weft__m *m)
 {
     m->rng = weft__sys_entropy() | 1;
@@ -51,10 +60,7 @@ static void start_m_fields(struct weft__m *m)
     weft__tsan_release(m->errno_at);
     atomic_store_explicit(&m->cpu_clock, weft__sys_thread_clock(), memory_order_relaxed);
     m->tid = weft__sys_tid();
-    struct weft__m *old = atomic_load_explicit(&weft__sched.all_m, memory_order_relaxed);
-    do
-        m->all_next = old;
-    while (!atomic_compare_exchange_weak_explicit(&weft__sched.all_m, &old, m, memory_order_release, memory_order_relaxed));
+    start_m_list(m);
     weft__sys_timer_slack();
     if (weft__diag_thread_init)
         weft__diag_thread_init();
@@ -262,12 +268,13 @@ static struct weft__m *start_adopt_foreign(void)
     atomic_store_explicit(&g->state, WEFT__G_RUNNING, memory_order_relaxed);
     atomic_fetch_add_explicit(&weft__sched.created, 1, memory_order_relaxed);
     weft__tls_m = &f->m;
-    weft__lock(&start_lock);
     if (fresh) {
+        start_m_list(&f->m);
+        weft__lock(&start_lock);
         f->next = start_foreign_all;
         start_foreign_all = f;
+        weft__unlock(&start_lock);
     }
-    weft__unlock(&start_lock);
     pthread_setspecific(start_foreign_key, f);
     if (weft__diag_thread_init)
         weft__diag_thread_init();

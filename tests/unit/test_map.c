@@ -1,7 +1,10 @@
 /* test_map.c - after Go's sync/map_test.go, in our own words. */
+#include <pthread.h>
 #include <stdatomic.h>
 #include <weft/weft.h>
 #include <weft_test.h>
+
+#include "sched/section.h"
 
 static int a, b, c;
 
@@ -233,6 +236,68 @@ static void bustle(int rounds)
 
 TEST_ENV(map, loads_find_what_stays_while_the_rest_comes_and_goes_on_1_proc, "WEFT_PROCS=1") { bustle(10); }
 TEST_ENV(map, loads_find_what_stays_while_the_rest_comes_and_goes_on_8_procs, "WEFT_PROCS=8") { bustle(10); }
+
+/* Threads that weft did not start look, too. */
+static void *look_from_outside(void *arg)
+{
+    look(arg);
+    return NULL;
+}
+
+TEST_ENV(map, loads_of_foreign_threads_find_what_stays, "WEFT_PROCS=2")
+{
+    static struct bustle s;
+    pthread_t t[LOOKERS];
+    atomic_store(&s.changing, CHANGERS);
+    for (uint32_t k = 0; k < KEPT; k++)
+        weft_map_store(&s.m, k, &s.kept[k]);
+    for (int i = 0; i < LOOKERS; i++)
+        REQUIRE(pthread_create(&t[i], NULL, look_from_outside, &s) == 0);
+    for (uint32_t i = 0; i < CHANGERS; i++)
+        weft_waitgroup_go(&s.wg, change, &s, i, 10);
+    weft_waitgroup_wait(&s.wg);
+    for (int i = 0; i < LOOKERS; i++)
+        REQUIRE(pthread_join(t[i], NULL) == 0);
+    EXPECT_EQ(atomic_load(&s.wrong), 0);
+    weft_map_free(&s.m);
+}
+
+/* A read section of a foreign thread, held open, keeps a remover waiting. */
+struct hold {
+    _Atomic int reading, waiting, waited, early;
+};
+
+static void *read_from_outside(void *arg)
+{
+    struct hold *h = arg;
+    weft_yield(); /* known to weft from here on */
+    struct weft__m *reader = weft__read_begin();
+    atomic_store(&h->reading, 1);
+    while (!atomic_load(&h->waiting))
+        ;
+    for (weft_time end = weft_now() + 20 * WEFT_MS; weft_now() < end;)
+        if (atomic_load(&h->waited))
+            atomic_store(&h->early, 1);
+    if (reader)
+        weft__read_end(reader);
+    return reader;
+}
+
+TEST(map, a_read_section_of_a_foreign_thread_is_waited_for)
+{
+    static struct hold h;
+    pthread_t t;
+    void *reader;
+    REQUIRE(pthread_create(&t, NULL, read_from_outside, &h) == 0);
+    while (!atomic_load(&h.reading))
+        weft_yield();
+    atomic_store(&h.waiting, 1);
+    weft__read_wait();
+    atomic_store(&h.waited, 1);
+    REQUIRE(pthread_join(t, &reader) == 0);
+    EXPECT(reader != NULL);
+    EXPECT(!atomic_load(&h.early));
+}
 
 /* What every store wrote comes out exactly once, by the next change of the same key. */
 struct relay {

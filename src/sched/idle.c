@@ -217,12 +217,7 @@ void weft__hand_off(struct weft__p *p)
     if (m) {
         weft__wake_m(m);
     } else if (!weft__m_start(p, false, NULL)) {
-        weft__runnable r;
-        while ((r = weft__runq_pop(p)))
-            weft__global_put(r);
-        r = (weft__runnable)atomic_exchange_explicit(&p->next, NULL, memory_order_relaxed);
-        if (r)
-            weft__global_put(r);
+        weft__runq_spill(p);
         weft__lock(&s->lock);
         idle_push_p(s, p);
         weft__unlock(&s->lock);

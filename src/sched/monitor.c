@@ -101,13 +101,8 @@ static void mon_share(struct weft__p *p, struct weft__m *m)
 {
     if (!weft__claim(m))
         return;
-    if (atomic_load_explicit(&m->p, memory_order_relaxed) == p) {
-        struct weft__g *g = atomic_exchange_explicit(&p->next, NULL, memory_order_relaxed);
-        if (g)
-            weft__global_put((weft__runnable)g);
-        for (uint32_t n = weft__runq_len(p); n > 0; n--)
-            weft__global_put(weft__runq_pop(p));
-    }
+    if (atomic_load_explicit(&m->p, memory_order_relaxed) == p)
+        weft__runq_spill(p);
     weft__unclaim(m);
     weft__wake_worker();
 }

@@ -65,6 +65,17 @@ void weft__p_put(struct weft__p *p, weft__runnable r)
         weft__global_put(r);
 }
 
+void weft__runq_spill(struct weft__p *p)
+{
+    struct weft__g *g = atomic_load_explicit(&p->next, memory_order_relaxed);
+
+    atomic_store_explicit(&p->next, NULL, memory_order_relaxed);
+    if (g)
+        weft__global_put((weft__runnable)g);
+    for (uint32_t n = weft__runq_len(p); n > 0; n--)
+        weft__global_put(weft__runq_pop(p));
+}
+
 static weft__runnable runq_global_pop(struct weft__sched *s)
 {
     weft__runnable r = s->gq_head;

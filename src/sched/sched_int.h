@@ -148,7 +148,7 @@ struct weft__sched {
     _Atomic uint32_t nbusy;           /* [lock for writes; I6] ps that are neither idle nor retired */
     struct weft__p *_Atomic ps[WEFT__PROCS_MAX]; /* [const once set] */
     _Atomic int ps_n;                 /* ps ever made */
-    struct weft__m *_Atomic all_m;    /* push only */
+    struct weft__m *_Atomic all_m;    /* push only; every m, also of foreign threads */
     _Atomic uint32_t nm;              /* threads that weft started, and the main thread */
     struct weft__lock gfree_lock;
     struct weft__g *gfree;            /* [gfree_lock] */
@@ -255,6 +255,9 @@ static inline struct weft__g *weft__runnable_g(struct weft__p *p, weft__runnable
 /* Queue or, when memory for the ring is short, the global queue. */
 void weft__p_put(struct weft__p *p, weft__runnable r);
 void weft__global_put(weft__runnable r);
+/* All that waits for p to the global queue, as it is: a record gets no stack for that. Owner inside enter/leave, claimer,
+ * or who holds a p without an owner. */
+void weft__runq_spill(struct weft__p *p);
 /* Up to n from the global queue: the first is returned, the others go to p's queue. */
 struct weft__g *weft__global_get(struct weft__p *p, uint32_t n);
 /* Half of a busy p's queue into p's; the first is returned. NULL: nothing or no luck. */

@@ -14,7 +14,8 @@
  * Locks   stack_lock guards cutting and the free lists of the classes: short. A p takes a range of slots at a time; the
  *         guard's system call, at a slot's first use, is made without the lock where there is a p.
  * Order   K5  stack_chunk_n release  ->  acquire in weft__g_by_addr, weft__stack_slots. Carries a chunk's fields (K3).
- *         K6  cut release  ->  acquire in weft__stack_slots, weft__g_by_addr. Carries the descriptor's bounds.
+ *         K6  cut release  ->  acquire in weft__stack_slots, weft__g_by_addr. Carries that the slots exist, not what is in
+ *             their descriptors: a slot of a p's range gets its bounds later.
  * Limits  WEFT__CHUNKS chunks, of 4,096 slots where a slot is at most 1 MiB: 16.7 million goroutines.
  * Failure weft__stack_carve, weft__stack_take: NULL when address space or the guard is refused (vm.max_map_count on
  *         kernels before 6.13).

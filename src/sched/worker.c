@@ -437,12 +437,9 @@ static void worker_stop_spinning(struct weft__m *m)
 /* A processor beyond weft_procs: its goroutines go to the others. */
 static bool worker_retire_p(struct weft__m *m, struct weft__p *p)
 {
-    struct weft__g *g;
-
     if (weft__likely(p->id < atomic_load_explicit(&weft__sched.procs, memory_order_relaxed)))
         return false;
-    while ((g = worker_pick(p)))
-        weft__global_put((weft__runnable)g);
+    weft__runq_spill(p);
     weft__p_release(m); /* retires it, unless weft_procs was raised meanwhile */
     weft__wake_worker();
     return true;

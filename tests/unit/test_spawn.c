@@ -7,6 +7,7 @@
 #include <weft/weft.h>
 
 #include "arch/fiber.h"
+#include "sched/sched_int.h"
 #include "weft_test.h"
 
 static _Atomic long sum, wrong;
@@ -162,35 +163,30 @@ TEST_ENV(spawn, short_goroutines_share_a_few_stacks, "WEFT_PROCS=1")
     EXPECT(resident_kib() - before < 24 * 1024);
 }
 
-static _Atomic int first_tid, other_tid;
-
-static void note_thread(void)
+/* Stacks that have been made so far, those in the processors' ranges included. */
+static size_t stacks(void)
 {
-    int none = 0, tid = gettid();
+    struct weft__slots s;
+    size_t n = 0;
 
-    if (!atomic_compare_exchange_strong(&first_tid, &none, tid) && none != tid)
-        atomic_store(&other_tid, tid);
+    for (uint32_t k = 0; weft__stack_slots(k, &s); k++)
+        n += s.cut;
+    return n;
 }
 
-static void yield_until_shared(void)
+TEST_ENV(spawn, goroutines_of_a_retired_processor_wait_on_without_stacks, "WEFT_PROCS=2")
 {
-    weft_time end = weft_now() + 20 * WEFT_SEC;
-
-    while (!atomic_load(&other_tid) && weft_now() < end) {
-        note_thread();
-        weft_yield();
-    }
-    weft_waitgroup_done(&all);
-}
-
-/* What is run in a moment is left to the processor that has it (runq.c), but not for ever. */
-TEST_ENV(spawn, a_queue_of_quick_goroutines_is_shared_in_the_end, "WEFT_PROCS=2")
-{
-    weft_waitgroup_add(&all, 100);
-    for (int i = 0; i < 100; i++)
-        weft_go(yield_until_shared);
+    if (WEFT__TSAN || WEFT__ASAN)
+        weft_test_skip("goroutines get their stacks at once, or keep them");
+    start_with_six(100);
     weft_waitgroup_wait(&all);
-    EXPECT(other_tid != 0);
+    for (int i = 0; i < 8; i++) {
+        weft_procs(2);
+        start_with_six(100000);
+        weft_procs(1);
+        weft_waitgroup_wait(&all);
+    }
+    EXPECT(stacks() < 200); /* not the thousands that were in its queue */
 }
 
 static void never_runs(int x)

@@ -108,7 +108,7 @@ struct weft__call {
 /* pointer type of fn, without the const or noreturn that gcc keeps in the pointed-to function type */
 #define WEFT__FNTYPE(fn)                                                                              \
     __typeof__(__builtin_choose_expr(__builtin_types_compatible_p(__typeof__(fn), __typeof__(*(fn))), \
-                                     (__typeof__(fn) *)0, (fn)))
+                                     (__typeof__(fn) *)0, 1 ? (fn) : (fn))) /* ?: a const pointer's value is not const */
 
 #define WEFT__CHECK_RESULT(what, fn_, ...)                             \
     _Static_assert(sizeof(__typeof__((fn_)(__VA_ARGS__))) <= 8,        \

@@ -91,6 +91,21 @@ TEST(go, takes_functions_pointers_and_scalar_results)
     EXPECT_EQ(atomic_load(&count), 4);
 }
 
+TEST(go, takes_a_function_from_a_constant_table)
+{
+    static const struct {
+        void (*fn)(int);
+        int arg;
+    } table[] = {{add, 1}, {add, 2}};
+    void (*const fixed)(int) = add;
+
+    for (int i = 0; i < 2; i++)
+        weft_go(table[i].fn, table[i].arg);
+    weft_go(fixed, 4);
+    wait_count(7);
+    EXPECT_EQ(count, 7);
+}
+
 TEST(go, evaluates_arguments_at_the_go_statement)
 {
     int x = 5;

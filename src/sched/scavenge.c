@@ -34,7 +34,7 @@ enum {
     SCAV_STEP = 32                   /* discards in one step */
 };
 
-struct weft__scavenge_pace weft__scavenge_pace = {WEFT_SEC, 200 * WEFT_MS, 100, SIZE_MAX}; /* off, see Open in docs/design/stack.md; else 4 MiB */
+struct weft__scavenge_pace weft__scavenge_pace = {WEFT_SEC, 200 * WEFT_MS, 100, 4 * 1024 * 1024};
 
 /* All of it is the monitor thread's. */
 static struct {

@@ -38,19 +38,37 @@ static void leak_root(struct weft__g *g, void *arg)
         __lsan_register_root_region(g->stack_lo, (size_t)(g->stack_hi - g->stack_lo) + (g->tied ? 0 : sizeof *g));
 }
 
+/* One that has not run yet: its arguments. */
+static void leak_root_unborn(const struct weft__unborn *u, void *arg)
+{
+    (void)arg;
+    __lsan_register_root_region(u->record, u->record_bytes);
+}
+
+static void leak_line(struct leak_list *l, uint64_t id, const char *doing, const struct weft__site *site)
+{
+    if (l->n++ < LEAK_GOROUTINES)
+        weft__print("goroutine %llu [%s]: %s, created by %s at %s:%u\n", (unsigned long long)id, doing, site->name,
+                    site->func, site->file, site->line);
+}
+
 static void leak_goroutine(struct weft__g *g, void *arg)
 {
     struct leak_list *l = arg;
-    uint32_t state = atomic_load_explicit(&g->state, memory_order_relaxed);
-    const struct weft__site *site = g->site;
+    uint32_t state = weft__g_state(g);
 
-    if (g == l->self || g->is_main || g->system || !site || l->n++ >= LEAK_GOROUTINES)
+    if (g == l->self || g->is_main || g->system || !g->site)
         return;
-    weft__print("goroutine %llu [%s]: %s, created by %s at %s:%u\n",
-                (unsigned long long)atomic_load_explicit(&g->id, memory_order_relaxed),
-                state == WEFT__G_PARKED ? weft__wait_text((enum weft__wait)atomic_load_explicit(&g->wait, memory_order_relaxed))
-                                        : state == WEFT__G_RUNNING ? "running" : "runnable",
-                site->name, site->func, site->file, site->line);
+    leak_line(l, atomic_load_explicit(&g->id, memory_order_relaxed),
+              state == WEFT__G_PARKED ? weft__wait_text((enum weft__wait)atomic_load_explicit(&g->wait, memory_order_relaxed))
+                                      : state == WEFT__G_RUNNING ? "running" : "runnable",
+              g->site);
+}
+
+static void leak_unborn(const struct weft__unborn *u, void *arg)
+{
+    if (u->site) /* being written just now */
+        leak_line(arg, u->id, "runnable", u->site);
 }
 
 static void leak_report(bool list)
@@ -67,6 +85,7 @@ static void leak_report(bool list)
         weft__track_list(WEFT__TRACK_CTX, true);
         weft__track_list(WEFT__TRACK_TIMER, true);
         weft__g_each(leak_goroutine, &l);
+        weft__spawn_each(leak_unborn, &l);
         if (l.n > LEAK_GOROUTINES)
             weft__print("and %zu more goroutines\n", l.n - LEAK_GOROUTINES);
     }
@@ -79,8 +98,10 @@ static void leak_at_exit(void)
 
     if (!e || strcmp(e, "0") != 0)
         leak_report(e && *e);
-    if (__lsan_register_root_region)
+    if (__lsan_register_root_region) {
         weft__g_each(leak_root, NULL);
+        weft__spawn_each(leak_root_unborn, NULL);
+    }
 }
 
 void weft__leak_init(void)

@@ -153,6 +153,8 @@ void weft__g_each(void (*fn)(struct weft__g *g, void *arg), void *arg);
 struct weft__unborn {
     uint64_t id, parent_id;
     const struct weft__site *site;
+    const void *record;   /* the memory that its arguments wait in */
+    size_t record_bytes;
 };
 /* Calls fn for each of them. Only exact after weft__freeze_world. */
 void weft__spawn_each(void (*fn)(const struct weft__unborn *u, void *arg), void *arg);

@@ -119,7 +119,8 @@ void weft__spawn_each(void (*fn)(const struct weft__unborn *u, void *arg), void 
     for (; c; c = c->next)
         for (uint32_t i = 0; i < SPAWN_CHUNK; i++) {
             struct weft__unborn u = {.id = atomic_load_explicit(&c->s[i].id, memory_order_relaxed),
-                                     .parent_id = c->s[i].parent_id, .site = c->s[i].site};
+                                     .parent_id = c->s[i].parent_id, .site = c->s[i].site,
+                                     .record = &c->s[i], .record_bytes = sizeof c->s[i]};
             if (u.id != 0)
                 fn(&u, arg);
         }

@@ -25,6 +25,21 @@ DEATH_LEAKS(leaked_goroutines_are_listed_with_their_go_statement, "WEFT_LEAKS=1"
     weft_sleep(20 * WEFT_MS);
 }
 
+static void never_runs(int x)
+{
+    (void)x;
+}
+
+/* The one processor is this test's until it exits. */
+DEATH_LEAKS(goroutines_that_have_not_run_are_listed, "WEFT_LEAKS=1",
+            "goroutine [0-9]+ \\[runnable\\]: never_runs, created by [a-z_]+ at [^ ]*test_death_debug\\.c:[0-9]+\n")
+{
+    weft_procs(1);
+    for (int i = 0; i < 50; i++)
+        weft_go(never_runs, i);
+    exit(0);
+}
+
 #if WEFT_DEBUG
 
 static void park_under_lock(void)

@@ -40,6 +40,7 @@ static NOINLINE long descend(long bytes)
 {
     volatile char b[900];
     b[0] = b[899] = (char)bytes;
+    __asm__ volatile("" : : "r"(b)); /* clang keeps two bytes of the array otherwise */
     return bytes <= 0 ? b[0] : descend(bytes - 1000) + b[899];
 }
 

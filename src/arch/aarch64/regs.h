@@ -6,6 +6,7 @@
  */
 #ifndef WEFT_ARCH_AARCH64_REGS_H
 #define WEFT_ARCH_AARCH64_REGS_H
+#include <stdint.h>
 
 extern __thread struct weft__m *weft__tls_m __attribute__((tls_model("initial-exec"), visibility("hidden")));
 

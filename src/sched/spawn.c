@@ -27,35 +27,49 @@ _Static_assert(sizeof(struct weft__spawn) == 128, "two cache lines");
 static struct spawn_chunk *_Atomic spawn_chunks; /* [gfree_lock for writes; N4] */
 static struct weft__spawn *spawn_shared;         /* [gfree_lock] */
 
-/* Fresh records on the shared list, gfree_lock held; false when memory is short. */
+/* Fresh records for the shared list; false when memory is short. The kernel's part is done before the lock is taken. */
 static bool spawn_carve(void)
 {
     struct spawn_chunk *c = weft__sys_reserve(sizeof *c, 4096);
 
     if (!c)
         return false;
-    for (uint32_t i = SPAWN_CHUNK; i > 0; i--) {
-        c->s[i - 1].free_next = spawn_shared;
-        spawn_shared = &c->s[i - 1];
-    }
+    for (uint32_t i = 0; i + 1 < SPAWN_CHUNK; i++)
+        c->s[i].free_next = &c->s[i + 1];
+    weft__lock(&weft__sched.gfree_lock);
+    c->s[SPAWN_CHUNK - 1].free_next = spawn_shared;
+    spawn_shared = &c->s[0];
     c->next = atomic_load_explicit(&spawn_chunks, memory_order_relaxed);
     atomic_store_explicit(&spawn_chunks, c, memory_order_release); /* N4 */
+    weft__unlock(&weft__sched.gfree_lock);
     return true;
+}
+
+/* Up to want of the shared list, linked, the last to *ret_last, their number to *ret_n; NULL: it is empty. */
+static struct weft__spawn *spawn_take_shared(uint32_t want, struct weft__spawn **ret_last, uint32_t *ret_n)
+{
+    uint32_t n = 0;
+
+    weft__lock(&weft__sched.gfree_lock);
+    struct weft__spawn *first = spawn_shared;
+    for (; spawn_shared && n < want; n++) {
+        *ret_last = spawn_shared;
+        spawn_shared = spawn_shared->free_next;
+    }
+    weft__unlock(&weft__sched.gfree_lock);
+    *ret_n = n;
+    return first;
 }
 
 /* One from the shared list, and for a p a batch of which the first is returned. NULL when memory is short. */
 static __attribute__((noinline)) struct weft__spawn *spawn_from_shared(struct weft__p *p)
 {
-    struct weft__lock *lock = &weft__sched.gfree_lock;
-    uint32_t n = 0, want = p ? WEFT__SPAWN_KEEP / 4 : 1;
+    struct weft__spawn *first, *last;
+    uint32_t n, want = p ? WEFT__SPAWN_KEEP / 4 : 1;
 
-    weft__lock(lock);
-    struct weft__spawn *first = spawn_shared || spawn_carve() ? spawn_shared : NULL, *last = NULL;
-    for (; spawn_shared && n < want; n++) {
-        last = spawn_shared;
-        spawn_shared = last->free_next;
-    }
-    weft__unlock(lock);
+    while (!(first = spawn_take_shared(want, &last, &n)))
+        if (!spawn_carve())
+            return NULL;
     if (n > 1) {
         last->free_next = p->spawn_free;
         p->spawn_free = first->free_next;

@@ -4,15 +4,17 @@
  * Role    The monitor calls it, a small step each time. A pass goes over all slots: the kernel names the resident pages, and
  *         only goroutines with more of them than they need are looked at. What was parked or dead at the last pass, and
  *         still is, loses the pages below its stack pointer, but for a margin.
- * Near    monitor.c (when), stack.c (slots), sys/pages.h (the kernel's part), worker.c weft__ready and g.c weft__go_c (the
+ * Near    monitor.c (when), stack.c (slots), sys/pages.h (the kernel's part), worker.c weft__ready and g.c weft__g_init (the
  *         other side of V1). Layer 2.
  * Invariants
  *   V3  nobody resumes, and nobody starts on, a stack while its g->hold is 1 and its state was PARKED or DEAD after the
  *       barrier: so its pages below the saved stack pointer are nobody's.
  *   V4  the state has the flag WEFT__G_OLD since the last pass, or the goroutine has run since: every change of the state by
  *       its owner is a plain store that drops the flag, and the scavenger sets it by a compare-and-swap.
+ *   V5  a discard lies within the slot that it is for. A descriptor may be all zeros still (K2 in stack.c), or its goroutine
+ *       be running: so bounds come from the slot, and a stack pointer only from one that is parked and off its CPU.
  * Order
- *   V1 sb  hold = 1 store, membarrier  ->  state load  |  weft__ready, weft__go_c: state store  ->  hold load. The barrier
+ *   V1 sb  hold = 1 store, membarrier  ->  state load  |  weft__ready, weft__g_init: state store  ->  hold load. The barrier
  *          orders the other side's two steps too, which so need no fence: not both sides can miss the other.
  *   V2     hold = 0 release  ->  hold load acquire. Carries the end of the discard.
  *   G1     on_cpu == 0 (acquire) as in weft__ready: the stack pointer is saved. The state's stores are releases: who sees
@@ -20,7 +22,7 @@
  * Limits  Passes take at most a hundredth of the time, and none is made while all slots together are below 4 MiB
  *         (weft__scavenge_pace). An idle process makes passes until one finds nothing, then none: no wake-ups.
  * Failure The kernel refuses to discard (locked memory) or has no membarrier(2): no (more) passes.
- * Model   tests/model/scavenge.pml.
+ * Model   tests/model/scavenge.pml, scavenge_fresh.pml; tests/sim/prop_stack.c.
  */
 #include "sched_int.h"
 
@@ -71,8 +73,7 @@ void weft__hold_wait(struct weft__g *g)
         weft__spin(&spins);
 }
 
-/* Memory below this is not in use. Of a running goroutine the answer means nothing. The bounds are those of the slot: the
- * descriptor of one that nobody has used, or is just taking into use (K2 in stack.c), does not have them. */
+/* Memory below this is not in use. Of a running goroutine the answer means nothing (V5). */
 static char *scav_line(struct weft__g *g, uint32_t state)
 {
     bool parked = (state & ~(uint32_t)WEFT__G_OLD) == WEFT__G_PARKED;
@@ -87,6 +88,7 @@ static void scav_discard(struct weft__g *g, char *lo)
     if ((state == (WEFT__G_PARKED | WEFT__G_OLD) || state == (WEFT__G_DEAD | WEFT__G_OLD)) &&
         atomic_load_explicit(&g->sw.on_cpu, memory_order_acquire) == 0) { /* G1 */
         char *hi = scav_line(g, state);
+        WEFT_ASSERT(hi <= (char *)g, "V5");
         if (hi > lo && weft__sys_discard(lo, hi) < 0)
             scav.off = true;
         scav.found++;

@@ -18,13 +18,15 @@
 
 #include "../arch/arch.h"
 #include "../sched/policy.h"
+#include "../sys/pages.h"
 #include "../sys/sys.h"
 
+#include <sys/mman.h>
 #include <time.h>
 #include <unistd.h>
 
 #define NEVER INT64_MAX
-enum { CLOCK_BASE = 1000, TID_BASE = 1000000, STACK_MIN = 256 * 1024 };
+enum { CLOCK_BASE = 1000, TID_BASE = 1000000, STACK_MIN = 256 * 1024, DISCARD_MAX = 1 << 24 };
 
 struct weft__sim weft__sim;
 
@@ -354,7 +356,7 @@ static const struct weft__sys_sim vt_sys = {
     .thread_count = sim_thread_count, .tid = sim_tid, .thread_start = sim_thread_start, .thread_stack = sim_thread_stack,
 };
 
-/* ---- naps of spinners and of tests, sched_yield: by the linker's --wrap ---- */
+/* ---- naps of spinners and of tests, sched_yield, madvise: by the linker's --wrap ---- */
 
 int __wrap_clock_nanosleep(clockid_t clock, int flags, const struct timespec *t, struct timespec *left);
 int __real_clock_nanosleep(clockid_t clock, int flags, const struct timespec *t, struct timespec *left);
@@ -362,6 +364,8 @@ int __wrap_nanosleep(const struct timespec *t, struct timespec *left);
 int __wrap_usleep(unsigned us);
 int __wrap_sched_yield(void);
 int __wrap_pause(void);
+int __wrap_madvise(void *addr, size_t bytes, int advice);
+int __real_madvise(void *addr, size_t bytes, int advice);
 
 int __wrap_clock_nanosleep(clockid_t clock, int flags, const struct timespec *t, struct timespec *left)
 {
@@ -388,6 +392,22 @@ int __wrap_sched_yield(void)
     if (weft__sim.on)
         weft__sim_decide();
     return 0;
+}
+
+/* Giving memory back takes its time: the others go on between any two pages. Not so in a range that nobody would give back. */
+int __wrap_madvise(void *addr, size_t bytes, int advice)
+{
+    char *at = addr;
+    int r = 0;
+
+    if (!weft__sim.on || advice != MADV_DONTNEED || bytes > DISCARD_MAX)
+        return __real_madvise(addr, bytes, advice);
+    weft__sim_flush();
+    for (size_t done = 0; done < bytes && r == 0; done += WEFT__PAGE) {
+        weft__sim_decide();
+        r = __real_madvise(at + done, bytes - done < WEFT__PAGE ? bytes - done : WEFT__PAGE, advice);
+    }
+    return r;
 }
 
 /* A second dying thread waits for the first one's report. */

@@ -27,6 +27,10 @@ MUTANTS = [
      "bool open = atomic_load_explicit(&n->err, memory_order_relaxed) == 0;    /* CT6 */", "bool open = true;", "prop", "while_the_end_comes"),
     ("a_select_that_leaves_its_timer_behind", "src/chan/select.c",
      "while (!atomic_load_explicit(&f->claim.timer_done, memory_order_acquire)) /* K3 */", "while (0)", "select", "race_cleanly"),
+    ("a_discard_before_the_stack_is_saved", "src/sched/scavenge.c",
+     "atomic_load_explicit(&g->sw.on_cpu, memory_order_acquire) == 0) { /* G1 */", "true) {", "prop", "on_its_stack"),
+    ("a_ready_that_does_not_see_the_hold", "src/sched/worker.c", "    weft__hold_check(g);\n", "", "prop", "on_its_stack"),
+    ("a_start_that_does_not_see_the_hold", "src/sched/g.c", "    weft__hold_check(g);\n", "", "prop", "on_its_stack"),
 ]
 
 

@@ -16,6 +16,7 @@
 #define WEFT_SCHED_SCHED_H
 #include <weft/go.h>
 
+#include "../arch/arch.h"
 #include "../base/assert.h"
 #include "../base/lock.h"
 
@@ -113,6 +114,19 @@ static inline uint32_t weft__g_state(const struct weft__g *g)
 
 /* The calling goroutine. Starts the runtime; makes a foreign thread a tied goroutine. Never NULL. */
 struct weft__g *weft__g(void);
+/* How an m begins: what weft__self reads of it. */
+struct weft__m_head {
+    struct weft__sw g0;
+    struct weft__g *g;
+};
+/* weft__g without a call, where the thread is known. */
+static inline struct weft__g *weft__self(void)
+{
+    struct weft__m_head *m = (struct weft__m_head *)weft__m();
+    struct weft__g *g = weft__likely(m != NULL) ? m->g : NULL;
+
+    return weft__likely(g != NULL) ? g : weft__g();
+}
 /* Starts the runtime and makes the calling thread known, where that has not happened. Any stack. */
 void weft__ensure_started(void);
 /* The calling goroutine, but NULL when the thread is not weft's or is on a scheduler stack. */

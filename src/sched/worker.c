@@ -40,6 +40,8 @@ const char *weft__wait_text(enum weft__wait w)
     return (unsigned)w < WEFT__WAIT_COUNT ? worker_wait_text[w] : "?";
 }
 
+_Static_assert(offsetof(struct weft__m_head, g) == offsetof(struct weft__m, g), "weft__self");
+
 struct weft__g *weft__g(void)
 {
     struct weft__m *m = weft__m();

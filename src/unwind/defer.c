@@ -35,7 +35,7 @@ _Noreturn void weft__defer_nil(void);
 
 void weft__defer_link(struct weft__defer *d)
 {
-    struct weft__g *g = weft__g();
+    struct weft__g *g = weft__self();
 
     d->head = &g->defer_top;
     d->prev = g->defer_top;

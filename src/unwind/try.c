@@ -34,7 +34,7 @@ _Unwind_Reason_Code weft__try_personality(int version, _Unwind_Action actions, _
 
 void weft__try_begin(struct weft__try *t)
 {
-    struct weft__g *g = weft__g();
+    struct weft__g *g = weft__self();
 
     t->head = &g->try_top;
     t->outer = g->panic;
@@ -61,7 +61,7 @@ _Unwind_Reason_Code weft__try_personality(int version, _Unwind_Action actions, _
 /* In the frame of weft__try_entry, everything below it is gone. Returns to the caller of weft_try. */
 void weft__try_landed(struct weft__try *t)
 {
-    struct weft__g *g = weft__g();
+    struct weft__g *g = weft__self();
     struct weft__panic *p = g->panic;
     char *text = p->text;
     bool goexit = false;

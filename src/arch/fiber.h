@@ -22,15 +22,16 @@
 #define WEFT__VALGRIND 0
 #endif
 
+/* A build may say it itself: the simulation's is instrumented, without the tool (tests/sim/meson.build). */
 #ifdef __has_feature
-#if __has_feature(thread_sanitizer)
+#if __has_feature(thread_sanitizer) && !defined(WEFT__TSAN)
 #define WEFT__TSAN 1
 #endif
 #if __has_feature(address_sanitizer)
 #define WEFT__ASAN 1
 #endif
 #endif
-#ifdef __SANITIZE_THREAD__
+#if defined(__SANITIZE_THREAD__) && !defined(WEFT__TSAN)
 #define WEFT__TSAN 1
 #endif
 #ifdef __SANITIZE_ADDRESS__

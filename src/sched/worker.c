@@ -380,11 +380,15 @@ static struct weft__g *worker_find(struct weft__m *m, struct weft__p *p)
         atomic_store_explicit(&p->poke, 0, memory_order_relaxed);
         worker_look_outside(m, true);
     }
-    if (poked || (tick & (weft__policy.global_every - 1)) == 0) {
+    /* The global queue out of turn, but the own one next: while goroutines that are retaken keep filling the global queue,
+     * the monitor pokes before each dispatch. */
+    if (!p->from_global && (poked || (tick & (weft__policy.global_every - 1)) == 0)) {
         g = weft__global_get(p, 1);
+        p->from_global = g != NULL;
         if (g)
             return g;
     }
+    p->from_global = false;
     g = worker_pick(p);
     if (g)
         return g;

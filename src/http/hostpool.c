@@ -219,7 +219,7 @@ struct weft__hconn *weft__pool_take(struct weft_http_client *c, struct weft__hos
         if (!hc)
             return NULL;
         weft_dur idle = weft_now() - hc->since;
-        if (idle <= PEEK_AFTER || (idle <= c->o.idle_timeout && !hconn_stale(hc)))
+        if (idle <= c->o.idle_timeout && (idle <= PEEK_AFTER || !hconn_stale(hc))) /* the reaper may be late */
             return hc;
         weft__hconn_close(c, hc);
     }

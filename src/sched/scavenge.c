@@ -47,7 +47,7 @@ static struct {
     uint32_t chunk;       /* where the pass is */
     char *at;
     uint32_t found;       /* marked or discarded in this pass */
-    weft_dur cost;        /* of this pass */
+    weft_dur cost;        /* of this pass, in CPU time: on a busy machine the clock would count the others' */
     weft_time next;       /* earliest start of the next */
     struct scav_stack {
         struct weft__g *g;
@@ -199,8 +199,10 @@ weft_dur weft__scavenge(weft_time now, bool idle)
     }
     scav.idle &= idle;
     scav.discarded = 0;
+    int clock = weft__sys_thread_clock();
+    int64_t from = weft__sys_thread_cpu(clock);
     bool more = scav_step();
-    scav.cost += weft__now() - now;
+    scav.cost += weft__sys_thread_cpu(clock) - from;
     if (more)
         return 0;
     weft_dur every = idle ? weft__scavenge_pace.idle : weft__scavenge_pace.busy;

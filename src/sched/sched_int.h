@@ -357,7 +357,7 @@ static inline struct weft__g *weft__stack_for(struct weft__p *p, const struct we
 /* How often, and how much at most; tests make it all the time. Set before the first goroutine. */
 struct weft__scavenge_pace {
     weft_dur busy, idle;                       /* between passes, while goroutines run and while none does */
-    int share;                                 /* a pause is at least this many times as long as the pass before it */
+    int share;                                 /* a pause is at least this many times the CPU time of the pass before it */
     size_t bytes_min;                          /* no pass while all slots together take less address space */
 };
 extern struct weft__scavenge_pace weft__scavenge_pace;

@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 #include <weft/weft.h>
 
+#include "settle.h"
 #include "weft_test.h"
 
 /* ThreadSanitizer of gcc holds 8,128 goroutines, and slows all down. */
@@ -21,18 +22,16 @@
 #define CONF_TSAN 0
 #endif
 
-/* Others that can run have run as far as they go: most of the time. What follows must hold without it, too. */
-static inline __attribute__((unused)) void conf_settle(void)
-{
-    for (int i = 0; i < 20; i++)
-        weft_yield();
-    weft_sleep(WEFT_MS);
-}
+/* Others that can run have run as far as they go. */
+#define conf_settle test_settle
 
-/* Waits until *p is at least n; false after 20 s. */
+/* What is to happen on a slow machine too; the runner's limit is shorter. */
+#define CONF_LONG (3600 * WEFT_SEC)
+
+/* Waits until *p is at least n; false after a time that nothing takes. */
 static inline __attribute__((unused)) bool conf_until(atomic_int *p, int n)
 {
-    weft_time end = weft_now() + 20 * WEFT_SEC;
+    weft_time end = weft_now() + CONF_LONG;
     for (int i = 0; atomic_load(p) < n; i++) {
         if (weft_now() > end)
             return false;

@@ -343,7 +343,7 @@ TEST(conf_chan, a_value_goes_through_thousands_of_goroutines)
             weft_chan(T) c = weft_make(T, cap);                                        \
             weft_chan(char) strobe = weft_make(char);                                  \
             T v = to_recv, want = to_send;                                             \
-            weft_time end = weft_now() + 20 * WEFT_SEC;                                \
+            weft_time end = weft_now() + CONF_LONG;                                    \
             EXPECT_EQ(weft_try_recv(c, &v), 0);                                        \
             weft_go(name##_receiver, c, strobe);                                       \
             while (!weft_try_send(c, v) && weft_now() < end)                           \

@@ -7,6 +7,9 @@
  * Source  Go: src/runtime/crash_test.go, testdata/testprog/deadlock.go, crash.go, panicrace.go. LIST.md says which.
  */
 #include "conf.h"
+#include <arpa/inet.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #define NOINLINE __attribute__((noinline))
 #define ASLEEP "^fatal error: all goroutines are asleep - deadlock!\n"
@@ -110,13 +113,15 @@ DEATH(conf_crash, a_network_that_was_used_does_not_hide_a_deadlock, 2, "^OK\n" "
 /* Go: TestNetpollDeadlock: a dial that fails ends, and the program goes on */
 TEST(conf_crash, a_dial_to_nobody_ends)
 {
-    weft_listener *ln;
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    socklen_t len = sizeof a;
     weft_conn *conn;
     char addr[128];
-    REQUIRE(weft_listen(&ln, "tcp", "127.0.0.1:0") == 0);
-    weft_listener_addr(ln, addr, sizeof addr);
-    weft_listener_close(ln);
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);    /* keeps the port and does not listen */
+    REQUIRE(bind(fd, (struct sockaddr *)&a, len) == 0 && getsockname(fd, (struct sockaddr *)&a, &len) == 0);
+    snprintf(addr, sizeof addr, "127.0.0.1:%d", ntohs(a.sin_port));
     EXPECT(weft_dial(NULL, "tcp", addr, &conn) < 0);
+    close(fd);
 }
 
 /* ---- stack ---- */

@@ -126,7 +126,7 @@ TEST(conf_ctx, cancel_reaches_everybody_before_it_returns)
 
 static void expect_deadline(int line, weft_ctx *c)
 {
-    bool in_time = weft_select(weft_on_recv(weft_ctx_done(c), NULL), weft_on_timeout(20 * WEFT_SEC)) == 0;
+    bool in_time = weft_select(weft_on_recv(weft_ctx_done(c), NULL), weft_on_timeout(CONF_LONG)) == 0;
     if (!in_time || weft_ctx_err(c) != WEFT_EDEADLINE)
         weft_test_fail(__FILE__, line, "%s, err %d", in_time ? "ended" : "not ended", weft_ctx_err(c));
     weft_ctx_unref(c);
@@ -455,7 +455,7 @@ static void close_it(void *ch)
 /* Ends when ch is closed, which takes less than 20 s. */
 static bool closes(weft_chan(int) ch)
 {
-    return weft_select(weft_on_recv(ch, NULL), weft_on_timeout(20 * WEFT_SEC)) == 0;
+    return weft_select(weft_on_recv(ch, NULL), weft_on_timeout(CONF_LONG)) == 0;
 }
 
 TEST(conf_ctx, an_after_func_runs_after_the_cancel_and_not_before)

@@ -96,9 +96,8 @@ TEST(conf_thread, threads_of_the_program_call_in_and_leave_nothing)
         EXPECT_EQ(sum, 2 * 4950);
         for (int i = 0; i < 2; i++)
             pthread_join(t[i], NULL);
-        for (int i = 0; i < 1000 && weft_num_goroutines() != 1; i++)
+        while (weft_num_goroutines() != 1)
             weft_sleep(WEFT_MS);
-        EXPECT_EQ(weft_num_goroutines(), 1);
     }
     weft_free(c);
 }
@@ -237,8 +236,7 @@ TEST(conf_thread, the_clean_up_of_a_threads_storage_may_call_in)
         pthread_join(t, NULL);
         EXPECT_EQ(atomic_load(&cleaned), i);
     }
-    for (int i = 0; i < 1000 && weft_num_goroutines() != 1; i++)
+    while (weft_num_goroutines() != 1)
         weft_sleep(WEFT_MS);
-    EXPECT_EQ(weft_num_goroutines(), 1);
     weft_free(c);
 }

@@ -86,7 +86,7 @@ DEATH(conf_timer, the_longest_and_the_shortest_times_do_not_overflow, 0, "^$")
     EXPECT(weft_timer_stop(&longest));
     weft_sleep(INT64_MIN);
     weft_timer_start(&shortest, INT64_MIN);
-    EXPECT_EQ(weft_select(weft_on_recv(weft_timer_chan(&shortest), NULL), weft_on_timeout(20 * WEFT_SEC)), 0);
+    EXPECT_EQ(weft_select(weft_on_recv(weft_timer_chan(&shortest), NULL), weft_on_timeout(CONF_LONG)), 0);
     EXPECT_EQ(atomic_load(&woken), 0);
     EXPECT_EQ(weft_select(weft_on_timeout(INT64_MAX), weft_on_timeout(WEFT_MS)), 1);
     exit(0);
@@ -98,7 +98,7 @@ struct chain {
     weft_timer t[11];
     int left;
     atomic_int over;
-    weft_chan(bool) done;
+    weft_chan(bool) done, go_on;
 };
 
 static void chain_next(void *arg)
@@ -107,23 +107,25 @@ static void chain_next(void *arg)
     int i = --c->left;
     if (i >= 0) {
         weft_after_func(&c->t[i], 0, chain_next, c);
-        weft_sleep(200 * WEFT_MS);                     /* holds none of the others up */
+        (void)weft_recv(c->go_on);                     /* holds none of the others up */
         atomic_fetch_add(&c->over, 1);
     } else {
         weft_send(c->done, true);
     }
 }
 
-TEST(conf_timer, a_function_may_start_the_next_and_sleep)
+TEST(conf_timer, a_function_may_start_the_next_and_wait)
 {
     static struct chain c = {.left = 10};
     c.done = weft_make(bool);
-    weft_time start = weft_now();
+    c.go_on = weft_make(bool);
     weft_after_func(&c.t[10], 0, chain_next, &c);
     (void)weft_recv(c.done);
-    EXPECT(weft_now() - start < 1900 * WEFT_MS);
+    EXPECT_EQ(atomic_load(&c.over), 0);
+    weft_close(c.go_on);
     EXPECT(conf_until(&c.over, 10));
     weft_free(c.done);
+    weft_free(c.go_on);
 }
 
 static void send_until(weft_chan(bool) ch, atomic_int *stop)
@@ -186,30 +188,30 @@ TEST(conf_timer, ten_in_turn_take_ten_times_as_long)
 
 TEST(conf_timer, the_instant_is_when_it_fired_not_when_it_is_received)
 {
-    for (int try = 0; try < 10; try++) {
+    for (weft_dur d = 100 * WEFT_MS; d < 10 * WEFT_SEC; d *= 2) {    /* longer where the machine was late to fire it */
         weft_timer t = {0};
         weft_time start = weft_now();
         weft_timer_start(&t, 10 * WEFT_MS);
-        weft_sleep(100 * WEFT_MS);
-        if (weft_recv(weft_timer_chan(&t)) - start < 80 * WEFT_MS)
+        weft_sleep(d);
+        if (weft_recv(weft_timer_chan(&t)) - start < d * 4 / 5)
             return;
     }
-    weft_test_fail(__FILE__, __LINE__, "10 times the instant was that of the receive");
+    weft_test_fail(__FILE__, __LINE__, "each time the instant was that of the receive");
 }
 
 /* Stops one that gives a value and one that calls a function; nothing came of either after a later timer. */
-static const char *stop_both(bool by_func)
+static const char *stop_both(bool by_func, weft_dur unit)
 {
     weft_timer t0 = {0}, t1 = {0}, end = {0}, other = {0};
     struct func_timer f0 = {0};
     weft_chan(int) c1 = weft_make(int, 1);
-    weft_after_func(&other, 20 * WEFT_MS, func_timer_send, NULL);
+    weft_after_func(&other, 2 * unit, func_timer_send, NULL);
     if (by_func)
-        func_timer_start(&f0, 10 * WEFT_MS);
+        func_timer_start(&f0, unit);
     else
-        weft_timer_start(&t0, 10 * WEFT_MS);
-    weft_after_func(&t1, 30 * WEFT_MS, func_timer_send, c1);
-    weft_timer_start(&end, 40 * WEFT_MS);
+        weft_timer_start(&t0, unit);
+    weft_after_func(&t1, 3 * unit, func_timer_send, c1);
+    weft_timer_start(&end, 4 * unit);
     const char *bad = NULL;
     if (!weft_timer_stop(by_func ? &f0.t : &t0))
         bad = "the first was not stopped in time";
@@ -232,8 +234,8 @@ TEST(conf_timer, what_is_stopped_does_not_happen)
 {
     for (int by_func = 0; by_func < 2; by_func++) {
         const char *bad = "";
-        for (int try = 0; try < 5 && bad; try++)
-            bad = stop_both(by_func);
+        for (weft_dur unit = 10 * WEFT_MS; unit < 10 * WEFT_SEC && bad; unit *= 3)    /* until the machine is quick enough */
+            bad = stop_both(by_func, unit);
         EXPECT_STR(bad ? bad : "fine", "fine");
     }
 }
@@ -283,7 +285,7 @@ TEST(conf_timer, they_fire_in_the_order_of_their_times)
 {
     for (int by_func = 0; by_func < 2; by_func++) {
         bool good = false;
-        for (int try = 0; try < 8 && !good; try++)
+        for (int try = 0; try < 10 && !good; try++)
             good = in_order((5 << try) * WEFT_MS, by_func);
         EXPECT(good);
     }
@@ -332,7 +334,7 @@ static const char *reset_once(weft_dur d)
 TEST(conf_timer, reset_counts_from_now)
 {
     const char *bad = "";
-    for (weft_dur d = 2 * WEFT_MS; bad && d < WEFT_SEC; d *= 2)
+    for (weft_dur d = 2 * WEFT_MS; bad && d < 5 * WEFT_SEC; d *= 2)
         bad = reset_once(d);
     EXPECT_STR(bad ? bad : "fine", "fine");
 }
@@ -343,7 +345,6 @@ TEST(conf_timer, a_timer_of_no_time_is_not_missed)
     struct func_timer kept = {0};
     func_timer_start(&kept, 3600 * WEFT_SEC);
     for (int i = 0; i < 6000; i++) {
-        weft_time start = weft_now();
         weft_timer t = {0};
         struct func_timer f = {0};
         switch (i % 3) {
@@ -360,7 +361,6 @@ TEST(conf_timer, a_timer_of_no_time_is_not_missed)
             (void)weft_timer_reset(&kept.t, 0);
             (void)weft_recv(kept.ch);
         }
-        EXPECT(weft_now() - start < 20 * WEFT_SEC);
     }
     weft_free(kept.ch);
 }
@@ -376,7 +376,7 @@ TEST(conf_timer, moved_to_the_past_again_and_again_it_still_fires)
                 (void)weft_recv(f.ch);
             (void)weft_timer_reset(&f.t, -1700000000 * WEFT_SEC);
         }
-        EXPECT_EQ(weft_select(weft_on_recv(f.ch, NULL), weft_on_timeout(20 * WEFT_SEC)), 0);
+        EXPECT_EQ(weft_select(weft_on_recv(f.ch, NULL), weft_on_timeout(CONF_LONG)), 0);
         weft_free(f.ch);
     }
 }
@@ -393,7 +393,7 @@ static void adjust_step(struct func_timer *f, int state)
         break;
     case 1:
     case 9:
-        EXPECT_EQ(weft_select(weft_on_recv(f->ch, NULL), weft_on_timeout(20 * WEFT_SEC)), 0);
+        EXPECT_EQ(weft_select(weft_on_recv(f->ch, NULL), weft_on_timeout(CONF_LONG)), 0);
         break;
     case 2:
     case 4:
@@ -488,6 +488,6 @@ TEST(conf_timer, a_function_may_close_what_a_select_waits_for)
     weft_chan(int) ch = weft_make(int);
     weft_timer t = {0};
     weft_after_func(&t, WEFT_MS, close_it, ch);
-    EXPECT_EQ(weft_select(weft_on_recv(ch, NULL), weft_on_timeout(20 * WEFT_SEC)), 0);
+    EXPECT_EQ(weft_select(weft_on_recv(ch, NULL), weft_on_timeout(CONF_LONG)), 0);
     weft_free(ch);
 }

@@ -6,6 +6,7 @@
 #include <weft/weft.h>
 
 #include "arch/fiber.h"
+#include "settle.h"
 #include "weft_test.h"
 
 #define NOINLINE __attribute__((noinline))
@@ -297,18 +298,27 @@ DEATH(death_fatal, a_handler_set_before_the_start_gets_other_faults, 3, "^own ha
 }
 #endif /* NO_OTHER_FAULTS */
 
+static void quit_when_all_are_parked(void)
+{
+    test_settle();
+    kill(getpid(), SIGQUIT);
+    weft_sleep(60 * WEFT_MIN);
+}
+
 DEATH(death_fatal, sigquit_dumps_every_goroutine, 2,
       "^SIGQUIT: quit\n\ngoroutine 1 \\[sleep\\]:\n(.*\n)*\ngoroutine [0-9]+ \\[chan receive\\] \"two\":\nreceive\\(\\.\\.\\.\\)\n")
 {
     weft_go_named("two", receive, weft_make(int));
-    weft_sleep(5 * WEFT_MS);
-    kill(getpid(), SIGQUIT);
-    weft_sleep(30 * WEFT_SEC);
+    weft_go(quit_when_all_are_parked);
+    weft_sleep(60 * WEFT_MIN);
 }
+
+static _Atomic int begun;
 
 static NOINLINE void blocks(void)
 {
-    struct timespec t = {.tv_sec = 30};
+    struct timespec t = {.tv_sec = 3600};
+    atomic_fetch_add(&begun, 1);
     while (nanosleep(&t, &t) != 0) /* the dump's signal interrupts it */
         continue;
     fprintf(stderr, "slept\n");
@@ -316,17 +326,24 @@ static NOINLINE void blocks(void)
 
 static void spins(void)
 {
+    atomic_fetch_add(&begun, 1);
     for (;;)
         __asm__ volatile("");
+}
+
+static void quit_when(_Atomic int *n)
+{
+    while (atomic_load(n) == 0)
+        weft_sleep(WEFT_MS);
+    kill(getpid(), SIGQUIT);
+    weft_sleep(60 * WEFT_MIN);
 }
 
 DEATH(death_fatal, sigquit_shows_the_stacks_of_threads_that_wait_in_the_kernel, 2,
       "^SIGQUIT: quit\n(.*\n)*goroutine [0-9]+ \\[(running|syscall)\\]:\n(.*\n)*blocks\\(\\.\\.\\.\\)\n\t.*test_death_fatal\\.c:[0-9]+ ")
 {
     weft_go(blocks);
-    weft_sleep(20 * WEFT_MS);
-    kill(getpid(), SIGQUIT);
-    weft_sleep(30 * WEFT_SEC);
+    quit_when(&begun);
 }
 
 static void *thread_receives(void *ch)
@@ -340,9 +357,10 @@ DEATH(death_fatal, sigquit_shows_parked_threads_of_the_program, 2,
 {
     pthread_t t;
     pthread_create(&t, NULL, thread_receives, weft_make(int));
-    weft_sleep(20 * WEFT_MS);
+    while (atomic_load(&weft__sched.foreign_parked) == 0)
+        weft_sleep(WEFT_MS);
     kill(getpid(), SIGQUIT);
-    weft_sleep(30 * WEFT_SEC);
+    weft_sleep(60 * WEFT_MIN);
 }
 
 DEATH(death_fatal, sigquit_works_while_goroutines_compute, 2,
@@ -351,9 +369,7 @@ DEATH(death_fatal, sigquit_works_while_goroutines_compute, 2,
 {
     for (int i = 0; i < 4; i++)
         weft_go(spins);
-    weft_sleep(5 * WEFT_MS);
-    kill(getpid(), SIGQUIT);
-    weft_sleep(30 * WEFT_SEC);
+    quit_when(&begun);
 }
 
 /* ---- large dumps ---- */

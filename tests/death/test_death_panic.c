@@ -3,6 +3,7 @@
 #include <unistd.h>
 #include <weft/weft.h>
 
+#include "settle.h"
 #include "weft_test.h"
 
 #define NOINLINE __attribute__((noinline))
@@ -21,7 +22,7 @@ static NOINLINE void deposit(void)
 
 static NOINLINE void handle(int id)
 {
-    weft_sleep(20 * WEFT_MS); /* main parks meanwhile */
+    test_settle(); /* main has parked */
     deposit();
     fprintf(stderr, "%d", id);
 }
@@ -41,7 +42,6 @@ DEATH(death_panic, in_a_goroutine_names_its_creator_and_the_others, 2,
       "goroutine [0-9]+ \\[chan receive\\] \"quiet\":\n(.*\n)*wait_for_ever\\(\\.\\.\\.\\)\n")
 {
     weft_go_named("quiet", wait_for_ever);
-    weft_sleep(5 * WEFT_MS);
     weft_go(handle, 7);
     wait_for_ever();
 }
@@ -115,7 +115,7 @@ static void holds_stdout(void)
 DEATH(death_panic, does_not_wait_for_a_parked_goroutine_that_holds_stdout, 2, "^panic: still\n")
 {
     weft_go(holds_stdout);
-    weft_sleep(5 * WEFT_MS);
+    test_settle();
     weft_panic("still");
 }
 
@@ -192,7 +192,7 @@ DEATH(death_panic, free_of_a_channel_in_use, 2, "^panic: free of a channel in us
 {
     weft_chan(int) ch = weft_make(int);
     weft_go(receives, ch);
-    weft_sleep(5 * WEFT_MS);
+    test_settle();
     weft_free(ch);
 }
 

@@ -11,7 +11,8 @@
  *   R1  The parent never calls weft: no runtime starts in it, so fork is safe and every child is fresh.
  *   R2  A child inherits descriptors 0, 1, 2 only; what else is open after the test is a leak.
  * Failure A test fails when it reports a failure, ends with another status than it should, outlives its time, or
- *         leaves goroutines or descriptors. Status 77 is a skip. Times are stretched by WEFT_TEST_STRETCH=N.
+ *         leaves goroutines or descriptors. Status 77 is a skip. Times are stretched by WEFT_TEST_STRETCH=N, and by the
+ *         time that the test's threads have waited for a CPU: a busy machine is no failure, a deadlock and an endless loop are.
  * Limits  64 at once. Output of a test is kept in memory and shown, cut to 64 KiB, only if it fails.
  */
 #ifndef _GNU_SOURCE
@@ -39,7 +40,7 @@ extern void weft_sleep(int64_t ns) __attribute__((weak));
 extern const struct weft_test *const __start_weft_tests[] __attribute__((weak));
 extern const struct weft_test *const __stop_weft_tests[] __attribute__((weak));
 
-enum { RUNNER_MAX = 64, FD_MAX = 1024, SHOW_MAX = 65536, SETTLE_MS = 2000, QUIT_GRACE_S = 2 };
+enum { RUNNER_MAX = 64, FD_MAX = 1024, SHOW_MAX = 65536, SETTLE_MS = 10000, QUIT_GRACE_S = 10, WAIT_SHARE = 20 };
 
 /* ---- in the child ---- */
 
@@ -184,7 +185,7 @@ struct slot {
     const struct weft_test *t; /* NULL: free */
     pid_t pid;
     int out, err;              /* memfds */
-    double deadline;
+    double limit, began, deadline;
     bool timed_out, quit_sent;
 };
 
@@ -228,7 +229,9 @@ static void slot_start(struct slot *s, const struct weft_test *t)
     s->out = memfd_create("stdout", MFD_CLOEXEC);
     s->err = memfd_create("stderr", MFD_CLOEXEC);
     s->timed_out = s->quit_sent = false;
-    s->deadline = now() + (t->timeout_s ? t->timeout_s : 60) * (double)stretch;
+    s->limit = (t->timeout_s ? t->timeout_s : 60) * (double)stretch;
+    s->began = now();
+    s->deadline = s->began + s->limit;
     fflush(stdout);
     s->pid = fork();
     if (s->pid == 0)
@@ -333,6 +336,41 @@ static void slot_end(struct slot *s, int status)
     s->t = NULL;
 }
 
+/* Seconds that the threads of a process have waited for a CPU, in sum; 0 where the kernel does not count it. */
+static double waited(pid_t pid)
+{
+    char path[64];
+    double sum = 0;
+
+    snprintf(path, sizeof(path), "/proc/%d/task", (int)pid);
+    DIR *d = opendir(path);
+    for (struct dirent *e; d && (e = readdir(d));) {
+        unsigned long long ns;
+        snprintf(path, sizeof(path), "/proc/%d/task/%.16s/schedstat", (int)pid, e->d_name);
+        FILE *f = e->d_name[0] == '.' ? NULL : fopen(path, "re");
+        if (f && fscanf(f, "%*u %llu", &ns) == 1)
+            sum += 1e-9 * (double)ns;
+        if (f)
+            fclose(f);
+    }
+    if (d)
+        closedir(d);
+    return sum;
+}
+
+/* Late, or only kept waiting? In the second case it gets that time back, within bounds. */
+static bool late(struct slot *s, double t)
+{
+    double more = waited(s->pid);
+
+    if (more > s->limit * WAIT_SHARE)
+        more = s->limit * WAIT_SHARE;
+    if (t >= s->began + s->limit + more)
+        return true;
+    s->deadline = s->began + s->limit + more;
+    return false;
+}
+
 /* Late tests: first SIGQUIT, for the goroutine dump, then SIGKILL. Returns seconds to the next deadline. */
 static double deadlines(int jobs)
 {
@@ -341,7 +379,7 @@ static double deadlines(int jobs)
     for (struct slot *s = slots; s < slots + jobs; s++) {
         if (!s->t)
             continue;
-        if (t >= s->deadline) {
+        if (t >= s->deadline && (s->quit_sent || late(s, t))) {
             kill(-s->pid, s->quit_sent ? SIGKILL : SIGQUIT);
             s->timed_out = s->quit_sent = true;
             s->deadline = t + QUIT_GRACE_S;

@@ -119,13 +119,13 @@ static inline const char *peer_url(const struct peer *p, const char *path)
     return out;
 }
 
-/* GET and read all: the status, or the error. Body into ret (cut), NUL-terminated. */
-static inline int fetch(weft_http_client *c, const char *url, char *ret, size_t cap)
+/* The call, and read all: the status, or the error. Body into ret (cut), NUL-terminated. */
+static inline int fetch_call(weft_http_client *c, const struct weft_http_call *call, char *ret, size_t cap)
 {
     weft_http_response *r;
     char *body;
     size_t len;
-    int err = weft_http_get(NULL, c, url, &r);
+    int err = weft_http_do(NULL, c, call, &r);
     *ret = '\0';
     if (err < 0)
         return err;
@@ -139,10 +139,19 @@ static inline int fetch(weft_http_client *c, const char *url, char *ret, size_t 
     return status;
 }
 
+static inline int fetch(weft_http_client *c, const char *url, char *ret, size_t cap)
+{
+    return fetch_call(c, &(struct weft_http_call){.url = url}, ret, cap);
+}
+
+/* Its calls have as long as a slow machine needs, unless o says how long. */
 static inline weft_http_client *client_with(const struct weft_http_client_opts *o)
 {
     weft_http_client *c;
-    REQUIRE(weft_http_client_new(o, &c) == 0);
+    struct weft_http_client_opts patient = o ? *o : (struct weft_http_client_opts){0};
+    if (!patient.timeout)
+        patient.timeout = 600 * WEFT_SEC;
+    REQUIRE(weft_http_client_new(&patient, &c) == 0);
     return c;
 }
 

@@ -48,6 +48,10 @@ static void need_counting(void)
         weft_test_skip("malloc cannot be counted here");
 }
 
+/* Where the system takes the CPU from the test for a while, the monitor starts another thread, which takes memory: such a
+ * round tells nothing. What allocates does so in every round; the first one warms up. */
+enum { BUDGET_ROUNDS = 50 };
+
 static void echo(weft_receiver(long) in, weft_sender(long) out)
 {
     weft_range(v, in) weft_send(out, v);
@@ -59,17 +63,18 @@ TEST_ENV(chan_budget, sends_and_receives_that_wait_allocate_nothing, "WEFT_PROCS
     need_counting();
     weft_chan(long) a = weft_make(long), b = weft_make(long), c = weft_make(long, 8);
     weft_go(echo, a, b);
-    for (int round = 0; round < 2; round++) { /* the first warms up */
-        long before = atomic_load(&allocations), v;
+    long least = 1, v;
+    for (int round = 0; round < BUDGET_ROUNDS && least != 0; round++) {
+        long before = atomic_load(&allocations);
         for (long i = 0; i < 1000; i++) {
             weft_send(a, i);
             EXPECT_EQ(weft_recv(b), i);
             weft_send(c, i);
             EXPECT_EQ(weft_try_recv(c, &v), 1);
         }
-        if (round == 1)
-            EXPECT_EQ(atomic_load(&allocations) - before, 0);
+        least = atomic_load(&allocations) - before;
     }
+    EXPECT_EQ(least, 0);
     weft_close(a);
     EXPECT(!weft_recv_ok(b, NULL));
     weft_free(a);
@@ -82,8 +87,9 @@ TEST_ENV(chan_budget, selects_of_eight_that_wait_allocate_nothing, "WEFT_PROCS=1
     need_counting();
     weft_chan(long) a = weft_make(long), b = weft_make(long), idle = weft_make(long);
     weft_go(echo, a, b);
-    for (int round = 0; round < 2; round++) {
-        long before = atomic_load(&allocations), v;
+    long least = 1, v;
+    for (int round = 0; round < BUDGET_ROUNDS && least != 0; round++) {
+        long before = atomic_load(&allocations);
         for (long i = 0; i < 1000; i++) {
             EXPECT_EQ(weft_select(weft_on_recv(idle, NULL), weft_on_send(a, i)), 1);
             EXPECT_EQ(weft_select(weft_on_recv(idle, NULL), weft_on_recv(idle, NULL), weft_on_recv(idle, NULL),
@@ -91,9 +97,9 @@ TEST_ENV(chan_budget, selects_of_eight_that_wait_allocate_nothing, "WEFT_PROCS=1
                                   weft_on_recv(idle, NULL), weft_on_recv(b, &v)), 7);
             EXPECT_EQ(v, i);
         }
-        if (round == 1)
-            EXPECT_EQ(atomic_load(&allocations) - before, 0);
+        least = atomic_load(&allocations) - before;
     }
+    EXPECT_EQ(least, 0);
     weft_close(a);
     EXPECT(!weft_recv_ok(b, NULL));
     weft_free(a);

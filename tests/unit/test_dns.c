@@ -10,6 +10,7 @@ struct dns_server {
     char addr[WEFT_ADDR_TEXT];
     _Atomic int asked_a, asked_all;   /* questions for A; all */
     weft_dur delay;                   /* before each answer */
+    weft_chan(int) held;              /* closed: names "held" are answered now */
     int ttl;
     weft_chan(int) done;
 };
@@ -68,6 +69,8 @@ static void dns_serve(struct dns_server *s)
         size_t out = dns_reply(s, m, (size_t)n);
         if (s->delay)
             weft_sleep(s->delay);
+        if (strncmp((char *)m + 13, "held", 4) == 0)
+            (void)weft_recv(s->held);
         if (out)
             weft_conn_write_to(NULL, s->conn, m, out, &from);
     }
@@ -80,6 +83,9 @@ static struct dns_server *dns_start(const struct weft_resolver_opts *more)
     struct weft_resolver_opts o = more ? *more : (struct weft_resolver_opts){0};
     s->ttl = 300;
     s->done = weft_make(int, 1);
+    s->held = weft_make(int);
+    if (!o.try_timeout)
+        o.try_timeout = 60 * WEFT_SEC; /* no question is asked twice because the machine is slow: they are counted */
     REQUIRE(weft_listen_packet(&s->conn, "udp", "127.0.0.1:0") == 0);
     REQUIRE(weft_conn_local(s->conn, s->addr, sizeof s->addr) > 0);
     setsockopt(weft_conn_fd(s->conn), SOL_SOCKET, SO_RCVBUF, &(int){4 << 20}, sizeof(int));
@@ -96,6 +102,7 @@ static void dns_stop(struct dns_server *s)
     EXPECT_EQ(weft_recv(s->done), WEFT_ECLOSED);
     weft_conn_unref(s->conn);
     weft_free(s->done);
+    weft_free(s->held);
     free(s);
 }
 
@@ -129,13 +136,20 @@ TEST(dns, an_answer_is_asked_for_again_after_its_ttl)
 {
     struct dns_server *s = dns_start(NULL);
     weft_addr a[8];
+    weft_time from;
+    int asked;
     s->ttl = 0; /* cut to 1 s */
-    EXPECT_EQ(weft_resolve(NULL, "good.test", a, 8), 2);
-    EXPECT_EQ(weft_resolve(NULL, "good.test", a, 8), 2);
-    EXPECT_EQ(s->asked_a, 1);
+    do {        /* again where the machine takes a second for the two */
+        asked = s->asked_a;
+        from = weft_now();
+        EXPECT_EQ(weft_resolve(NULL, "good.test", a, 8), 2);
+        EXPECT_EQ(weft_resolve(NULL, "good.test", a, 8), 2);
+    } while (weft_now() - from >= WEFT_SEC);
+    EXPECT(s->asked_a <= asked + 1);
+    asked = s->asked_a;
     weft_sleep(1050 * WEFT_MS);
     EXPECT_EQ(weft_resolve(NULL, "good.test", a, 8), 2);
-    EXPECT_EQ(s->asked_a, 2);
+    EXPECT_EQ(s->asked_a, asked + 1);
     dns_stop(s);
 }
 
@@ -171,20 +185,30 @@ TEST(dns, a_silent_server_ends_after_its_tries)
     weft_time t0 = weft_now();
     EXPECT_EQ(weft_resolve(NULL, "silent.test", a, 8), WEFT_EDNS);
     EXPECT(weft_now() - t0 >= 100 * WEFT_MS);
-    EXPECT(weft_now() - t0 < 5 * WEFT_SEC);
     dns_stop(s);
+}
+
+static void resolve_held(_Atomic int *ret_n)
+{
+    weft_addr a[8];
+    atomic_store(ret_n, weft_resolve(NULL, "held.test", a, 8));
 }
 
 TEST(dns, a_context_ends_one_wait_and_not_the_others)
 {
-    struct weft_resolver_opts o = {.try_timeout = 300 * WEFT_MS, .tries = 1};
-    struct dns_server *s = dns_start(&o);
+    struct dns_server *s = dns_start(NULL);
     weft_addr a[8];
     weft_conn *c;
+    weft_waitgroup wg = {0};
+    _Atomic int n = 0;
     weft_ctx *ctx = weft_with_timeout(NULL, 20 * WEFT_MS);
-    EXPECT_EQ(weft_resolve(ctx, "silent.test", a, 8), WEFT_EDEADLINE);
-    EXPECT_EQ(weft_dial(ctx, "tcp", "silent.test:80", &c), WEFT_EDEADLINE);
-    EXPECT_EQ(weft_resolve(NULL, "silent.test", a, 8), WEFT_EDNS);
+    weft_waitgroup_go(&wg, resolve_held, &n);
+    EXPECT_EQ(weft_resolve(ctx, "held.test", a, 8), WEFT_EDEADLINE);
+    EXPECT_EQ(weft_dial(ctx, "tcp", "held.test:80", &c), WEFT_EDEADLINE);
+    EXPECT_EQ(atomic_load(&n), 0);
+    weft_close(s->held);
+    weft_waitgroup_wait(&wg);
+    EXPECT_EQ(atomic_load(&n), 2);
     weft_ctx_unref(ctx);
     dns_stop(s);
 }
@@ -211,7 +235,7 @@ TEST(dns, the_environment_can_name_the_servers)
     struct dns_server *s = dns_start(NULL);
     weft_addr a[8];
     setenv("WEFT_DNS", s->addr, 1);
-    EXPECT_EQ(weft_resolver_configure(NULL), 0);
+    EXPECT_EQ(weft_resolver_configure(&(struct weft_resolver_opts){.try_timeout = 60 * WEFT_SEC}), 0);
     EXPECT_EQ(weft_resolve(NULL, "good.test", a, 8), 2);
     EXPECT_EQ(s->asked_a, 1);
     struct weft_resolver_opts bad = {.servers = "not an address"};

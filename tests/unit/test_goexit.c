@@ -195,7 +195,7 @@ TEST(goexit, runs_the_compilers_clean_ups)
     size_t before = weft_num_goroutines();
 
     run(with_attribute);
-    for (int i = 0; i < 2000 && weft_num_goroutines() > before; i++)
+    while (weft_num_goroutines() > before)
         weft_sleep(WEFT_MS);
     EXPECT_EQ(atomic_load(&cleaned), 3);
 }
@@ -231,7 +231,6 @@ TEST(goexit, ten_thousand_leave_no_goroutine)
         weft_go(ten_thousand, &wg);
     }
     weft_waitgroup_wait(&wg);
-    for (int i = 0; i < 2000 && weft_num_goroutines() > 1; i++)
+    while (weft_num_goroutines() > 1)
         weft_sleep(WEFT_MS);
-    EXPECT_EQ(weft_num_goroutines(), 1);
 }

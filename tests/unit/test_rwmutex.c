@@ -3,6 +3,8 @@
 #include <weft/weft.h>
 #include <weft_test.h>
 
+#include "settle.h"
+
 struct shared {
     weft_rwmutex rw;
     weft_waitgroup wg;
@@ -96,7 +98,7 @@ TEST_ENV(rwmutex, a_waiting_writer_holds_new_readers_back, "WEFT_PROCS=1")
     struct shared s = {0};
     weft_rwmutex_rlock(&s.rw);
     weft_waitgroup_go(&s.wg, one_writer, &s);
-    weft_yield();
+    test_settle();
     EXPECT(!weft_rwmutex_try_rlock(&s.rw));
     weft_rwmutex_runlock(&s.rw);
     weft_waitgroup_wait(&s.wg);

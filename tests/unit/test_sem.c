@@ -3,6 +3,8 @@
 #include <weft/weft.h>
 #include <weft_test.h>
 
+#include "settle.h"
+
 struct shared {
     weft_sem s;
     weft_waitgroup wg;
@@ -109,7 +111,7 @@ TEST_ENV(sem, small_ones_do_not_starve_a_big_one, "WEFT_PROCS=1")
     weft_sem_init(&h.s, 10);
     EXPECT(weft_sem_try_acquire(&h.s, 5));
     weft_waitgroup_go(&h.wg, big_then_note, &h);
-    weft_yield();
+    test_settle();
     EXPECT(!weft_sem_try_acquire(&h.s, 1));
     weft_sem_release(&h.s, 5);
     EXPECT_EQ(weft_sem_acquire(NULL, &h.s, 1), 0);

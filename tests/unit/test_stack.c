@@ -6,6 +6,7 @@
 
 #include "arch/fiber.h"
 #include "sched/sched.h"
+#include "settle.h"
 #include "weft_test.h"
 
 #define NOINLINE __attribute__((noinline))
@@ -71,9 +72,10 @@ TEST_ENV(stack, is_reused_by_the_next_goroutine_of_its_size, "WEFT_PROCS=1")
     room_of(1 << 20);
     void *first = atomic_load(&where);
     for (int i = 0; i < 50; i++) {
-        weft_yield();
+        test_settle();
         room_of(1 << 20);
         EXPECT(atomic_load(&where) == first);
+        test_settle();
         room_of(4 << 20);
         EXPECT(atomic_load(&where) != first);
     }

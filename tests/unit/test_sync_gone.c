@@ -1,10 +1,12 @@
 /* test_sync_gone.c - a waitgroup, once or rwmutex may end as soon as the caller's own wait, call or turn is over. */
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <weft/weft.h>
 #include <weft_test.h>
 
-enum { ROUNDS = 3000 };
+enum { ROUNDS = 3000 }; /* fewer where they take longer than this: two threads wait for each other's CPU */
+#define ROUNDS_TIME (5 * WEFT_SEC)
 
 /* What the two threads meet over. The second does its part in each round and then says so. */
 struct meeting {
@@ -16,15 +18,26 @@ struct meeting {
     } x;
     void (*part)(struct meeting *t);
     _Atomic int begun, ended, inside;
+    _Atomic bool over;
     weft_waitgroup others;
 };
+
+/* For a loop that waits for the other thread: spins for a moment, then lets go of the CPU. */
+static void let_go(int *spins)
+{
+    if (++*spins > 1000)
+        sched_yield();
+}
 
 static void *second_thread(void *arg)
 {
     struct meeting *t = arg;
-    for (int i = 1; i <= ROUNDS; i++) {
-        while (atomic_load(&t->begun) < i)
-            ;
+    for (int i = 1; !atomic_load(&t->over); i++) {
+        int spins = 0;
+        while (atomic_load(&t->begun) < i && !atomic_load(&t->over))
+            let_go(&spins);
+        if (atomic_load(&t->begun) < i)
+            break;
         t->part(t);
         atomic_store(&t->ended, i);
     }
@@ -47,11 +60,13 @@ static void meet(void (*part)(struct meeting *t), void (*mine)(struct meeting *t
     struct meeting t = {.part = part};
     pthread_t thread;
     REQUIRE(pthread_create(&thread, NULL, second_thread, &t) == 0);
-    for (int i = 1; i <= ROUNDS; i++) {
+    weft_time end = weft_now() + ROUNDS_TIME;
+    for (int i = 1; i <= ROUNDS && weft_now() < end; i++) {
         mine(&t, i);
         all_gone(&t, i);
         weft_waitgroup_wait(&t.others);
     }
+    atomic_store(&t.over, true);
     pthread_join(thread, NULL);
 }
 
@@ -73,9 +88,10 @@ static void wait_late(struct meeting *t, int round)
     while (!(atomic_load(&t->x.wg.weft__state) & 1))
         weft_yield();
     weft_yield();
+    int spins = 0;
     atomic_store(&t->begun, round);
     while (atomic_load(&t->x.wg.weft__state) >> 32)
-        ;
+        let_go(&spins);
     weft_waitgroup_wait(&t->x.wg);
 }
 
@@ -100,8 +116,8 @@ static void once_second(struct meeting *t, int round)
 {
     atomic_store(&t->inside, 0);
     atomic_store(&t->begun, round);
-    while (!atomic_load(&t->inside))
-        ;
+    for (int spins = 0; !atomic_load(&t->inside);)
+        let_go(&spins);
     weft_once_do(&t->x.once, nothing, t);
 }
 
@@ -118,10 +134,10 @@ static void read_after(struct meeting *t, int round)
 {
     atomic_store(&t->inside, 0);
     atomic_store(&t->begun, round);
-    while (!atomic_load(&t->inside))
-        ;
-    while (!weft_rwmutex_try_rlock(&t->x.rw))
-        ;
+    for (int spins = 0; !atomic_load(&t->inside);)
+        let_go(&spins);
+    for (int spins = 0; !weft_rwmutex_try_rlock(&t->x.rw);)
+        let_go(&spins);
     weft_rwmutex_runlock(&t->x.rw);
 }
 
@@ -129,8 +145,8 @@ static void read_after_parked(struct meeting *t, int round)
 {
     atomic_store(&t->inside, 0);
     atomic_store(&t->begun, round);
-    while (!atomic_load(&t->inside))
-        ;
+    for (int spins = 0; !atomic_load(&t->inside);)
+        let_go(&spins);
     weft_rwmutex_rlock(&t->x.rw);
     weft_rwmutex_runlock(&t->x.rw);
 }

@@ -252,10 +252,11 @@ TEST(timer, a_ticker_drops_ticks_that_nobody_takes)
     weft_ticker k = {0};
     weft_ticker_start(&k, WEFT_MS);
     weft_sleep(10 * WEFT_MS);
+    weft_time from = weft_now();
     int n = 0;
     while (weft_try_recv(weft_ticker_chan(&k), NULL) == 1)
         n++;
-    EXPECT(n >= 1 && n <= 2);                 /* one kept, and perhaps one that came just now */
+    EXPECT(n >= 1 && n <= 2 + (weft_now() - from) / WEFT_MS); /* one kept, and those that came meanwhile */
     weft_ticker_stop(&k);
 }
 
@@ -352,7 +353,7 @@ TEST(timer, each_true_of_reset_and_stop_is_a_run_that_does_not_come)
             weft_yield();
     }
     stopped += weft_timer_stop(&t);
-    for (int i = 0; i < 1000 && atomic_load(&func_runs) < started - stopped; i++)
+    while (atomic_load(&func_runs) < started - stopped)
         weft_sleep(WEFT_MS);
     EXPECT_EQ(atomic_load(&func_runs), started - stopped);
 }

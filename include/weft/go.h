@@ -109,7 +109,9 @@ WEFT_API uint64_t weft_goid(void);
 /**
  * weft_lock_thread, weft_unlock_thread - tie the calling goroutine to its thread, as Go's LockOSThread.
  *
- * Calls nest. While locked no other goroutine runs on the thread, and this one runs on no other.
+ * Calls nest. While locked no other goroutine runs on the thread, and this one runs on no other. A goroutine that ends
+ * locked ends its thread (main's thread only stops to run goroutines): nobody else gets what it did to it, a name, a name
+ * space, a signal mask; nor do threads that weft starts meanwhile.
  *
  * Parks     weft_unlock_thread, the last one: it yields, and may come back on another thread.
  * Source    Go runtime.LockOSThread, UnlockOSThread.

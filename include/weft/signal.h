@@ -20,8 +20,8 @@
  *
  * Ignored   SIGKILL and SIGSTOP, which cannot be caught; SIGSEGV, SIGBUS, SIGFPE, SIGILL and SIGTRAP, which are errors
  *           of the program; and numbers that are no signal.
- * Limits    A program that signals itself does it by kill(getpid(), sig). raise(sig) is for the calling thread only, and
- *           the threads that goroutines run on, but for the first one, keep signals blocked: it may never arrive.
+ * Limits    The threads that goroutines run on have the signal mask of the thread that made the program's first weft call:
+ *           block what is to be waited for by sigwait or signalfd before that. Give handlers of your own SA_ONSTACK.
  * Panics    "os/signal: Notify using nil channel".
  * Parks     never. Any thread. Signals that come faster than they are handled are merged, as by the kernel.
  *           From the first call on no deadlock is reported: a signal could wake somebody.

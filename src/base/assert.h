@@ -17,6 +17,9 @@ _Noreturn void weft__throw(const char *fmt, ...) __attribute__((format(printf, 1
 /* The program cannot go on (deadlock, unlock of unlocked mutex): "fatal error: ...", dump, status 2. diag/fatal.c. */
 _Noreturn void weft__fatal(const char *fmt, ...) __attribute__((format(printf, 1, 2), cold));
 
+/* The same from a thread that is no goroutine's: nobody's stack is shown first. */
+_Noreturn void weft__fatal_outside(const char *text) __attribute__((cold));
+
 #define WEFT__STR_(x) #x
 #define WEFT__STR(x) WEFT__STR_(x)
 #define WEFT_ASSERT(c, id)                                                                          \

@@ -53,6 +53,14 @@ void weft__fatal(const char *fmt, ...)
     weft__fatal_report(&m, weft__m() ? weft__g_or_null() : weft__g(), 2); /* perhaps the thread's first call */
 }
 
+void weft__fatal_outside(const char *text)
+{
+    struct fatal_message m = {.prefix = ""};
+
+    snprintf(m.text, sizeof m.text, "%s", text);
+    weft__fatal_report(&m, NULL, 2);
+}
+
 void weft__throw(const char *fmt, ...)
 {
     struct fatal_message m = {.prefix = "weft: "};

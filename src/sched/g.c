@@ -298,6 +298,7 @@ _Noreturn void weft__g_finish(long result)
     weft__hook_end(g);
     bool is_main = g->is_main, was_tied = g->tied;
     if (weft__unlikely(was_tied)) {
+        m->ends = g->lock_thread_depth != 0; /* thread.c */
         g->tied = false;
         g->lock_thread_depth = g->blocky_limit = 0;
     }
@@ -307,12 +308,9 @@ _Noreturn void weft__g_finish(long result)
     weft__run_next_after_end(m, p, g, is_main || was_tied || g->sized); /* sized: F2 holds for p's own list only */
 }
 
-size_t weft_num_goroutines(void)
+size_t weft__g_count(void)
 {
     struct weft__sched *s = &weft__sched;
-
-    if (!weft__m()) /* the deadlock check asks from a scheduler stack */
-        (void)weft__g();
     int64_t n = atomic_load_explicit(&s->created, memory_order_relaxed);
     for (int i = 0; i < atomic_load_explicit(&s->ps_n, memory_order_acquire); i++) {
         struct weft__p *p = atomic_load_explicit(&s->ps[i], memory_order_acquire);
@@ -320,6 +318,12 @@ size_t weft_num_goroutines(void)
             n += atomic_load_explicit(&p->created, memory_order_relaxed);
     }
     return n > 0 ? (size_t)n : 0;
+}
+
+size_t weft_num_goroutines(void)
+{
+    weft__ensure_started();
+    return weft__g_count();
 }
 
 uint64_t weft_goid(void)

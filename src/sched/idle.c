@@ -205,23 +205,32 @@ void weft__wake_worker(void)
         ;
 }
 
-void weft__hand_off(struct weft__p *p)
+void weft__p_place(struct weft__p *p, bool spinning)
 {
     struct weft__sched *s = &weft__sched;
 
     weft__lock(&s->lock);
     struct weft__m *m = idle_pop_m(s);
-    if (m)
+    if (m) {
         idle_give(m, p);
+        m->spinning = spinning;
+    }
     weft__unlock(&s->lock);
     if (m) {
         weft__wake_m(m);
-    } else if (!weft__m_start(p, false, NULL)) {
+    } else if (!weft__m_start(p, spinning, NULL)) {
         weft__runq_spill(p);
         weft__lock(&s->lock);
         idle_push_p(s, p);
         weft__unlock(&s->lock);
+        if (spinning)
+            atomic_fetch_sub_explicit(&s->nspinning, 1, memory_order_seq_cst);
     }
+}
+
+void weft__hand_off(struct weft__p *p)
+{
+    weft__p_place(p, false);
 }
 
 void weft__run_tied(struct weft__g *g)
@@ -472,22 +481,38 @@ static int idle_known_threads(struct weft__sched *s)
            (int)atomic_load_explicit(&s->foreign_parked, memory_order_seq_cst);
 }
 
-void weft__deadlock_check(void)
+bool weft__deadlock_try(void)
 {
     struct weft__sched *s = &weft__sched;
 
     if (!idle_nothing_can_run(s))
-        return;
+        return false;
     int known = idle_known_threads(s), threads = weft__sys_thread_count();
     if (threads < 0 || threads > known) /* the program's own threads may still send, close, cancel */
-        return;
+        return true;
     weft__sys_barrier_all();
     /* A thread that made another and parked, or readied one and ended, while we counted: then these have changed. */
     if (!idle_nothing_can_run(s) || idle_known_threads(s) != known)
-        return;
-    if (atomic_load_explicit(&s->main_exited, memory_order_relaxed) && weft_num_goroutines() == 0)
-        weft__fatal("no goroutines (main called runtime.Goexit) - deadlock!");
-    weft__fatal("all goroutines are asleep - deadlock!");
+        return false;
+    bool nobody = atomic_load_explicit(&s->main_exited, memory_order_relaxed) && weft__g_count() == 0;
+    const char *text = nobody ? "no goroutines (main called runtime.Goexit) - deadlock!" : "all goroutines are asleep - deadlock!";
+    if (weft__m())
+        weft__fatal("%s", text);
+    weft__fatal_outside(text);
+}
+
+void weft__deadlock_check(void)
+{
+    if (weft__deadlock_try())
+        weft__deadlock_again();
+}
+
+void weft__deadlock_again(void)
+{
+    atomic_store_explicit(&weft__sched.look, 1, memory_order_seq_cst); /* W2 */
+    atomic_thread_fence(memory_order_seq_cst);                         /* W2: look before mon_sleep */
+    if (atomic_load_explicit(&weft__sched.mon_sleep, memory_order_relaxed) != 0)
+        weft__monitor_poke();
 }
 
 void weft__no_deadlock_check(void)

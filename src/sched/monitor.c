@@ -4,7 +4,8 @@
  * Role    A goroutine may sit in a C loop or in a system call: signals cannot preempt C safely (design, FINDINGS F), so
  *         its processor is retaken from outside by a claim and given to another thread. The goroutine notices at its next
  *         park. One that was seen blocked, not computing, is run on a thread without a processor from then on.
- *         It also makes the steps of scavenge.c.
+ *         It also makes the steps of scavenge.c, starts workers where the thread that wants one may not (thread.c), and
+ *         looks for a deadlock that the program's own threads may have left behind when they ended.
  * Near    sched_int.h (the claim), worker.c (blocky goroutines), idle.c. Layer 2.
  * Protocol, once a tick (1 ms, sooner when a timer is due sooner), for every owned p:
  *   tick moved on        -> progress; if timers are due, the net or the global queue waits: poke it to look.
@@ -13,8 +14,10 @@
  * Limits  Blocked goroutines lose the processor after 1 ms, computing ones after 2 or 10 ms (MON_SLICE), or as soon as a
  *         timer is due and no processor is idle. Blocked means that its thread used less than 1/8 of the wall time. While all processors
  *         are idle for 10 ticks the monitor sleeps on a futex: an idle process has no wake-ups, once scavenge.c is done.
- * Order   W2  mon_sleep: set by the monitor (seq_cst), then it looks at nidle and nless once more; who takes a p from the
- *         idle list looks at mon_sleep after.
+ *         Where only the program's own threads could wake anybody it looks for a deadlock after 1, 4, 16 ... ms: some ten
+ *         times in an hour, and no later than at four times the age of the deadlock.
+ * Order   W2  mon_sleep: set by the monitor (seq_cst), then it looks at nbusy and look once more; who takes a p from the
+ *         idle list, or sets look, looks at mon_sleep after.
  */
 #include "sched_int.h"
 
@@ -23,11 +26,17 @@
 
 #include <errno.h>
 
-enum { MON_IDLE_TICKS = 10 };
+enum { MON_IDLE_TICKS = 10, MON_LOOK_GROWTH = 4 };
 #define MON_TICK WEFT_MS
 #define MON_TICK_MIN (20 * WEFT_US)
 #define MON_SLICE_OUTSIDE (2 * WEFT_MS) /* a computing goroutine, while the net or the global queue waits */
 #define MON_SLICE_LOCAL (10 * WEFT_MS)  /* while only its own queue waits; Go's slice */
+
+/* When to look for a deadlock again. */
+struct mon_look {
+    weft_time at;                       /* or WEFT__NEVER */
+    weft_dur wait;
+};
 
 bool weft__enter_slow(struct weft__m *m)
 {
@@ -155,7 +164,7 @@ static void mon_sleep_until_busy(struct weft__sched *s, weft_dur timeout)
 
     atomic_store_explicit(&s->mon_sleep, 1, memory_order_seq_cst); /* W2 */
     weft__sys_barrier_all();
-    while (r != -ETIMEDOUT && weft__all_idle() &&
+    while (r != -ETIMEDOUT && weft__all_idle() && atomic_load_explicit(&s->look, memory_order_seq_cst) == 0 && /* W2 */
            atomic_load_explicit(&s->mon_sleep, memory_order_acquire) != 0) {
         r = weft__sys_futex_wait(&s->mon_sleep, 1, timeout);
         weft__stop_if_frozen();
@@ -186,13 +195,36 @@ static void mon_tick(struct weft__sched *s, weft_time now)
     }
 }
 
+/* Nothing runs: the deadlock check again, as long as it is undecided. Returns how long until the next one, -1 none. */
+static weft_dur mon_deadlock(struct weft__sched *s, weft_time now, struct mon_look *l)
+{
+    if (atomic_exchange_explicit(&s->look, 0, memory_order_seq_cst) != 0) { /* W2: somebody has found it undecided just now */
+        l->wait = MON_TICK;
+        l->at = now + l->wait;
+    }
+    if (l->at == WEFT__NEVER)
+        return -1;
+    if (now >= l->at) {
+        l->wait *= MON_LOOK_GROWTH;
+        l->at = weft__deadlock_try() ? now + l->wait : WEFT__NEVER;
+    }
+    return l->at == WEFT__NEVER ? -1 : l->at - now;
+}
+
+/* The sooner of two waits; -1 is for good. */
+static weft_dur mon_sooner(weft_dur a, weft_dur b)
+{
+    return a < 0 || (b >= 0 && b < a) ? b : a;
+}
+
 static void *mon_main(void *arg)
 {
     struct weft__sched *s = &weft__sched;
-    _Atomic uint32_t never = 0;
+    struct mon_look look = {.at = WEFT__NEVER};
     int idle_ticks = 0;
 
     (void)arg;
+    atomic_store_explicit(&s->mon_tid, weft__sys_tid(), memory_order_relaxed);
     weft__sys_timer_slack();
     for (;;) {
         weft_dur wait = MON_TICK;
@@ -201,12 +233,14 @@ static void *mon_main(void *arg)
             weft_dur d = next - weft__now() + MON_TICK_MIN;
             wait = d < MON_TICK_MIN ? MON_TICK_MIN : d < wait ? d : wait;
         }
-        weft__sys_futex_wait(&never, 0, wait);
+        weft__sys_futex_wait(&s->asked, 0, wait);
+        weft__thread_asked();
         weft__diag_monitor();
         weft__stop_if_frozen();
         if (weft__all_idle()) {
             if (++idle_ticks >= MON_IDLE_TICKS) {
-                weft_dur nap = weft__scavenge(weft__now(), true);
+                weft_time now = weft__now();
+                weft_dur nap = mon_sooner(weft__scavenge(now, true), mon_deadlock(s, now, &look));
                 if (nap != 0)
                     mon_sleep_until_busy(s, nap);
                 if (nap < 0)
@@ -215,6 +249,7 @@ static void *mon_main(void *arg)
             continue;
         }
         idle_ticks = 0;
+        look.at = WEFT__NEVER; /* who goes to sleep last looks itself */
         mon_tick(s, weft__now());
         (void)weft__scavenge(weft__now(), false);
     }

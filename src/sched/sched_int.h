@@ -85,6 +85,7 @@ struct weft__p {
     struct weft__p *idle_next;        /* [sched.lock] */
     bool idle;                        /* [sched.lock] on the idle list */
     bool retired;                     /* [sched.lock] beyond weft_procs: out of use, without owner, its queue empty */
+    bool asked_spinning;              /* [sched.lock] while on asked_p: thread.c */
 
     struct weft__lock tlock;          /* guards the heap; short */
     struct weft__theap_entry *heap;   /* [tlock] 4-ary, earliest first */
@@ -114,6 +115,8 @@ struct weft__m {
     bool foreign;                     /* [const] a thread that weft did not start */
     bool idle;                        /* [sched.lock] on the idle list */
     bool less;                        /* [own] counted in sched.nless: runs a goroutine without a p */
+    bool listed;                      /* [own] in sched.all_m */
+    bool ends;                        /* [own] its goroutine has ended locked to it: so does the thread */
     _Atomic uint32_t reading;         /* [R1, R2] odd inside a read section (section.c) */
     struct weft__g *dead;             /* [own] ended goroutine to reclaim on the scheduler's stack */
     struct weft__g *requeue;          /* [own] goroutine that yielded, to be queued from the scheduler's stack */
@@ -139,6 +142,10 @@ struct weft__sched {
     struct weft__p *idle_p;           /* [lock] */
     _Atomic uint32_t nidle;           /* [lock for writes; I1] idle ps */
     struct weft__m *idle_m;           /* [lock] sleeping workers, latest first */
+    struct weft__m *ended;            /* [lock; B4] ms without a thread, linked by idle_next */
+    struct weft__p *asked_p;          /* [lock; B3] ps that the monitor is to start workers for, linked by idle_next */
+    _Atomic uint32_t asked;           /* futex word of the monitor: 1 when asked_p has come */
+    _Atomic int mon_tid;              /* [const] the monitor's thread */
     _Atomic weft_time duty_until;     /* [lock for writes; stat; I5] earliest instant a sleeper will wake for timers, or WEFT__NEVER */
     _Atomic uint32_t nspinning;       /* [I1] workers looking for work */
     _Atomic uint32_t nless;           /* [D1] ms that run a goroutine without a p (foreign threads not counted) */
@@ -160,6 +167,7 @@ struct weft__sched {
     _Atomic uint32_t no_deadlock;     /* signals or an embedder can wake goroutines */
     _Atomic uint32_t foreign_parked;  /* foreign threads parked in weft */
     _Atomic uint32_t mon_sleep;       /* [W2] futex word: 1 while the monitor sleeps for good */
+    _Atomic uint32_t look;            /* [W2] 1: only the program's own threads stand between here and a deadlock */
     struct weft__g *main_g;           /* [const] */
     _Atomic uint32_t main_exited;     /* goroutine 1 has ended by goexit */
     bool fenced;                      /* [const] no membarrier(2) here */
@@ -265,11 +273,11 @@ struct weft__g *weft__global_get(struct weft__p *p, uint32_t n);
 struct weft__g *weft__steal(struct weft__m *me, struct weft__p *p);
 
 /* ---- workers: worker.c, idle.c ---- */
-_Noreturn void weft__schedule(void);           /* the scheduler's loop, on an m's own stack */
-struct weft__m *weft__m_new(void);
+void weft__schedule(void);                     /* the scheduler's loop, on an m's own stack; returns when the thread is to end */
 struct weft__m *weft__adopt(void);             /* makes the calling thread known; starts the runtime */
 void weft__wake_worker(void);                  /* there is work for one more: wakes one if nobody is looking */
 void weft__hand_off(struct weft__p *p);        /* a p whose owner is gone: to another worker, or idle */
+void weft__p_place(struct weft__p *p, bool spinning); /* the same; spinning: its worker is counted in nspinning */
 void weft__run_tied(struct weft__g *g);        /* give g to a worker that runs it without a p */
 void weft__idle(struct weft__m *m);            /* no work: sleep; returns with m->p or m->tied_g set, or to look again */
 struct weft__p *weft__p_try_idle(void);        /* take an idle p, or NULL */
@@ -279,9 +287,21 @@ bool weft__all_idle(void);                     /* no p has an owner, or is betwe
 void weft__less_set(struct weft__m *m, bool less);
 void weft__stop_if_frozen(void);
 void weft__deadlock_check(void);
+bool weft__deadlock_try(void);                 /* the same, but true: undecided, for the program's own threads may go on */
+void weft__deadlock_again(void);               /* one of those has ended: the monitor is to look */
 bool weft__poll_now(struct weft__m *m, weft_dur timeout); /* one weft__poll, and ready what it found */
 void weft__wake_m(struct weft__m *m);
-struct weft__m *weft__m_start(struct weft__p *p, bool spinning, struct weft__g *tied);
+
+/* ---- threads: thread.c ---- */
+struct weft__m *weft__m_new(void);
+void weft__m_list(struct weft__m *m);          /* weft__sched.all_m knows it from now on */
+void weft__m_fields(struct weft__m *m);        /* what belongs to the calling thread */
+/* A new worker, that owns p (or NULL), looks for work, or runs a tied goroutine. False: no thread to be had. */
+bool weft__m_start(struct weft__p *p, bool spinning, struct weft__g *tied);
+/* From the scheduler's stack, m->ends set, inside the section: the caller returns from its thread. Main's: does not return. */
+void weft__m_end(struct weft__m *m);
+void weft__thread_mask_init(void);             /* workers are to have the caller's signal mask */
+void weft__thread_asked(void);                 /* the monitor's: workers that others may not start */
 
 /* ---- supplied by src/diag ---- */
 void weft__diag_init(void);
@@ -383,6 +403,7 @@ bool weft__timers_can_wake(void);              /* some pending timer would wake 
 
 /* ---- monitor ---- */
 void weft__monitor_start(void);
+size_t weft__g_count(void);                    /* weft_num_goroutines, from any thread */
 void weft__monitor_poke(void);                 /* something runs again */
 
 static inline uint64_t weft__m_rand(struct weft__m *m)

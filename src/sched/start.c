@@ -1,13 +1,12 @@
 /*
- * start.c - how threads become workers: the runtime's start, new workers, foreign threads, weft_procs.
+ * start.c - how threads become known: the runtime's start, the main thread, foreign threads, weft_procs.
  *
  * Role    The first weft call of a process starts the runtime. The main thread's C stack becomes goroutine 1 and may be
  *         resumed by any worker; the main thread itself gets a scheduler stack of its own and is a worker like others.
  *         Any other thread that weft did not start gets a tied goroutine: parking blocks just that thread.
- * Near    worker.c, idle.c, diag (handlers per thread). Layer 2.
+ * Near    thread.c (workers), worker.c, idle.c, diag (handlers per thread). Layer 2.
  * Invariants
  *   B1  m and foreign g are never freed: a retired foreign pair is kept for the next foreign thread.
- *   B2  a worker's thread blocks all signals but the synchronous ones: signals reach the program's own threads.
  * Limits  WEFT__THREADS_MAX threads; weft_procs at most WEFT__PROCS_MAX.
  */
 #include "sched_int.h"
@@ -42,95 +41,6 @@ __attribute__((noinline)) int *weft_errno_location(void)
     int *at = __errno_location();
     weft__tsan_acquire(at); /* goroutines share their thread's errno in turns: released in weft__park */
     return at;
-}
-
-/* Whoever looks at all threads finds m from now on: before its first read section (section.c). */
-static void start_m_list(struct weft__m *m)
-{
-    struct weft__m *old = atomic_load_explicit(&weft__sched.all_m, memory_order_relaxed);
-    do
-        m->all_next = old;
-    while (!atomic_compare_exchange_weak_explicit(&weft__sched.all_m, &old, m, memory_order_release, memory_order_relaxed));
-}
-
-static void start_m_fields(struct weft__m *m)
-{
-    m->rng = weft__sys_entropy() | 1;
-    m->errno_at = weft_errno_location();
-    weft__tsan_release(m->errno_at);
-    atomic_store_explicit(&m->cpu_clock, weft__sys_thread_clock(), memory_order_relaxed);
-    m->tid = weft__sys_tid();
-    start_m_list(m);
-    weft__sys_timer_slack();
-    if (weft__diag_thread_init)
-        weft__diag_thread_init();
-}
-
-/* ---- workers ---- */
-
-static void *start_worker_main(void *arg)
-{
-    struct weft__m *m = arg;
-    char *lo, *hi;
-
-    weft__tls_m = m;
-    weft__sys_thread_stack(&lo, &hi);
-    m->g0_lo = lo;
-    m->g0_bytes = (size_t)(hi - lo);
-    m->g0_fiber = weft__fiber_current();
-    start_m_fields(m);
-    weft__schedule();
-}
-
-/* A new worker thread, that owns p (or NULL), looks for work, or runs a tied goroutine. NULL: no thread to be had. */
-struct weft__m *weft__m_start(struct weft__p *p, bool spinning, struct weft__g *tied)
-{
-    struct weft__sched *s = &weft__sched;
-    sigset_t all, old;
-
-    if (atomic_load_explicit(&s->nm, memory_order_relaxed) >= WEFT__THREADS_MAX)
-        return NULL;
-    struct weft__m *m = weft__m_new();
-    if (!m)
-        return NULL;
-    m->spinning = spinning;
-    m->tied_g = tied;
-    m->less = tied != NULL;
-    if (p)
-        weft__p_take(m, p);
-    atomic_fetch_add_explicit(&s->nm, 1, memory_order_seq_cst);
-    sigfillset(&all);
-    sigdelset(&all, SIGSEGV);
-    sigdelset(&all, SIGBUS);
-    sigdelset(&all, SIGFPE);
-    sigdelset(&all, SIGILL);
-    sigdelset(&all, SIGTRAP);
-    sigdelset(&all, SIGABRT);
-    sigdelset(&all, SIGPROF);
-    pthread_sigmask(SIG_SETMASK, &all, &old); /* B2: inherited */
-    int err = weft__sys_thread_start(start_worker_main, m, WEFT__TSAN || WEFT__ASAN ? 1024 * 1024 : 256 * 1024);
-    pthread_sigmask(SIG_SETMASK, &old, NULL);
-    if (err < 0) {
-        atomic_fetch_sub_explicit(&s->nm, 1, memory_order_seq_cst);
-        if (p) {
-            weft__lock(&s->lock);
-            atomic_store_explicit(&p->m, NULL, memory_order_release);
-            weft__unlock(&s->lock);
-        }
-        return NULL; /* m is lost: a few hundred bytes when the system has no threads left */
-    }
-    return m;
-}
-
-struct weft__m *weft__m_new(void)
-{
-    void *mem = NULL;
-
-    if (posix_memalign(&mem, _Alignof(struct weft__m), sizeof(struct weft__m)) != 0)
-        return NULL;
-    struct weft__m *m = memset(mem, 0, sizeof(struct weft__m));
-    atomic_store_explicit(&m->claim, weft__sched.fenced ? WEFT__CLAIM_FENCED : 0, memory_order_relaxed);
-    return m;
 }
 
 /* ---- processors ---- */
@@ -232,6 +142,7 @@ static void start_foreign_retire(void *arg)
     start_foreign_free = f;
     weft__tls_m = NULL;
     weft__unlock(&start_lock);
+    weft__deadlock_again(); /* the thread was counted as one that may still do something */
 }
 
 static struct weft__m *start_adopt_foreign(void)
@@ -269,7 +180,7 @@ static struct weft__m *start_adopt_foreign(void)
     atomic_fetch_add_explicit(&weft__sched.created, 1, memory_order_relaxed);
     weft__tls_m = &f->m;
     if (fresh) {
-        start_m_list(&f->m);
+        weft__m_list(&f->m);
         weft__lock(&start_lock);
         f->next = start_foreign_all;
         start_foreign_all = f;
@@ -294,6 +205,7 @@ static void start_main_sched(void)
 {
     weft__fiber_arrive(NULL);
     weft__schedule();
+    weft__throw("main's thread left the scheduler"); /* weft__m_end keeps it */
 }
 
 static struct weft__m *start_adopt_main(void)
@@ -322,7 +234,7 @@ static struct weft__m *start_adopt_main(void)
     weft__sched.main_g = &main_g;
     weft__tls_m = m;
     atomic_fetch_add_explicit(&weft__sched.nm, 1, memory_order_seq_cst);
-    start_m_fields(m);
+    weft__m_fields(m);
     struct weft__p *p = weft__p_try_idle();
     if (p)
         weft__p_take(m, p);
@@ -350,6 +262,7 @@ static void start_runtime(void)
         pthread_key_create(&start_foreign_key, start_foreign_retire);
         if (weft__diag_init)
             weft__diag_init();
+        weft__thread_mask_init();
         sigset_t all, old;
         sigfillset(&all);
         pthread_sigmask(SIG_SETMASK, &all, &old);

@@ -476,7 +476,7 @@ static void worker_run(struct weft__m *m, struct weft__g *g)
     weft__fiber_arrive(m->g0_fake);
 }
 
-_Noreturn void weft__schedule(void)
+void weft__schedule(void)
 {
     struct weft__m *m = weft__m();
 
@@ -492,6 +492,10 @@ _Noreturn void weft__schedule(void)
             continue;
         }
         if (!p) {
+            if (weft__unlikely(m->ends)) {
+                weft__m_end(m);
+                return;
+            }
             weft__less_set(m, false);
             weft__leave(m);
             weft__idle(m);

@@ -34,6 +34,7 @@ static struct {
     uint64_t rng[2];                 /* the schedule's, the program's */
     struct sim_thread thread[SIM_THREADS_MAX];
     int threads;
+    int ended;                       /* of those */
     weft_time now;
     uint64_t credits, credits_max;
     uint64_t hash, switches;
@@ -300,7 +301,7 @@ static int sim_cpus(void)
 static int sim_thread_count(void)
 {
     sim_spend(SIM_POINT);
-    return vt.threads;
+    return vt.threads - vt.ended;
 }
 
 static int sim_tid(void)
@@ -313,6 +314,7 @@ static void vt_main(void)
     struct sim_thread *t = weft__sim.cur;
 
     t->fn(t->arg);
+    vt.ended++;
     t->until = NEVER;
     for (;;)
         (void)vt_wait(NULL, -1);

@@ -6,6 +6,7 @@
  */
 #include "conf.h"
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <spawn.h>
 #include <sys/syscall.h>
@@ -40,6 +41,93 @@ TEST(conf_thread, locks_nest)
     for (int i = 0; i < 8; i++)
         weft_go(nested, &wg);
     weft_waitgroup_wait(&wg);
+}
+
+/* ---- the end of a goroutine that is locked to its thread ---- */
+
+static bool thread_exists(int tid)
+{
+    char path[64];
+    snprintf(path, sizeof path, "/proc/self/task/%d", tid);
+    return access(path, F_OK) == 0;
+}
+
+static void end_locked(weft_chan(int) ready)
+{
+    weft_lock_thread();
+    weft_send(ready, thread_id());
+}
+
+/* Go: TestLockOSThreadExit, LockOSThreadAlt: the thread of a goroutine that ends locked to it ends */
+TEST_ENV(conf_thread, the_thread_of_one_that_ends_locked_ends, "WEFT_PROCS=1")
+{
+    weft_chan(int) ready = weft_make(int);
+    weft_lock_thread(); /* main keeps its own thread, so the other one is another's */
+    weft_go(end_locked, ready);
+    int tid = weft_recv(ready);
+    EXPECT(tid != getpid());
+    for (int i = 0; i < 30000 && thread_exists(tid); i++)
+        weft_sleep(WEFT_MS);
+    EXPECT(!thread_exists(tid));
+    weft_unlock_thread();
+    weft_free(ready);
+}
+
+/* Go: TestLockOSThreadExit, LockOSThreadMain: but main's thread stays, or the process would look like one that has ended */
+TEST_ENV(conf_thread, mains_thread_stays_though_one_ends_locked_to_it, "WEFT_PROCS=1")
+{
+    weft_chan(int) ready = weft_make(int);
+    int tid = 0;
+    for (int i = 0; i < 1000 && tid != getpid(); i++) {
+        weft_go(end_locked, ready);
+        tid = weft_recv(ready);
+    }
+    EXPECT_EQ(tid, getpid());
+    while (weft_num_goroutines() > 1)
+        weft_sleep(WEFT_MS);
+    weft_sleep(5 * WEFT_MS);
+    EXPECT(thread_exists(getpid()));
+    for (int i = 0; i < 100; i++) {
+        weft_yield();
+        EXPECT(thread_id() != getpid()); /* nobody runs on it any more */
+    }
+    weft_free(ready);
+}
+
+static void go_elsewhere(weft_chan(int) done)
+{
+    weft_lock_thread();
+    if (unshare(CLONE_FS) < 0 || chdir("/proc") < 0) {
+        weft_send(done, 0);
+        return;
+    }
+    weft_go(end_locked, done); /* perhaps on a thread that is started from this one */
+    weft_send(done, -1);
+}
+
+static void where_am_i(weft_chan(int) done)
+{
+    char at[512] = "";
+    weft_lock_thread();
+    weft_send(done, getcwd(at, sizeof at) && strcmp(at, "/proc") != 0);
+}
+
+/* Go: TestLockOSThreadAvoidsStatePropagation: what a locked goroutine did to its thread is seen by nobody else */
+TEST_ENV(conf_thread, what_was_done_to_a_locked_thread_stays_there, "WEFT_PROCS=1")
+{
+    weft_chan(int) done = weft_make(int);
+    weft_lock_thread();
+    weft_go(go_elsewhere, done);
+    int a = weft_recv(done);
+    if (a == 0)
+        weft_test_skip("cannot unshare here");
+    weft_recv(done);
+    for (int i = 0; i < 10; i++) {
+        weft_go(where_am_i, done);
+        EXPECT_EQ(weft_recv(done), 1);
+    }
+    weft_unlock_thread();
+    weft_free(done);
 }
 
 static void nothing(void)

@@ -90,6 +90,73 @@ DEATH(death_fatal, deadlock_flushes_stdout, 2, "^two\nfatal error: all goroutine
     weft_recv(ch);
 }
 
+/* ---- a deadlock that the end of one of the program's own threads leaves behind ---- */
+
+static void *end_unseen(void *arg)
+{
+    (void)arg;
+    usleep(30000);
+    return NULL;
+}
+
+/* The library has never heard of this thread, so that nothing tells of its end. */
+DEATH(death_fatal, deadlock_once_a_thread_that_never_called_has_ended, 2,
+      "^fatal error: all goroutines are asleep - deadlock!\n\ngoroutine 1 \\[chan receive\\]:\nreceive\\(")
+{
+    pthread_t t;
+    pthread_create(&t, NULL, end_unseen, NULL);
+    receive(weft_make(int));
+}
+
+static void *end_seen(void *arg)
+{
+    weft_yield();
+    return end_unseen(arg);
+}
+
+DEATH(death_fatal, deadlock_once_a_thread_that_called_has_ended, 2,
+      "^fatal error: all goroutines are asleep - deadlock!\n\ngoroutine 1 \\[chan receive\\]:\nreceive\\(")
+{
+    pthread_t t;
+    pthread_create(&t, NULL, end_seen, NULL);
+    receive(weft_make(int));
+}
+
+static void end_locked(void)
+{
+    weft_lock_thread();
+}
+
+DEATH(death_fatal, deadlock_once_a_locked_goroutine_has_ended, 2,
+      "^fatal error: all goroutines are asleep - deadlock!\n\ngoroutine 1 \\[chan receive\\]:\nreceive\\(")
+{
+    weft_go(end_locked);
+    receive(weft_make(int));
+}
+
+DEATH(death_fatal, main_goexit_while_locked_then_nobody, 2,
+      "^fatal error: no goroutines \\(main called runtime\\.Goexit\\) - deadlock!\n")
+{
+    weft_lock_thread();
+    weft_goexit();
+}
+
+/* ---- a signal to a worker ---- */
+
+static void raise_term(void)
+{
+    weft_lock_thread();
+    raise(SIGTERM);
+    fprintf(stderr, "still there\n");
+}
+
+DEATH(death_fatal, raise_on_a_worker_ends_the_process, -SIGTERM, "^$")
+{
+    weft_yield();
+    weft_go(raise_term);
+    weft_sleep(10 * WEFT_SEC);
+}
+
 DEATH(death_fatal, receive_from_nil_channel, 2, "deadlock!\n\ngoroutine 1 \\[chan receive \\(nil chan\\)\\]:\n")
 {
     weft_chan(int) ch = NULL;

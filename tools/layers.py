@@ -8,7 +8,7 @@ import os, re, sys
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 LAYER = {"base": 0, "arch": 1, "sys": 1, "sched": 2, "poll": 2, "diag": 2, "chan": 3, "sync": 3, "ctx": 3, "unwind": 3,
-         "io": 4, "net": 4, "http": 5, "sim": 6}
+         "io": 4, "net": 4, "http": 5, "posix": 5, "sim": 6}
 INCLUDE = re.compile(r'^\s*#\s*include\s+([<"])([^>"]+)[>"]')
 
 

@@ -30,6 +30,10 @@ ALLOWED = {
     ("src/base/lock.h", "clock_nanosleep"): "the nap of a spinner; base is below sys",
     ("src/diag/", "mmap"): "a report trusts neither the allocator nor the runtime that it reports on",
     ("src/diag/", "munmap"): "as mmap",
+    ("src/posix/", "poll"): "it is defined there",
+    ("src/posix/", "nanosleep"): "as poll",
+    ("src/posix/", "usleep"): "as poll",
+    ("src/posix/", "sleep"): "as poll",
     ("src/diag/", "nanosleep"): "waits for another dying thread, from a signal handler",
 }
 BANNED_SKIP = ("src/sys/", "tests/", "bench/")

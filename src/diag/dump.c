@@ -146,7 +146,7 @@ static const char *dump_state(const struct weft__g *g, bool self)
 static void dump_header(const struct weft__g *g, bool self)
 {
     weft__print("goroutine %llu [%s%s]", (unsigned long long)atomic_load_explicit(&g->id, memory_order_relaxed),
-                dump_state(g, self), g->lock_thread_depth ? ", locked to thread" : "");
+                dump_state(g, self), g->lock_thread_depth || g->pins ? ", locked to thread" : "");
     if (g->label[0])
         weft__print(" \"%.*s\"", (int)sizeof g->label, g->label);
     weft__print(":\n");

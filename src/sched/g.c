@@ -300,7 +300,7 @@ _Noreturn void weft__g_finish(long result)
     if (weft__unlikely(was_tied)) {
         m->ends = g->lock_thread_depth != 0; /* thread.c */
         g->tied = false;
-        g->lock_thread_depth = g->blocky_limit = 0;
+        g->lock_thread_depth = g->pins = g->blocky_limit = 0;
     }
     if (weft__unlikely(is_main))
         atomic_store_explicit(&weft__sched.main_exited, 1, memory_order_relaxed);

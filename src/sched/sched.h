@@ -71,7 +71,7 @@ struct weft__g {
     _Atomic uint32_t state;          /* [stat; V1] enum weft__gstate, for dumps, asserts and the scavenger */
     _Atomic uint32_t wait;           /* [stat] enum weft__wait */
     struct weft__m *m;               /* [own] the thread it runs on; or the one it is tied to (tied) */
-    bool tied;                       /* [own] runs on m only, without a P: foreign thread, lock_thread, blocky */
+    bool tied;                       /* [own] runs on m only: foreign thread, lock_thread, blocky, pins */
     bool blocky;                     /* [own; monitor under a claim] to be run tied, on a thread without a P (worker.c) */
     bool is_main;                    /* [const] goroutine 1 */
     bool sized;                      /* [const] its stack is not of the default class: stack.c */
@@ -98,6 +98,7 @@ struct weft__g {
     bool system;                     /* [const] the runtime's own: dumps leave it out */
     uint8_t stack_class;             /* [const] size of the slot: stack.c */
     uint32_t lock_thread_depth;      /* [own] */
+    uint32_t pins;                   /* [own] keep.c */
     uint32_t blocky_parks;           /* [own] parks since it was tied for that */
     uint32_t blocky_limit;           /* [own] parks after which it is tried with a P again; doubles each time */
     char label[24];                  /* [own] weft_go_named */

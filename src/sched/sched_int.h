@@ -2,7 +2,7 @@
  * sched_int.h - the scheduler's own structures: m (a thread), p (a processor), the shared state. Private to src/sched.
  *
  * Words: worker or m = thread; p = right to run goroutines, with its run queue; claim = another thread's short hold on
- * an m's p; tied = a goroutine that runs on one m only, without a p.
+ * an m's p; tied = a goroutine that runs on one m only, without a p unless that is for pins alone (keep.c).
  *
  * THE P-CLAIM (docs/design/sched.md). A p's queue has no atomic read-modify-write and no lock: whoever runs the m that
  * owns it touches it between weft__enter and weft__leave. Another thread (thief, monitor, dump) may touch it too:
@@ -273,6 +273,7 @@ struct weft__g *weft__global_get(struct weft__p *p, uint32_t n);
 struct weft__g *weft__steal(struct weft__m *me, struct weft__p *p);
 
 /* ---- workers: worker.c, idle.c ---- */
+void weft__drop_p(struct weft__m *m);          /* the running goroutine goes on without a p, which another worker gets */
 void weft__schedule(void);                     /* the scheduler's loop, on an m's own stack; returns when the thread is to end */
 struct weft__m *weft__adopt(void);             /* makes the calling thread known; starts the runtime */
 void weft__wake_worker(void);                  /* there is work for one more: wakes one if nobody is looking */

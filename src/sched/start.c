@@ -169,7 +169,7 @@ static struct weft__m *start_adopt_foreign(void)
     g->try_top = NULL;
     g->panic = NULL;
     g->exiting = 0;
-    g->lock_thread_depth = 0;
+    g->lock_thread_depth = g->pins = 0;
     g->m = &f->m;
     g->tied = true;
     weft__sys_thread_stack(&g->stack_lo, &g->stack_hi);
@@ -283,8 +283,7 @@ struct weft__m *weft__adopt(void)
 
 /* ---- giving the processor up on purpose ---- */
 
-/* The running goroutine goes on without a p, which another worker gets. */
-static void start_drop_p(struct weft__m *m)
+void weft__drop_p(struct weft__m *m)
 {
     struct weft__p *p = weft__enter(m);
 
@@ -305,7 +304,7 @@ void weft_block_begin(void)
     struct weft__g *g = weft__g();
 
     if (!g->tied)
-        start_drop_p(g->m);
+        weft__drop_p(g->m);
 }
 
 void weft_block_end(void)
@@ -321,8 +320,7 @@ void weft_lock_thread(void)
     struct weft__g *g = weft__g();
 
     if (g->lock_thread_depth++ == 0 && !g->m->foreign) {
-        if (!g->tied)
-            start_drop_p(g->m);
+        weft__drop_p(g->m);
         g->blocky = false; /* after the p is gone: the monitor sets it while there is one */
         g->tied = true; /* W4: running, in nobody's list */
     }
@@ -333,7 +331,7 @@ void weft_unlock_thread(void)
     struct weft__g *g = weft__g();
 
     if (g->lock_thread_depth > 0 && --g->lock_thread_depth == 0 && !g->m->foreign) {
-        g->tied = false;
+        g->tied = g->pins != 0;
         weft_yield();
     }
 }

@@ -11,7 +11,7 @@
  *   W3  a goroutine with on_cpu == 1 is in no queue; it enters one only from weft__ready (after on_cpu fell), or from
  *       the scheduler's stack of the m that it just left (yield).
  *   W4  tied goroutines are never in a run queue while they run; tied changes only while the goroutine is in nobody's
- *       wait list: when it is dispatched (weft__run_tied) and at the end of a tied park.
+ *       wait list: when it is dispatched (weft__run_tied), at the end of a tied park, and by itself while it runs.
  * Order
  *   G1  the switch: on_cpu = 0 release (switch.S)  ->  weft__ready: on_cpu acquire. Carries the saved stack; without it
  *       another thread would run a goroutine whose registers are not saved yet.
@@ -172,6 +172,8 @@ static WEFT_PARKS void worker_park_tied(struct weft__g *g)
 
     if (m->foreign)
         atomic_fetch_add_explicit(&weft__sched.foreign_parked, 1, memory_order_seq_cst);
+    if (atomic_load_explicit(&m->p, memory_order_relaxed)) /* pinned (keep.c) */
+        weft__drop_p(m);
     weft__less_set(m, false);
     weft__deadlock_check();
     while (atomic_exchange_explicit(&g->wake, 0, memory_order_acquire) == 0) { /* G2 */
@@ -182,7 +184,8 @@ static WEFT_PARKS void worker_park_tied(struct weft__g *g)
     weft__tsan_acquire(g);
     atomic_store_explicit(&g->state, WEFT__G_RUNNING, memory_order_relaxed);
     if (g->blocky && ++g->blocky_parks >= g->blocky_limit) { /* W4: it blocks no more, or seldom: try with a p again */
-        g->blocky = g->tied = false;
+        g->blocky = false;
+        g->tied = g->pins != 0;
         g->blocked_seen = 0;
     }
 }
@@ -298,6 +301,8 @@ void weft_yield(void)
         m = weft__adopt();
     struct weft__g *g = m->g;
     if (g->tied) {
+        if (atomic_load_explicit(&m->p, memory_order_relaxed)) /* pinned (keep.c): whom it waits for may be behind it */
+            weft__drop_p(m);
         sched_yield();
         return;
     }

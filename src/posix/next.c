@@ -1,0 +1,34 @@
+/*
+ * next.c - the definitions that ours stand before, and what a fork changes.
+ *
+ * Role    dlsym(RTLD_NEXT) of every name in next.def, once: before main where the order of constructors allows, else at the
+ *         first call. Near posix_int.h, docs/design/posix.md. Layer 5.
+ * Order   PX1  next_known: release after the table is written -> acquire in weft__next_ready. Two threads may both write the
+ *              table, with the same values.
+ * Limits  A name that this C library lacks is NULL in the table; its stand-in is then called by nobody who has linked
+ *         against this C library. Static programs have no dlsym(RTLD_NEXT): not supported.
+ */
+#include "posix_int.h"
+
+#include <dlfcn.h>
+
+struct weft__next weft__next_table;
+int weft__next_known;
+
+void weft__next_find(void)
+{
+    void *at;
+
+#define X(name)                                                                                            \
+    at = dlsym(RTLD_NEXT, #name);                                                                          \
+    __atomic_store_n((void **)(void *)&weft__next_table.name, at, __ATOMIC_RELAXED);
+#include "next.def"
+#undef X
+    __atomic_store_n(&weft__next_known, 1, __ATOMIC_RELEASE); /* PX1 */
+}
+
+__attribute__((constructor(101))) static void next_start(void)
+{
+    weft__next_find();
+    (void)pthread_atfork(NULL, NULL, weft__keep_forked); /* refused for want of memory: a forked child may then not block */
+}

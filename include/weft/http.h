@@ -1,12 +1,12 @@
 /*
- * weft/http.h - HTTP/1.1: a client with a pool of connections, a server, and a server of folders.
+ * weft/http.h - HTTP: a client with a pool of connections, a server of HTTP/1.1 and HTTP/2, and a server of folders.
  *
  * Words   A *call* is one request as the program makes it, redirects included. A *response* owns its connection until
  *         weft_http_response_free. A *handler* answers one request of a server, in the connection's goroutine.
- * Differs from Go's net/http: a response must always be freed; its headers live as long as it does; there is no
- *         HTTP/2, no proxy, no cookie jar, no trailers; a client decodes gzip and deflate in the same breath.
+ * Differs from Go's net/http: a response must always be freed; its headers live as long as it does; the
+ *         client has no HTTP/2, no proxy, no cookie jar, no trailers; a client decodes gzip and deflate in the same breath.
  * Parks   only calls marked WEFT_PARKS; the others return at once and are for whoever owns the object at that time.
- * Source  RFC 9110, 9112, 3986; Go net/http. Parsing is llhttp's, strict.
+ * Source  RFC 9110, 9112, 9113, 3986; Go net/http. Parsing is llhttp's, strict, and nghttp2's.
  */
 #ifndef WEFT_HTTP_H
 #define WEFT_HTTP_H
@@ -206,8 +206,8 @@ typedef struct weft_http_server weft_http_server;
 typedef struct weft_http_request weft_http_request;  /* lives during the handler's call */
 typedef struct weft_http_writer weft_http_writer;    /* likewise */
 
-/* Answers one request. Runs in the connection's goroutine; may park. Returning ends the response. A panic in it
- * becomes a 500, or closes the connection when the head is out already. */
+/* Answers one request. Runs in the connection's goroutine, with HTTP/2 in one of its own; may park. Returning ends the
+ * response. A panic in it becomes a 500, or closes the connection (the stream) when the head is out already. */
 typedef void weft_http_handler(weft_http_request *rq, weft_http_writer *w, void *arg);
 
 /* Zero in any field but handler means its default. */
@@ -223,6 +223,8 @@ struct weft_http_server_opts {
     weft_dur io_timeout;         /* one wait for the peer inside a body, either way: default 30 s */
     int conns_max;               /* connections at a time: default no limit; more wait in the kernel's queue */
     const struct weft_tls_config *tls; /* serve https with this certificate; copied, its strings borrowed */
+    bool no_http2;               /* HTTP/1.1 only */
+    int streams_max;             /* HTTP/2: requests of one connection at a time: default 250; more are refused */
 };
 
 /**
@@ -235,6 +237,10 @@ weft_err weft_http_server_new(const struct weft_http_server_opts *opts, weft_htt
 
 /**
  * weft_http_serve - accept connections on ln and answer their requests until shutdown.
+ *
+ * HTTP/2 where the client begins with its preface, or both sides agree on "h2" in the handshake of TLS; a tls config with
+ * an alpn of its own decides what is offered. Handlers need not know. Requests are answered at the same time then; one
+ * goroutine may read a request while another one writes the answer.
  *
  * @ctx      cancelling it stops accepting, as shutdown does, without waiting for anybody.
  * @ln       listener; closed when this returns. Several may be served at a time.
@@ -262,7 +268,8 @@ weft_err weft_http_server_shutdown(weft_ctx *ctx, weft_http_server *server);
 WEFT_API void weft_http_server_free(weft_http_server *server);
 
 /* The request. Strings live until the handler returns. */
-/** weft_http_request_ctx - the context of this request, lent: cancelled when shutdown closes the connection; ends with the handler. */
+/** weft_http_request_ctx - the context of this request, lent: cancelled when the client goes away, resets the stream, or
+ * shutdown closes the connection; ends with the handler. */
 WEFT_API weft_ctx *weft_http_request_ctx(weft_http_request *rq);
 /** weft_http_request_method - the method as it came: "GET". */
 WEFT_API const char *weft_http_request_method(const weft_http_request *rq);
@@ -270,12 +277,12 @@ WEFT_API const char *weft_http_request_method(const weft_http_request *rq);
 WEFT_API const char *weft_http_request_target(const weft_http_request *rq);
 WEFT_API const char *weft_http_request_path(const weft_http_request *rq);
 WEFT_API const char *weft_http_request_query(const weft_http_request *rq);
-/** weft_http_request_version - the version, 10 or 11 for HTTP/1.0 and 1.1. */
+/** weft_http_request_version - the version: 10, 11 or 20 for HTTP/1.0, 1.1 and 2. */
 WEFT_API int weft_http_request_version(const weft_http_request *rq);
 /** weft_http_request_header, _header_at - as weft_http_header and weft_http_header_at. */
 WEFT_API const char *weft_http_request_header(const weft_http_request *rq, const char *name);
 WEFT_API bool weft_http_request_header_at(const weft_http_request *rq, size_t i, struct weft_http_field *ret_field);
-/** weft_http_request_content_length - 0 when there is no body, -1 when it is chunked. */
+/** weft_http_request_content_length - 0 when there is no body, -1 when its length is not stated. */
 WEFT_API int64_t weft_http_request_content_length(const weft_http_request *rq);
 /**
  * weft_http_request_read - read of the request's body; sends "100 Continue" first where the client waits for it.
@@ -294,7 +301,8 @@ WEFT_API void weft_http_reply_status(weft_http_writer *w, int status);
 /**
  * weft_http_reply_field - add a header field, before the first byte of body. Copied.
  *
- * Content-Length may be given here or by weft_http_reply_length. Date, Connection and Transfer-Encoding are the server's.
+ * Content-Length may be given here or by weft_http_reply_length. Date, Connection and Transfer-Encoding are the server's;
+ * Connection may say "close". HTTP/2 leaves Keep-Alive, Proxy-Connection and Upgrade out, and closes by GOAWAY.
  * Returns   0; WEFT_EINVAL (control characters, or too late); WEFT_ETOOBIG (fields past 7 KiB).
  */
 WEFT_API weft_err weft_http_reply_field(weft_http_writer *w, const char *name, const char *value);
@@ -305,14 +313,15 @@ WEFT_API void weft_http_reply_length(weft_http_writer *w, uint64_t len);
  *
  * @buf, len bytes; borrowed for the call.
  *
- * Larger ones without a length are sent in chunks (HTTP/1.0: until close). With HEAD nothing is sent.
+ * Larger ones without a length are sent in chunks (HTTP/1.0: until close). With HEAD nothing is sent. HTTP/2: up to 32 KiB
+ * wait for the end; more is sent as the client's window allows.
  * Returns   0, or an error as weft_conn_write's when the peer is gone or too slow (WEFT_EDEADLINE): the handler may stop.
  * Parks     while the send buffer is full.
  */
 WEFT_API WEFT_PARKS
 weft_err weft_http_reply_write(weft_http_writer *w, const void *buf, size_t len);
 /**
- * weft_http_reply_trailer - a field behind the body, for answers in chunks; may be given until the handler returns. Copied.
+ * weft_http_reply_trailer - a field behind the body, for answers in chunks and of HTTP/2; until the handler returns. Copied.
  *
  * Returns   0; WEFT_EINVAL (bad text, or a field that may not come so late: framing, routing, content); WEFT_EUNSUPPORTED
  *           (HTTP/1.0, a stated length or no body: there is no place for it); WEFT_ETOOBIG (4 KiB in all); WEFT_ENOMEM.

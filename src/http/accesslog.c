@@ -26,6 +26,7 @@ struct log_entry {
 
 static void entry_write(struct log_entry *e)
 {
+    static const char *const versions[] = {"1.0", "1.1", "2.0"};
     char line[LINE_MAX_BYTES], remote[WEFT_ADDR_TEXT] = "-", date[30];
     struct timespec ts;
     (void)clock_gettime(CLOCK_REALTIME_COARSE, &ts);   /* lint: the time of day, which src/sys does not have */
@@ -33,8 +34,9 @@ static void entry_write(struct log_entry *e)
     if (weft_conn_remote(e->rq->x->sc->conn, remote, sizeof remote) <= 0)
         (void)snprintf(remote, sizeof remote, "-");
     int status = e->returned || e->w->head_sent ? e->w->status : 500;
-    int n = snprintf(line, sizeof line - 1, "%s - - [%s] \"%s %.400s HTTP/1.%d\" %d %llu %.3f", remote, date,
-                     weft_http_request_method(e->rq), weft_http_request_target(e->rq), weft_http_request_version(e->rq) - 10, status,
+    int version = weft_http_request_version(e->rq);
+    int n = snprintf(line, sizeof line - 1, "%s - - [%s] \"%s %.400s HTTP/%s\" %d %llu %.3f", remote, date,
+                     weft_http_request_method(e->rq), weft_http_request_target(e->rq), versions[version == 20 ? 2 : version == 11], status,
                      (unsigned long long)weft_http_reply_sent_bytes(e->w), (double)(weft_now() - e->began) / 1e6);
     size_t len = n < 0 ? 0 : (size_t)n < sizeof line - 1 ? (size_t)n : sizeof line - 2;
     for (size_t i = 0; i < len; i++)

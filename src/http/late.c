@@ -26,7 +26,7 @@ static void late_fire(void *arg)
     weft_mutex_lock(&l->m);
     uint32_t n = atomic_load_explicit(&l->held, memory_order_acquire);   /* L1 */
     weft__sconn_write_limit(x->sc, x->sc->server->o.io_timeout);
-    ssize_t put = weft_conn_write(NULL, x->sc->conn, x->w.out->data, n);
+    ssize_t put = weft_conn_write(NULL, x->sc->conn, l->data, n);
     l->sent = n;
     l->err = put < 0 ? (weft_err)put : 0;
     l->fired = true;
@@ -40,6 +40,7 @@ void weft__late_hold(struct weft__exch *x, uint32_t held)
     if (l->armed)
         return;
     l->armed = true;
+    l->data = x->w.out->data;   /* the writer itself is made anew with each request, in place */
     l->fired = false;
     l->sent = 0;
     l->err = 0;

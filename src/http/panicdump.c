@@ -12,17 +12,18 @@
 #include "../unwind/unwind_int.h"
 #include "server_int.h"
 
-void weft__http_panic_dump(struct weft__sconn *sc)
+void weft__http_panic_dump(struct weft__exch *const *where)
 {
     static struct weft__lock dump_lock;
     static struct weft__trace trace;   /* [dump_lock] */
     struct weft__g *g = weft__g();
     struct weft__panic *p = g->panic;
-    if (!p || p->goexit || !sc->x || sc->server->o.on_panic)
+    struct weft__exch *x = *where;
+    if (!p || p->goexit || !x || x->sc->server->o.on_panic)
         return;
     weft__lock(&dump_lock);
-    weft__print("http: panic in the handler of %s %.200s: %.500s\n\n", weft_http_request_method(&sc->x->rq),
-                weft_http_request_target(&sc->x->rq), p->text ? p->text : "");
+    weft__print("http: panic in the handler of %s %.200s: %.500s\n\n", weft_http_request_method(&x->rq),
+                weft_http_request_target(&x->rq), p->text ? p->text : "");
     weft__trace_here(&trace);
     weft__dump_g(g, &trace, true, false);
     weft__print_flush();

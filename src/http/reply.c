@@ -17,7 +17,7 @@
  *
  * Limits  Fields 7 KiB, trailers 4 KiB; io_timeout for each wait of a write.
  */
-#include "server_int.h"
+#include "h2.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -85,7 +85,10 @@ bool weft__reply_reset(struct weft_http_writer *w)
     if (w->head_sent || w->err)
         return false;
     weft__reply_done(w);
-    weft__reply_init(w, w->sc, w->is_head, w->old);
+    if (w->h2)
+        weft__h2_reset(w);
+    else
+        weft__reply_init(w, w->sc, w->is_head, w->old);
     return !w->err;
 }
 
@@ -162,6 +165,8 @@ weft_err weft_http_reply_field(weft_http_writer *w, const char *name, const char
     int special = reply_special(w, name, nn, value);
     if (special)
         return special < 0 ? special : 0;
+    if (w->h2)
+        return weft__h2_field(w, name, nn, value, nv);
     if (nn > FIELDS_MAX || nv > FIELDS_MAX || w->fields_end - w->base - FIXED + nn + nv + 4 > FIELDS_MAX)
         return WEFT_ETOOBIG;
     char *end = field_text(w->out->data + w->fields_end, name, nn, value, nv);
@@ -178,8 +183,8 @@ weft_err weft_http_reply_trailer(weft_http_writer *w, const char *name, const ch
     for (size_t i = 0; i < sizeof never / sizeof *never; i++)
         if (strcasecmp(name, never[i]) == 0)
             return WEFT_EINVAL;
-    if (w->old || w->has_length || w->no_body)
-        return WEFT_EUNSUPPORTED;   /* only chunks have a place for trailers */
+    if (w->no_body || (!w->h2 && (w->old || w->has_length)))
+        return WEFT_EUNSUPPORTED;   /* only chunks and streams have a place for trailers */
     size_t nn = strlen(name), nv = strlen(value);
     if (nn > TRAILERS_MAX || nv > TRAILERS_MAX || w->trailers_len + nn + nv + 4 > TRAILERS_MAX)
         return WEFT_ETOOBIG;
@@ -303,6 +308,8 @@ static weft_err reply_push(struct weft_http_writer *w, const void *more, size_t 
 
 char *weft__reply_room(struct weft_http_writer *w, size_t *ret_len)
 {
+    if (w->h2)
+        return weft__h2_room(w, ret_len);
     if (w->err)
         return NULL;
     reply_close_fields(w);
@@ -334,6 +341,8 @@ weft_err weft__reply_commit(struct weft_http_writer *w, size_t len)
 weft_err weft_http_reply_write(weft_http_writer *w, const void *buf, size_t len)
 {
     const char *s = buf;
+    if (w->h2)
+        return weft__h2_write(w, s, len);
     if (w->err)
         return w->err;
     reply_close_fields(w);
@@ -362,7 +371,7 @@ weft_err weft_http_reply_write(weft_http_writer *w, const void *buf, size_t len)
 
 weft_err weft__reply_file(struct weft_http_writer *w, int fd, uint64_t *at, uint64_t *len)
 {
-    if (!w->has_length || w->is_head || w->err)
+    if (!w->has_length || w->is_head || w->err || w->h2)   /* frames: no sendfile */
         return w->err;
     if (*len > w->length - w->written)
         return w->err = WEFT_EINVAL;   /* A2 */
@@ -384,7 +393,7 @@ weft_err weft__reply_file(struct weft_http_writer *w, int fd, uint64_t *at, uint
 
 weft_err weft_http_reply_flush(weft_http_writer *w)
 {
-    return reply_push(w, NULL, 0, false);
+    return w->h2 ? weft__h2_flush(w) : reply_push(w, NULL, 0, false);
 }
 
 bool weft__reply_finish(struct weft_http_writer *w, bool hold)
@@ -413,4 +422,18 @@ weft_err weft_http_reply_text(weft_http_writer *w, int status, const char *conte
     weft_http_reply_status(w, status);
     weft_err err = weft_http_reply_field(w, "Content-Type", content_type);
     return err < 0 ? err : weft_http_reply_write(w, text, strlen(text));
+}
+
+void weft__reply_refusal(struct weft_http_writer *w, int status)
+{
+    char text[64];
+    size_t n = 0;
+    const char *words = weft__http_status_text(status);
+    while (words[n] && n < sizeof text - 2) {
+        text[n] = words[n];
+        n++;
+    }
+    text[n] = '\n';
+    text[n + 1] = '\0';
+    (void)weft_http_reply_text(w, status, "text/plain; charset=utf-8", text);
 }

@@ -34,8 +34,8 @@ void weft__http_date(int64_t unix_s, char ret[static 30])
     two(ret + 23, t.tm_sec);
 }
 
-/* The Date field's text, made once a second. */
-static void date_now(char *ret)
+/* Made once a second. */
+void weft__http_date_now(char *ret)
 {
     static struct weft__lock date_lock;
     static int64_t at;         /* [date_lock] */
@@ -94,7 +94,7 @@ uint32_t weft__reply_head(const struct weft_http_writer *w, char ret[static WEFT
         p = put(p + 3, words, strlen(words));
         p = PUT(p, "\r\nDate: ");
     }
-    date_now(p);
+    weft__http_date_now(p);
     p = PUT(p + 29, "\r\n");
     if (w->has_length && w->status != 204) {
         size_t k = sizeof digits;

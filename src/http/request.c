@@ -7,7 +7,7 @@
  * Limits  body_bytes_max; io_timeout for each wait; up to 256 KiB of an unread body are read away to keep the connection.
  * Failure A body error stays (rq->err), and the connection is not used again.
  */
-#include "server_int.h"
+#include "h2.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -76,8 +76,8 @@ static uint32_t request_hosts(const struct weft__head *h)
     return n;
 }
 
-/* "/p?q", "http://host/p?q" or "*": path and query. */
-static int request_target(struct weft_http_request *rq)
+/* "/p?q", "http://host/p?q" or "*". */
+int weft__request_target(struct weft_http_request *rq)
 {
     const char *t = weft_http_request_target(rq);
     if (*t != '/' && (strncasecmp(t, "http://", 7) == 0 || strncasecmp(t, "https://", 8) == 0)) {
@@ -124,7 +124,7 @@ int weft__request_accept(struct weft__exch *x)
     if (expect && strcasecmp(expect, "100-continue") != 0)
         return 417;
     x->rq.expect = expect && h->p.http_minor >= 1 && !w->done;
-    return request_target(&x->rq);
+    return weft__request_target(&x->rq);
 }
 
 /* ---- the handler's view ---- */
@@ -132,9 +132,13 @@ int weft__request_accept(struct weft__exch *x)
 weft_ctx *weft_http_request_ctx(weft_http_request *rq)
 {
     (void)weft__reply_release(&rq->x->w);   /* who asks for it is going to wait (A3) */
-    if (!rq->ctx)
+    bool first = !rq->ctx;
+    if (first)
         rq->ctx = weft_with_cancel(rq->x->sc->server->ctx);
-    weft__gone_start(rq);
+    if (!rq->x->w.h2)
+        weft__gone_start(rq);
+    else if (first)
+        weft__h2_watch(rq);
     return rq->ctx;
 }
 
@@ -165,7 +169,7 @@ const char *weft_http_request_query(const weft_http_request *rq)
 
 int weft_http_request_version(const weft_http_request *rq)
 {
-    return 10 + rq->x->head.p.http_minor;
+    return rq->x->w.h2 ? 20 : 10 + rq->x->head.p.http_minor;
 }
 
 const char *weft_http_request_header(const weft_http_request *rq, const char *name)
@@ -203,6 +207,8 @@ static weft_err request_continue(struct weft_http_request *rq)
 ssize_t weft_http_request_read(weft_http_request *rq, void *ret_buf, size_t len)
 {
     struct weft__exch *x = rq->x;
+    if (x->w.h2)
+        return weft__h2_read(rq, ret_buf, len);
     if (rq->expect && !rq->err)
         rq->err = request_continue(rq);
     if (rq->err || !len || x->wire.done)

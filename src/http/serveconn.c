@@ -16,7 +16,7 @@
 #include <weft/time.h>
 #include <weft/unwind.h>
 
-#include "server_int.h"
+#include "h2.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -145,33 +145,30 @@ static int head_receive(struct weft__exch *x)
     return head_parse(x);
 }
 
+void weft__sconn_linger(struct weft__sconn *sc)
+{
+    struct weft__hbuf *b = weft__hbuf_get(0);
+    if (b && weft_conn_close_write(sc->conn) == 0) {
+        sc->read_limit = 0;
+        weft__sconn_read_limit(sc, LINGER);
+        for (size_t got = 0; got < LINGER_BYTES;) {
+            ssize_t r = weft_conn_read(NULL, sc->conn, b->data, b->cap);
+            if (r <= 0)
+                break;
+            got += (size_t)r;
+        }
+    }
+    weft__hbuf_put(b);
+}
+
 /* Answer what is not served, then let the peer read it. */
 static void refuse(struct weft__exch *x, int status)
 {
-    struct weft__sconn *sc = x->sc;
-    char text[64];
-    size_t n = 0;
-    const char *words = weft__http_status_text(status);
-    while (words[n] && n < sizeof text - 2) {
-        text[n] = words[n];
-        n++;
-    }
-    text[n] = '\n';
-    text[n + 1] = '\0';
-    weft__reply_init(&x->w, sc, false, false);
+    weft__reply_init(&x->w, x->sc, false, false);
     x->w.close = true;
-    (void)weft_http_reply_text(&x->w, status, "text/plain; charset=utf-8", text);
+    weft__reply_refusal(&x->w, status);
     (void)weft__reply_finish(&x->w, false);
-    if (weft_conn_close_write(sc->conn) < 0)
-        return;
-    sc->read_limit = 0;
-    weft__sconn_read_limit(sc, LINGER);
-    for (size_t got = 0; got < LINGER_BYTES;) {
-        ssize_t r = weft_conn_read(NULL, sc->conn, x->buf->data, x->buf->cap);
-        if (r <= 0)
-            return;
-        got += (size_t)r;
-    }
+    weft__sconn_linger(x->sc);
 }
 
 /* The handler's panic: a 500 when nothing is out yet, and the end of the connection. */
@@ -243,10 +240,41 @@ static bool conn_handshake(struct weft__sconn *sc)
         return true;
     struct weft_tls_config cfg = s->tls;
     if (!cfg.alpn)
-        cfg.alpn = "http/1.1";
+        cfg.alpn = weft__h2_built && !s->o.no_http2 ? "h2,http/1.1" : "http/1.1";
     weft__sconn_read_limit(sc, s->o.head_timeout);
     weft__sconn_write_limit(sc, s->o.head_timeout);
     return weft_tls_server(NULL, sc->conn, &cfg, &sc->conn) == 0;
+}
+
+/* What was agreed in the handshake, or the first bytes say so (RFC 9113 3.3). Those are in sc->x. */
+static bool conn_is_h2(struct weft__sconn *sc)
+{
+    struct weft__exch *x = sc->x;
+    struct weft_tls_state state;
+    bool timed = false;
+    int is = sc->server->o.no_http2 ? 0 : weft__h2_preface(x->buf->data, x->end);
+    while (is < 0 && head_read(x, &timed) > 0)
+        is = weft__h2_preface(x->buf->data, x->end);
+    if (weft_tls_state_get(sc->conn, &state) == 0)
+        return weft__h2_built && strcmp(state.alpn, "h2") == 0;
+    return is > 0;
+}
+
+static void conn_serve_h2(struct weft__sconn *sc)
+{
+    struct weft__exch *x = sc->x;
+    struct weft__hbuf *b = x->buf;
+    uint32_t end = x->end;
+    x->buf = weft__hbuf_get(0);   /* b stays with the bytes while the exchange goes back */
+    if (x->buf) {
+        exch_end(sc);
+        weft__sconn_set_h2(sc);
+        weft__h2_serve(sc, b->data, end);
+    } else {
+        x->buf = b;
+        return;
+    }
+    weft__hbuf_put(b);
 }
 
 /* S1: wait for the next request's first byte. False: closed, timed out, or the server is closing. */
@@ -266,8 +294,10 @@ static bool conn_first(struct weft__sconn *sc)
     if (!exch_begin(sc))
         return false;
     ssize_t n = weft__conn_try_read(sc->conn, sc->x->buf->data, sc->x->buf->cap);
-    if (n == -EAGAIN)
-        return conn_wait(sc);
+    if (n == -EAGAIN) {
+        bool timed = false;
+        return conn_wait(sc) && head_read(sc->x, &timed) > 0;
+    }
     sc->x->end = n > 0 ? (uint32_t)n : 0;
     return n > 0;
 }
@@ -284,10 +314,15 @@ static bool conn_more(struct weft__sconn *sc)
 /* S4: a panic ends the connection, so one weft_try goes around all of its requests. */
 static void conn_serve(struct weft__sconn *sc)
 {
-    weft_defer(weft__http_panic_dump, sc);
+    struct weft__exch *const *where = &sc->x;
+    weft_defer(weft__http_panic_dump, where);
     if (!conn_handshake(sc))
         return;
     bool more = conn_first(sc);
+    if (more && conn_is_h2(sc)) {
+        conn_serve_h2(sc);
+        return;
+    }
     while (more && serve_one(sc->x))
         more = conn_more(sc);
     if (sc->x)

@@ -8,6 +8,8 @@
  *   V2  kicked  <=>  its conn was closed by shutdown.
  *   V4  idle and closing, both seq_cst: a connection stores idle and then loads closing, shutdown stores closing and then
  *       loads idle. So one of them sees the other: none waits on unseen, and no request under way is cut off.
+ *   V5  the same of h2 and closing: a connection of HTTP/2 stores h2 and then loads closing before each wait, shutdown wakes
+ *       it by a read deadline that has passed. It says goodbye to its peer, its streams finish.
  *   V3  closing changes once; then no connection is added, and `ended` is closed when conns_len is 0.
  *
  * Locks   server->lock for list operations; connections are closed outside of it, through a reference of their own.
@@ -90,6 +92,16 @@ bool weft__sconn_set_idle(struct weft__sconn *sc, bool idle)
 {
     atomic_store_explicit(&sc->idle, idle, memory_order_seq_cst);                     /* V4 sb */
     return !atomic_load_explicit(&sc->server->closing, memory_order_seq_cst);         /* V4 sb */
+}
+
+void weft__sconn_set_h2(struct weft__sconn *sc)
+{
+    atomic_store_explicit(&sc->h2, true, memory_order_seq_cst);                       /* V5 sb */
+}
+
+bool weft__sconn_closing(const struct weft__sconn *sc)
+{
+    return atomic_load_explicit(&sc->server->closing, memory_order_seq_cst);          /* V5 sb */
 }
 
 static bool server_closing(struct weft_http_server *s)
@@ -241,24 +253,41 @@ static void listeners_close(struct weft_http_server *s)
     }
 }
 
-/* Close the idle connections, or all of them; their goroutines wake and end. */
+/* Is it time for this connection's goroutine to look around? Lock held. */
+static bool conn_wants_kick(const struct weft__sconn *sc, bool all)
+{
+    if (atomic_load_explicit(&sc->h2, memory_order_seq_cst) && !all)                  /* V5 sb */
+        return !sc->told;
+    return all || atomic_load_explicit(&sc->idle, memory_order_seq_cst);              /* V4 sb */
+}
+
+/* Close the idle connections, or all of them; their goroutines wake and end. Those of HTTP/2 are woken. */
 static void conns_kick(struct weft_http_server *s, bool all)
 {
     for (;;) {
         weft__lock(&s->lock);
         struct weft__sconn *sc = s->conns.next;
-        while (sc != &s->conns && !all && !atomic_load_explicit(&sc->idle, memory_order_seq_cst))   /* V4 sb */
+        while (sc != &s->conns && !conn_wants_kick(sc, all))
             sc = sc->next;
         weft_conn *conn = NULL;
+        bool wake = false;
         if (sc != &s->conns) {
             conn = weft_conn_ref(sc->conn);   /* ours; the goroutine keeps its own */
-            list_out(sc);
-            list_in(&s->kicked, sc);          /* V2 */
+            wake = sc->told = !all && atomic_load_explicit(&sc->h2, memory_order_seq_cst);   /* V5 sb */
+            if (!wake) {
+                list_out(sc);
+                list_in(&s->kicked, sc);      /* V2 */
+            }
         }
         weft__unlock(&s->lock);
         if (!conn)
             return;
-        (void)weft_conn_close(conn);
+        if (wake)
+            (void)weft_conn_set_read_deadline(conn, 1);
+        if (wake)
+            weft_conn_unref(conn);
+        else
+            (void)weft_conn_close(conn);
     }
 }
 

@@ -22,11 +22,14 @@ struct weft__sconn {
     struct weft__exch *x;              /* [own] the exchange under way, or NULL */
     weft_time read_limit, write_limit; /* [own] deadlines set on conn; 0 none */
     _Atomic bool idle;                 /* [V4] between requests */
+    _Atomic bool h2;                   /* [V5] HTTP/2, for good: shutdown wakes it instead of closing it */
+    bool told;                         /* [server lock] it was woken */
 };
 
 /* The reply under way. reply.c has the layout of out. */
 struct weft_http_writer {
     struct weft__sconn *sc;
+    struct weft__h2_stream *h2;    /* [const] HTTP/2: the stream; else NULL */
     struct weft__hbuf *out;
     uint32_t base;                 /* out[0 .. base): finished answers that are not sent yet */
     uint32_t fields_end;           /* where the handler's fields end; body begins behind the empty line there */
@@ -62,6 +65,7 @@ struct weft__late {
     weft_timer timer;
     weft_mutex m;
     _Atomic uint32_t held;         /* [L1] bytes that are held */
+    const char *data;              /* [const] while armed: the out buffer */
     bool armed;                    /* [own of the connection's goroutine] */
     bool fired;                    /* [m] */
     uint32_t sent;                 /* [m] by the timer's goroutine */
@@ -98,11 +102,16 @@ struct weft_http_server {
 
 /* ---- serveconn.c ---- */
 WEFT_PARKS void weft__serve_conn(struct weft__sconn *sc);
+/* No more is written; what the peer still sends is read away for a while, so that it can read what it was told. */
+WEFT_PARKS void weft__sconn_linger(struct weft__sconn *sc);
 /* ---- server.c ---- */
 /* V4. False when the server is closing: then the connection ends. */
 bool weft__sconn_set_idle(struct weft__sconn *sc, bool idle);
 /* Closes the connection and counts it out; sc is gone, and the server may be. */
 void weft__sconn_end(struct weft__sconn *sc);
+/* V5. The connection becomes HTTP/2's; and has shutdown begun? */
+void weft__sconn_set_h2(struct weft__sconn *sc);
+bool weft__sconn_closing(const struct weft__sconn *sc);
 /* ---- request.c ---- */
 /* n bytes that live as long as the request. */
 struct weft__text {
@@ -113,6 +122,8 @@ char *weft__request_text(struct weft_http_request *rq, size_t n);
 void weft__request_init(struct weft__exch *x);
 /* The head is complete: 0, or the status to refuse it with. */
 int weft__request_accept(struct weft__exch *x);
+/* Path and query out of the target: 0, or such a status. */
+int weft__request_target(struct weft_http_request *rq);
 void weft__request_done(struct weft_http_request *rq);
 /* Reads the rest of the body away if it is short; false: the connection cannot be used again. */
 WEFT_PARKS bool weft__request_finish(struct weft_http_request *rq);
@@ -131,11 +142,13 @@ void weft__gone_start(struct weft_http_request *rq);
 WEFT_PARKS void weft__gone_stop(struct weft_http_request *rq);
 /* ---- panicdump.c ---- */
 /* Deferred around the handlers of a connection: a panic that passes tells where it came from. */
-void weft__http_panic_dump(struct weft__sconn *sc);
+void weft__http_panic_dump(struct weft__exch *const *where);
 /* ---- reply.c ---- */
 void weft__reply_init(struct weft_http_writer *w, struct weft__sconn *sc, bool is_head, bool old);
 /* Takes back what has been put, if nothing was sent. */
 bool weft__reply_reset(struct weft_http_writer *w);
+/* The text of a request that no handler sees. */
+WEFT_PARKS void weft__reply_refusal(struct weft_http_writer *w, int status);
 /* Sends what is left; hold: a small answer stays in out, for more to come (A3). False: the connection ends. */
 WEFT_PARKS bool weft__reply_finish(struct weft_http_writer *w, bool hold);
 /* Sends the held answers (A3). */
@@ -151,6 +164,8 @@ WEFT_PARKS weft_err weft__reply_file(struct weft_http_writer *w, int fd, uint64_
 uint32_t weft__reply_head(const struct weft_http_writer *w, char ret[static WEFT__REPLY_FIXED]);
 /* "Sun, 06 Nov 1994 08:49:37 GMT", 29 bytes and a NUL. */
 void weft__http_date(int64_t unix_s, char ret[static 30]);
+/* The same for now, without the NUL. */
+void weft__http_date_now(char *ret);
 const char *weft__http_status_text(int status);
 
 #endif

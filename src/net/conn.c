@@ -119,12 +119,10 @@ ssize_t weft__conn_try_read(weft_conn *conn, void *ret_buf, size_t n)
 
 ssize_t weft__conn_try_write(weft_conn *conn, const void *buf, size_t n)
 {
-    if (conn->tls)
-        return 0;
     weft_err err = weft__fd_enter(&conn->f, WEFT__FD_WRITING);
     if (err)
         return err;
-    ssize_t put = weft__sock_send(conn->f.fd, buf, n);
+    ssize_t put = conn->tls ? weft__tls_try_write(conn, buf, n) : weft__sock_send(conn->f.fd, buf, n);
     weft__fd_leave(&conn->f, WEFT__FD_WRITING);
     return put == -EAGAIN ? 0 : put;
 }

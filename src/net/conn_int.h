@@ -19,8 +19,8 @@ struct weft_conn {
 weft_err weft__conn_new(int fd, bool tcp, bool datagram, weft_conn **ret_conn);
 
 /* For src/http: a read right after weft_conn_wait, which spares a look at the clock; and one try each to read and to
- * write, which never park. try_read answers -EAGAIN when there is nothing; try_write the bytes that went, 0 when none
- * could. Both always do so for TLS. */
+ * write, which never park. try_read answers -EAGAIN when there is nothing, for TLS always; try_write the bytes that went,
+ * 0 when none could. */
 WEFT_PARKS ssize_t weft__conn_read_soon(weft_conn *conn, void *ret_buf, size_t n);
 ssize_t weft__conn_try_read(weft_conn *conn, void *ret_buf, size_t n);
 ssize_t weft__conn_try_write(weft_conn *conn, const void *buf, size_t n);
@@ -55,6 +55,7 @@ WEFT_PARKS int weft__net_resolve(weft_ctx *ctx, const struct weft__network *net,
 /* tls/tls_conn.c: as weft_conn_read and so on, both directions' bits as the caller took them. */
 WEFT_PARKS ssize_t weft__tls_read(weft_ctx *ctx, weft_conn *conn, void *ret_buf, size_t n);
 WEFT_PARKS ssize_t weft__tls_write(weft_ctx *ctx, weft_conn *conn, const void *buf, size_t n);
+ssize_t weft__tls_try_write(weft_conn *conn, const void *buf, size_t n);   /* what the socket takes now */
 bool weft__tls_pending(weft_conn *conn);
 WEFT_PARKS weft_err weft__tls_close_write(weft_conn *conn);
 void weft__tls_farewell(weft_conn *conn);

@@ -1,46 +1,6 @@
 /* https, both sides. Source: RFC 9110 4.2.2, 4.3.4; Go net/http. The handshake's own tests are in test_tls.c. */
-#include <openssl/evp.h>
-#include <openssl/pem.h>
-#include <openssl/x509v3.h>
-#include <unistd.h>
-
+#include "http_cert.h"
 #include "http_peer.h"
-
-/* A certificate for 127.0.0.1 that signs itself and serves as its own authority, in two files. */
-struct cert {
-    char dir[32], crt[64], key[64];
-};
-
-static void cert_make(struct cert *c)
-{
-    memcpy(c->dir, "/tmp/weft-https-XXXXXX", 23);
-    REQUIRE(mkdtemp(c->dir));
-    snprintf(c->crt, sizeof c->crt, "%s/crt", c->dir);
-    snprintf(c->key, sizeof c->key, "%s/key", c->dir);
-    EVP_PKEY *key = EVP_EC_gen("P-256");
-    X509 *x = X509_new();
-    REQUIRE(key && x);
-    X509_set_version(x, 2);
-    ASN1_INTEGER_set(X509_get_serialNumber(x), 1);
-    X509_gmtime_adj(X509_getm_notBefore(x), -3600);
-    X509_gmtime_adj(X509_getm_notAfter(x), 3600);
-    X509_NAME_add_entry_by_txt(X509_get_subject_name(x), "CN", MBSTRING_ASC, (const unsigned char *)"weft test", -1, -1, 0);
-    X509_set_issuer_name(x, X509_get_subject_name(x));
-    X509_set_pubkey(x, key);
-    X509_EXTENSION *san = X509V3_EXT_conf_nid(NULL, NULL, NID_subject_alt_name, "IP:127.0.0.1");
-    X509_EXTENSION *ca = X509V3_EXT_conf_nid(NULL, NULL, NID_basic_constraints, "critical,CA:TRUE");
-    X509_add_ext(x, san, -1);
-    X509_add_ext(x, ca, -1);
-    X509_EXTENSION_free(san);
-    X509_EXTENSION_free(ca);
-    REQUIRE(X509_sign(x, key, EVP_sha256()));
-    FILE *f = fopen(c->crt, "w"), *g = fopen(c->key, "w");
-    REQUIRE(f && g && PEM_write_X509(f, x) && PEM_write_PrivateKey(g, key, NULL, NULL, 0, NULL, NULL));
-    fclose(f);
-    fclose(g);
-    X509_free(x);
-    EVP_PKEY_free(key);
-}
 
 static void hello(weft_http_request *rq, weft_http_writer *w, void *arg)
 {
@@ -91,7 +51,5 @@ TEST(http_tls, https_is_served_fetched_and_reused_and_checked)
     EXPECT_EQ(weft_http_server_shutdown(NULL, s), 0);
     weft_waitgroup_wait(&wg);
     weft_http_server_free(s);
-    unlink(c.crt);
-    unlink(c.key);
-    rmdir(c.dir);
+    cert_drop(&c);
 }

@@ -111,27 +111,47 @@ ssize_t weft__tls_read(weft_ctx *ctx, weft_conn *conn, void *ret_buf, size_t n)
     return err;
 }
 
+/* One SSL_write: TLS_DONE and *ret_put bytes, or as tls_outcome. */
+static int tls_write_once(weft_conn *conn, const void *buf, size_t n, size_t *ret_put)
+{
+    struct weft__tls *tls = conn->tls;
+    int r = WEFT_ETLS;
+    *ret_put = 0;
+    weft_mutex_lock(&tls->lock);
+    if (!tls->broken) {
+        ERR_clear_error();
+        r = tls_outcome(conn, tls, SSL_write_ex(tls->ssl, buf, n, ret_put));
+    }
+    weft_mutex_unlock(&tls->lock);
+    return r == 0 ? -EPIPE : r;
+}
+
 ssize_t weft__tls_write(weft_ctx *ctx, weft_conn *conn, const void *buf, size_t n)
 {
     struct weft__tls *tls = conn->tls;
     weft_err err = weft__pd_check(tls->f->pd, WEFT__DIR_WRITE);
-    size_t done = 0;
+    size_t done = 0, put;
     while (!err && done < n) {
-        size_t put = 0;
-        weft_mutex_lock(&tls->lock);
-        int r = WEFT_ETLS;
-        if (!tls->broken) {
-            ERR_clear_error();
-            r = tls_outcome(conn, tls, SSL_write_ex(tls->ssl, (const char *)buf + done, n - done, &put));
-        }
-        weft_mutex_unlock(&tls->lock);
+        int r = tls_write_once(conn, (const char *)buf + done, n - done, &put);
         done += put;
-        if (r <= 0)
-            return r == 0 ? -EPIPE : r;
+        if (r < 0)
+            return r;
         if (r != TLS_DONE)
             err = tls_wait(ctx, tls, r);
     }
     return err ? err : (ssize_t)n;
+}
+
+ssize_t weft__tls_try_write(weft_conn *conn, const void *buf, size_t n)
+{
+    size_t done = 0, put;
+    while (done < n) {
+        int r = tls_write_once(conn, (const char *)buf + done, n - done, &put);
+        done += put;
+        if (r != TLS_DONE)
+            return r < 0 ? r : (ssize_t)done;
+    }
+    return (ssize_t)done;
 }
 
 bool weft__tls_pending(weft_conn *conn)

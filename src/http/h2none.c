@@ -1,0 +1,59 @@
+/*
+ * h2none.c - instead of h2*.c in a build without nghttp2: no connection is HTTP/2's, and no stream exists.
+ *
+ * Role    Stands in for h2.h; what needs a stream is never called. Layer 5.
+ */
+#include "h2.h"
+
+const bool weft__h2_built = false;
+
+int weft__h2_preface(const char *bytes, size_t n)
+{
+    (void)bytes, (void)n;
+    return 0;
+}
+
+void weft__h2_serve(struct weft__sconn *sc, const char *bytes, size_t n)
+{
+    (void)sc, (void)bytes, (void)n;
+}
+
+ssize_t weft__h2_read(struct weft_http_request *rq, void *ret_buf, size_t len)
+{
+    (void)rq, (void)ret_buf, (void)len;
+    return WEFT_EUNSUPPORTED;
+}
+
+void weft__h2_watch(struct weft_http_request *rq)
+{
+    (void)rq;
+}
+
+weft_err weft__h2_field(struct weft_http_writer *w, const char *name, size_t nn, const char *value, size_t nv)
+{
+    (void)w, (void)name, (void)nn, (void)value, (void)nv;
+    return WEFT_EUNSUPPORTED;
+}
+
+char *weft__h2_room(struct weft_http_writer *w, size_t *ret_len)
+{
+    (void)w, (void)ret_len;
+    return NULL;
+}
+
+weft_err weft__h2_write(struct weft_http_writer *w, const char *buf, size_t len)
+{
+    (void)w, (void)buf, (void)len;
+    return WEFT_EUNSUPPORTED;
+}
+
+weft_err weft__h2_flush(struct weft_http_writer *w)
+{
+    (void)w;
+    return WEFT_EUNSUPPORTED;
+}
+
+void weft__h2_reset(struct weft_http_writer *w)
+{
+    (void)w;
+}

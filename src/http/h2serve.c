@@ -1,0 +1,352 @@
+/*
+ * h2serve.c - an HTTP/2 connection of a server, from its first bytes to its end.
+ *
+ * Role    The connection's goroutine reads, gives what came to the session, which starts a goroutine per request, lets
+ *         those run, and sends what they have answered in one write. Answers that come later are sent by those who made
+ *         them; a socket that is full is waited for by a goroutine of its own, so that reading goes on.
+ * Near    serveconn.c (who starts it), h2session.c, h2stream.c, h2_int.h (invariants Z1 to Z6). Layer 5.
+ *
+ *   read -> session (c->m) -> yield: handlers run, answers queue -> one write -> wait, with no buffer held
+ *   end  shutdown, "Connection: close": GOAWAY with the last stream open and a PING; on its answer, or after a second,
+ *        GOAWAY with the last stream that counts; when the streams have ended: close.
+ *
+ * Locks   c->m, a goroutine mutex; never held over a read, a write or a yield. Within it server->lock is not taken.
+ * Limits  idle_timeout without a stream; io_timeout for each wait of a stream and for a write. 2,000 frames queued for a peer
+ *         that does not read end the connection.
+ * Failure The connection ends; its streams' reads and writes fail, their contexts are cancelled.
+ * Source  RFC 9113; Go net/http2 server.go.
+ */
+#include <stdlib.h>
+#include <string.h>
+#include <weft/go.h>
+#include <weft/time.h>
+
+#include "h2_int.h"
+
+#define QUEUE_MAX 2000
+#define LEAVE_WAIT WEFT_SEC
+
+const bool weft__h2_built = true;
+
+int weft__h2_preface(const char *bytes, size_t n)
+{
+    size_t len = n < 4 ? n : 4;   /* "PRI " is no method of HTTP/1; the session looks at the rest */
+    if (memcmp(bytes, NGHTTP2_CLIENT_MAGIC, len) != 0)
+        return 0;
+    return n < 4 ? -1 : 1;
+}
+
+/* ---- deadlines ---- */
+
+void weft__h2_look_at(struct weft__h2 *c, weft_time at)
+{
+    if (c->look_at && c->look_at <= at)
+        return;
+    c->look_at = at;
+    (void)weft_conn_set_read_deadline(c->sc->conn, at);   /* closed: the next read says so */
+}
+
+/* One direction's wait of a stream. */
+static weft_time sweep_wait(struct weft__h2_stream *st, int dir, weft_time now, weft_time next)
+{
+    if (!st->until[dir])
+        return next;
+    if (st->until[dir] > now)
+        return st->until[dir] < next ? st->until[dir] : next;
+    st->until[dir] = 0;
+    if (!st->started)
+        st->c->calm = NGHTTP2_ENHANCE_YOUR_CALM;   /* a head that does not end */
+    else if (dir == 0)
+        st->in_err = WEFT_EDEADLINE;
+    else
+        st->out_err = WEFT_EDEADLINE;
+    weft_cond_broadcast(&st->wake);
+    return next;
+}
+
+/* Z6: the read deadline has come: whose wait is over, and when is the next look? */
+static void h2_sweep(struct weft__h2 *c)
+{
+    struct weft_http_server_opts *o = &c->sc->server->o;
+    weft_time now = weft_now(), next = now + o->idle_timeout;
+    for (struct weft__h2_stream *st = c->streams.next; st != &c->streams; st = st->next)
+        for (int dir = 0; dir < 2; dir++)
+            next = sweep_wait(st, dir, now, next);
+    weft_time end = c->leaving == 1 ? c->leave_at : !c->streams_len && !c->handlers ? c->idle_since + o->idle_timeout : next;
+    if (c->calm)
+        (void)nghttp2_session_terminate_session(c->session, c->calm);
+    else if (end <= now)
+        weft__h2_left(c);
+    else
+        next = end < next ? end : next;
+    c->look_at = 0;
+    weft__h2_look_at(c, next);
+}
+
+void weft__h2_leave(struct weft__h2 *c)
+{
+    if (c->leaving || c->dead)
+        return;
+    c->leaving = 1;
+    c->leave_at = weft_now() + LEAVE_WAIT;
+    (void)nghttp2_submit_shutdown_notice(c->session);
+    (void)nghttp2_submit_ping(c->session, NGHTTP2_FLAG_NONE, NULL);
+    weft__h2_look_at(c, c->leave_at);
+}
+
+void weft__h2_left(struct weft__h2 *c)
+{
+    if (c->leaving == 2)
+        return;
+    c->leaving = 2;
+    (void)nghttp2_submit_goaway(c->session, NGHTTP2_FLAG_NONE, nghttp2_session_get_last_proc_stream_id(c->session),
+                                NGHTTP2_NO_ERROR, NULL, 0);
+}
+
+/* ---- sending ---- */
+
+/* Frames into out, as many as it holds. */
+static void h2_fill(struct weft__h2 *c)
+{
+    ssize_t n = 0;
+    c->out_pos = c->out_len = 0;
+    if (c->dead || (!c->left_len && !nghttp2_session_want_write(c->session)))
+        return;
+    if (!c->out && !(c->out = weft__hbuf_get(0))) {
+        c->dead = true;
+        return;
+    }
+    memcpy(c->out->data, c->left ? (const char *)c->left : "", c->left_len);
+    c->out_len = c->left_len;
+    c->left_len = 0;
+    const uint8_t *p;
+    while ((n = nghttp2_session_mem_send(c->session, &p)) > 0) {
+        if ((size_t)n > c->out->cap - c->out_len) {
+            c->left = p;   /* stays until the next mem_send */
+            c->left_len = (size_t)n;
+            break;
+        }
+        memcpy(c->out->data + c->out_len, p, (size_t)n);
+        c->out_len += (size_t)n;
+    }
+    c->dead |= n < 0;
+}
+
+/* Nothing is left to send: with c->m, which it gives back. */
+static void h2_sent(struct weft__h2 *c)
+{
+    c->writing = false;   /* Z2 */
+    weft__hbuf_put(c->out);
+    c->out = NULL;
+    c->over |= !nghttp2_session_want_read(c->session) && !nghttp2_session_want_write(c->session);
+    if (c->dead || c->over)
+        weft__h2_look_at(c, 1);   /* wakes the connection's goroutine */
+    weft_cond_broadcast(&c->ended);
+    weft_mutex_unlock(&c->m);
+}
+
+/* What out still holds. Bytes that went, or an error; fewer than all when the socket is full and it must not wait. */
+static ssize_t h2_put(struct weft__h2 *c, bool waits)
+{
+    const char *p = c->out->data + c->out_pos;
+    size_t n = c->out_len - c->out_pos;
+    if (!waits)
+        return weft__conn_try_write(c->sc->conn, p, n);
+    weft__sconn_write_limit(c->sc, c->sc->server->o.io_timeout);
+    return weft_conn_write(NULL, c->sc->conn, p, n);
+}
+
+static void h2_writer(struct weft__h2 *c);
+
+/* Z2, with c->m, which it gives back: out, then whatever is queued meanwhile. Who may not wait leaves that to h2_writer. */
+static WEFT_PARKS void h2_write(struct weft__h2 *c, bool waits)
+{
+    for (;;) {
+        if (c->out_pos == c->out_len)
+            h2_fill(c);
+        if (c->out_pos == c->out_len || c->dead)
+            break;
+        weft_mutex_unlock(&c->m);
+        ssize_t n = h2_put(c, waits);
+        if (n >= 0 && (size_t)n < c->out_len - c->out_pos) {
+            c->out_pos += (size_t)n;
+            weft_go_named("http2 writer", h2_writer, c);   /* it owns writing now */
+            return;
+        }
+        c->out_pos = c->out_len = 0;
+        weft_mutex_lock(&c->m);
+        c->dead |= n < 0;
+    }
+    c->out_pos = c->out_len = 0;
+    h2_sent(c);
+}
+
+void weft__h2_unref(struct weft__h2 *c)
+{
+    if (atomic_fetch_sub_explicit(&c->lives, 1, memory_order_acq_rel) == 1)   /* Z7 */
+        free(c);
+}
+
+static void h2_writer(struct weft__h2 *c)
+{
+    atomic_fetch_add_explicit(&c->lives, 1, memory_order_relaxed);   /* the connection waits for writing to fall */
+    weft_mutex_lock(&c->m);
+    h2_write(c, true);
+    weft__h2_unref(c);
+}
+
+static bool h2_send_begin(struct weft__h2 *c)
+{
+    if (!c->writing && !c->in_pass && !c->dead) {
+        c->writing = true;
+        return true;
+    }
+    weft_mutex_unlock(&c->m);
+    return false;
+}
+
+void weft__h2_send(struct weft__h2 *c)
+{
+    if (h2_send_begin(c))
+        h2_write(c, false);
+}
+
+void weft__h2_send_soon(struct weft__h2 *c)
+{
+    if (!h2_send_begin(c))
+        return;
+    weft_mutex_unlock(&c->m);
+    weft_yield();
+    weft_mutex_lock(&c->m);
+    h2_write(c, false);
+}
+
+/* ---- receiving ---- */
+
+static uint32_t recv_code(const struct weft__h2 *c, ssize_t r)
+{
+    if (c->calm)
+        return c->calm;
+    switch (r) {
+    case NGHTTP2_ERR_FLOODED: return NGHTTP2_ENHANCE_YOUR_CALM;
+    case NGHTTP2_ERR_BAD_CLIENT_MAGIC: return NGHTTP2_PROTOCOL_ERROR;
+    default: return NGHTTP2_INTERNAL_ERROR;
+    }
+}
+
+/* Bytes that came, and all that follows from them. False: the connection is over. */
+static bool h2_pass(struct weft__h2 *c, const char *bytes, size_t n)
+{
+    weft_mutex_lock(&c->m);
+    c->in_pass = true;   /* Z3 */
+    c->woke = false;
+    ssize_t r = nghttp2_session_mem_recv(c->session, (const uint8_t *)bytes, n);
+    if (r >= 0 && nghttp2_session_get_outbound_queue_size(c->session) > QUEUE_MAX)
+        c->calm = NGHTTP2_ENHANCE_YOUR_CALM;
+    if (r < 0 || c->calm)
+        (void)nghttp2_session_terminate_session(c->session, recv_code(c, r));
+    if (c->woke) {
+        weft_mutex_unlock(&c->m);
+        weft_yield();
+        weft_mutex_lock(&c->m);
+    }
+    c->in_pass = false;
+    weft__h2_send(c);
+    weft_mutex_lock(&c->m);
+    bool goes_on = !c->over && !c->dead;
+    weft_mutex_unlock(&c->m);
+    return goes_on;
+}
+
+static bool h2_late(struct weft__h2 *c)
+{
+    weft_mutex_lock(&c->m);
+    bool goes_on = !c->over && !c->dead;
+    if (goes_on) {
+        h2_sweep(c);
+        weft__h2_send(c);
+        weft_mutex_lock(&c->m);
+        goes_on = !c->over && !c->dead;
+    }
+    weft_mutex_unlock(&c->m);
+    return goes_on;
+}
+
+/* Wait and read. 1: go on; 0: over; or why the connection broke. */
+static int h2_step(struct weft__h2 *c)
+{
+    struct weft__sconn *sc = c->sc;
+    if (weft__sconn_closing(sc)) {
+        weft_mutex_lock(&c->m);
+        weft__h2_leave(c);
+        weft__h2_send(c);
+    }
+    weft_err err = weft_conn_wait(NULL, sc->conn, WEFT_READ);
+    if (err)
+        return err == WEFT_EDEADLINE ? h2_late(c) : err;
+    struct weft__hbuf *b = weft__hbuf_get(0);
+    if (!b)
+        return WEFT_ENOMEM;
+    ssize_t n = weft__conn_read_soon(sc->conn, b->data, b->cap);
+    int r = n == WEFT_EDEADLINE ? h2_late(c) : n > 0 ? h2_pass(c, b->data, (size_t)n) : n == 0 ? WEFT_EEOF : (int)n;
+    weft__hbuf_put(b);
+    return r;
+}
+
+/* ---- its life ---- */
+
+static struct weft__h2 *h2_new(struct weft__sconn *sc)
+{
+    struct weft__h2 *c = calloc(1, sizeof *c);
+    if (!c)
+        return NULL;
+    c->sc = sc;
+    c->streams.next = c->streams.prev = &c->streams;
+    c->streams_max = sc->server->o.streams_max > 0 ? (uint32_t)sc->server->o.streams_max : 250;
+    c->ended.m = &c->m;
+    c->idle_since = weft_now();
+    atomic_store_explicit(&c->lives, 1, memory_order_relaxed);
+    if (weft__h2_session_new(c) == 0)
+        return c;
+    free(c);
+    return NULL;
+}
+
+/* The streams break off; their goroutines, and a writer, end. Then the session goes. */
+static void h2_end(struct weft__h2 *c, weft_err err)
+{
+    weft_mutex_lock(&c->m);
+    c->dead = true;
+    for (struct weft__h2_stream *st = c->streams.next; st != &c->streams; st = st->next)
+        weft__h2_stream_break(st, err < 0 ? err : WEFT_ECLOSED);
+    if (err == 0) {   /* all is said: the peer should get to read it */
+        weft_mutex_unlock(&c->m);
+        weft__sconn_linger(c->sc);
+        weft_mutex_lock(&c->m);
+    }
+    (void)weft_conn_set_write_deadline(c->sc->conn, 1);   /* frees a writer that waits */
+    while (c->handlers || c->writing)
+        weft_cond_wait(&c->ended);
+    nghttp2_session_del(c->session);
+    c->session = NULL;
+    while (c->streams.next != &c->streams)
+        weft__h2_stream_closed(c->streams.next, NGHTTP2_CANCEL);
+    weft_mutex_unlock(&c->m);
+    weft__h2_unref(c);
+}
+
+void weft__h2_serve(struct weft__sconn *sc, const char *bytes, size_t n)
+{
+    struct weft__h2 *c = h2_new(sc);
+    if (!c)
+        return;
+    int r = 1;
+    weft_mutex_lock(&c->m);
+    weft__h2_look_at(c, c->idle_since + sc->server->o.idle_timeout);
+    weft__h2_send(c);   /* SETTINGS */
+    if (n)
+        r = h2_pass(c, bytes, n);
+    while (r > 0)
+        r = h2_step(c);
+    h2_end(c, r);
+}

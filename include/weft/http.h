@@ -4,7 +4,8 @@
  * Words   A *call* is one request as the program makes it, redirects included. A *response* owns its connection until
  *         weft_http_response_free. A *handler* answers one request of a server, in the connection's goroutine.
  * Differs from Go's net/http: a response must always be freed; its headers live as long as it does; the
- *         client has no HTTP/2, no proxy, no cookie jar, no trailers; a client decodes gzip and deflate in the same breath.
+ *         client has no HTTP/2; it decodes gzip, deflate and, where they were built in, Brotli and Zstandard; proxies of the
+ *         environment are used only when asked for.
  * Parks   only calls marked WEFT_PARKS; the others return at once and are for whoever owns the object at that time.
  * Source  RFC 9110, 9112, 9113, 3986; Go net/http. Parsing is llhttp's, strict, and nghttp2's.
  */
@@ -23,6 +24,8 @@ struct weft_http_field {
 
 /* Keep-alive connections, per-host pools and defaults of its calls. Any number of goroutines may share one. */
 typedef struct weft_http_client weft_http_client;
+/* Cookies: given to a client, it keeps what servers set and sends it back. Any number of goroutines may share one. */
+typedef struct weft_http_jar weft_http_jar;
 /* What came back: status, headers, and a body still to be read. Belongs to one goroutine at a time. */
 typedef struct weft_http_response weft_http_response;
 
@@ -44,14 +47,28 @@ struct weft_http_client_opts {
     /* The certificates to trust and the like for https; default: the system's. The struct is copied, its strings are
      * borrowed and outlive the client. server_name is filled in per host. */
     const struct weft_tls_config *tls;
+    /* Cookies for the calls of this client: lent, it outlives the client. NULL: none. A Cookie field of a call wins. */
+    weft_http_jar *jar;
+    /* Where requests go first: "[http://|socks5://|socks5h://][user:password@]host[:port]", ports 80 and 1080. https goes
+     * through an HTTP proxy by CONNECT. With socks5 names are resolved here, with socks5h by the proxy. Copied. */
+    const char *proxy;
+    const char *no_proxy;       /* hosts that are reached without it: "example.org,10.0.0.0/8,[::1],a.b:8080" or "*"; copied */
+    bool proxy_from_env;        /* with proxy NULL: http_proxy, https_proxy, all_proxy, no_proxy of the environment */
     /* Asked for each address before it is dialled, after DNS, redirects included; false: not this one. When all are
-     * refused the call fails with WEFT_EDENIED. Runs in the caller's goroutine and must not park. */
+     * refused the call fails with WEFT_EDENIED. Runs in the caller's goroutine and must not park. With a proxy it is the
+     * proxy's addresses that are asked about. */
     bool (*allow)(const struct sockaddr *addr, void *arg);
     /* Asked before a redirect is followed, number count (from 1). WEFT_HTTP_FOLLOW: go on; WEFT_HTTP_KEEP: hand the
      * 3xx response over; a negative weft_err: fail with it. to_url is absolute, without fragment. May park. */
     int (*on_redirect)(int count, int status, const char *from_url, const char *to_url, void *arg);
     void *arg;                  /* for allow and on_redirect */
 };
+
+/*
+ * The next piece of a request's body: up to n bytes into ret_buf. Returns bytes, at least 1; 0 at the end; or a negative
+ * weft_err, with which the call fails. ctx is the call's. Runs in the caller's goroutine; may park.
+ */
+typedef ssize_t weft_http_body_fn(weft_ctx *ctx, void *arg, void *ret_buf, size_t n);
 
 /* One request to send. Zero in any field but url means its default. Everything is borrowed for the call only. */
 struct weft_http_call {
@@ -62,16 +79,25 @@ struct weft_http_call {
     size_t fields_len;
     const void *body;                       /* sent with Content-Length; may be sent again after a redirect 307/308 */
     size_t body_len;
+    weft_http_body_fn *body_read;           /* instead of body: asked for the body piece by piece. Such a call is sent once,
+                                             * on a fresh connection; a redirect 307/308 is handed over, not followed */
+    void *body_arg;                         /* for body_read */
+    int64_t body_bytes;                     /* what body_read will give in all, sent as Content-Length; fewer: the call
+                                             * fails with WEFT_EEOF. Default: unknown, sent in chunks */
+    bool expect_continue;                   /* with body_read: ask first (Expect: 100-continue). The body goes when the
+                                             * server says so or says nothing for 1 s; not when it answers */
     weft_dur timeout;                       /* default: the client's; < 0: none */
     char *reterr_text;                      /* on failure: the reason in words, NUL-terminated, cut to reterr_size */
     size_t reterr_size;
 };
 
-/* Where the time of the last hop went, ns. connect and tls are 0 on a connection that was open already. */
+/* Where the time of the last hop went, ns. dns, connect and tls are 0 on a connection that was open already. */
 struct weft_http_times {
-    weft_dur connect;           /* DNS and TCP */
+    weft_dur dns;               /* looking the name up; 0 for an address */
+    weft_dur connect;           /* TCP, and what a proxy wanted to know */
     weft_dur tls;               /* handshake */
-    weft_dur first_byte;        /* from the request's first byte sent to the response's first byte received */
+    weft_dur first_byte;        /* from the request's first byte sent (on a kept connection: from the call's start) to the
+                                 * response's first byte received */
     weft_dur total;             /* whole call so far, redirects included */
     bool reused;                /* the connection was open already */
 };
@@ -116,7 +142,8 @@ WEFT_API void weft_http_client_close_idle(weft_http_client *client);
  * Limits    An idempotent call (GET HEAD PUT DELETE OPTIONS TRACE) whose pooled connection turns out to be dead before
  *           a byte of response is sent once more on a fresh one. 301, 302, 303 turn POST into GET; a body is repeated
  *           for 307 and 308. Authorization and Cookie fields are dropped when a redirect leaves the host.
- * Costs     one write and, for a small response, one read on a pooled connection; no allocation once warm.
+ * Costs     one write and, for a small response, one read on a pooled connection; no allocation once warm. While it
+ *           waits for the answer a call holds no buffer.
  * Source    Go http.Client Get, Do.
  */
 WEFT_API WEFT_PARKS WEFT_MUST_USE
@@ -138,6 +165,16 @@ WEFT_API int weft_http_version(const weft_http_response *resp);
 WEFT_API const char *weft_http_header(const weft_http_response *resp, const char *name);
 /** weft_http_header_at - field number i in the order received; false past the last. */
 WEFT_API bool weft_http_header_at(const weft_http_response *resp, size_t i, struct weft_http_field *ret_field);
+
+/**
+ * weft_http_trailer - value of the first field of that name behind a chunked body; NULL if there is none.
+ *
+ * There once the body has been read to its end. weft_http_trailer_at: number i in the order received, false past the
+ * last. Live as long as the response. Names and values together at most 16 KiB; more: WEFT_EPROTO from the body.
+ */
+WEFT_API const char *weft_http_trailer(const weft_http_response *resp, const char *name);
+/** weft_http_trailer_at - trailer number i; returns false past the last. */
+WEFT_API bool weft_http_trailer_at(const weft_http_response *resp, size_t i, struct weft_http_field *ret_field);
 
 /** weft_http_content_length - bytes of the body on the wire as the header says; -1 if it does not. */
 WEFT_API int64_t weft_http_content_length(const weft_http_response *resp);
@@ -161,8 +198,9 @@ WEFT_API const char *weft_http_error_text(const weft_http_response *resp);
  * Errors    WEFT_EEOF (ended early), WEFT_ETOOBIG (body_bytes_max), WEFT_EPROTO (bad chunk or coding), WEFT_EDEADLINE
  *           (the call's timeout), WEFT_ECANCELED, and those of the connection.
  * Parks     until there is something.
- * Limits    one Content-Encoding of gzip or deflate is decoded; others, and several, are handed over as they come: see
- *           the field. What was decoded before a fault comes first, then the error.
+ * Limits    gzip, deflate, br, zstd (the last two where they were built in) and up to three of them one inside the other
+ *           are decoded; a body with any other is handed over as it comes: see the field. What was decoded before a fault
+ *           comes first, then the error.
  */
 WEFT_API WEFT_PARKS WEFT_MUST_USE
 ssize_t weft_http_body_next(weft_ctx *ctx, weft_http_response *resp, const void **ret_piece);
@@ -199,6 +237,42 @@ weft_err weft_http_body_read_all(weft_ctx *ctx, weft_http_response *resp, size_t
  * it is closed. Does not wait for the peer.
  */
 WEFT_API void weft_http_response_free(weft_http_response *resp);
+
+/* ---- cookies ---- */
+
+/**
+ * weft_http_jar_new - an empty cookie jar.
+ *
+ * @ret_jar  the jar; the caller frees it, after the clients that it was given to.
+ *
+ * Returns   0; WEFT_ENOMEM.
+ * Parks     never; the first Domain attribute that any jar meets reads the system's list of public suffixes, a file.
+ * Limits    4,096 bytes of name and value; 180 cookies a domain, 3,000 in all: the one unused for longest goes. Built
+ *           without libpsl a jar takes every domain of two labels or more for a site's own.
+ * Source    RFC 6265; of its revision the prefixes __Secure- and __Host-, and that Secure comes from https only. SameSite is
+ *           not looked at: there is no page here that other sites' requests come from.
+ */
+WEFT_API WEFT_MUST_USE
+weft_err weft_http_jar_new(weft_http_jar **ret_jar);
+/** weft_http_jar_free - NULL is fine. */
+WEFT_API void weft_http_jar_free(weft_http_jar *jar);
+/** weft_http_jar_set - take a Set-Cookie value as from a response of url. Returns 0, also when the rules refuse it; errors of
+ * the URL: WEFT_EADDR, WEFT_EUNSUPPORTED, WEFT_ENOMEM. Does not park. */
+WEFT_API weft_err weft_http_jar_set(weft_http_jar *jar, const char *url, const char *set_cookie);
+/** weft_http_jar_get - the Cookie value for a request to url into ret_buf, n bytes of room. Returns its length, 0 for none;
+ * WEFT_ETOOBIG; errors of the URL. Does not park. */
+WEFT_API int weft_http_jar_get(weft_http_jar *jar, const char *url, char *ret_buf, size_t n);
+/**
+ * weft_http_jar_load, _save - a jar from and to the text of a Netscape cookie file, as curl and wget have it.
+ *
+ * @text     NUL-terminated; lines that are none are passed over.
+ * @ret_text malloc'ed, NUL-terminated; the caller frees it. Cookies without an end are in it, with the time 0.
+ * @ret_len  bytes of it without that NUL.
+ *
+ * Returns   0; WEFT_ENOMEM. Parks     never.
+ */
+WEFT_API weft_err weft_http_jar_load(weft_http_jar *jar, const char *text);
+WEFT_API WEFT_MUST_USE weft_err weft_http_jar_save(weft_http_jar *jar, char **ret_text, size_t *ret_len);
 
 /* ------------------------------------------------------------------ server */
 

@@ -107,6 +107,7 @@ struct weft_dial_opts {
     bool delay;               /* leave Nagle's algorithm on; otherwise TCP_NODELAY is set */
     int keepalive_s;          /* seconds idle before TCP keep-alive probes; 0: 15 as in Go; below 0: off */
     int rcvbuf, sndbuf;       /* SO_RCVBUF, SO_SNDBUF; 0: the kernel's own tuning */
+    weft_dur *ret_resolve;    /* how long the name took to resolve, ns; written, unless NULL, when a name was looked up */
 };
 
 /**
@@ -114,13 +115,13 @@ struct weft_dial_opts {
  *
  * @ctx      limits resolution and connecting together.
  * @network  "tcp", "tcp4", "tcp6", "udp", "udp4", "udp6" (a socket that talks to one peer) or "unix".
- * @addr     the peer. A name with several addresses is tried in order; with a time limit, each gets a fair share of
- *           what is left, as in Go.
+ * @addr     the peer. The addresses of a name are tried IPv6 and IPv4 by turns, the next one 250 ms after the last or
+ *           when one fails; the first connection wins and the other tries end (RFC 8305).
  *
  * Returns   0 and *ret_conn, which the caller closes; else the error of the first address that failed.
  * Errors    WEFT_ENETWORK, WEFT_EADDR, WEFT_ENOHOST, WEFT_EDNS; WEFT_ECANCELED, WEFT_EDEADLINE; -ECONNREFUSED,
  *           -ENETUNREACH, -ETIMEDOUT and others as the kernel gave them.
- * Parks     until connected. Source: Go net.Dialer DialContext.
+ * Parks     until connected. With several addresses, a goroutine for each try under way. Source: Go net.Dialer DialContext.
  */
 WEFT_API WEFT_PARKS WEFT_MUST_USE
 weft_err weft_dial(weft_ctx *ctx, const char *network, const char *addr, weft_conn **ret_conn);

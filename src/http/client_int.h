@@ -1,5 +1,5 @@
 /*
- * client_int.h - the inside of a client and of a response: shared by client.c, hostpool.c, response.c. Layer 5.
+ * client_int.h - the inside of a client and of a response: shared by the files of the client's side. Layer 5.
  */
 #ifndef WEFT_HTTP_CLIENT_INT_H
 #define WEFT_HTTP_CLIENT_INT_H
@@ -7,6 +7,10 @@
 #include <weft/time.h>
 
 #include "http_int.h"
+#include "proxy.h"
+#include "sendreq.h"
+
+#include <stdatomic.h>
 
 struct weft__hlink {
     struct weft__hlink *next, *prev;
@@ -29,6 +33,7 @@ struct weft__hconn {
     weft_conn *conn;               /* [own] */
     struct weft__host *host;       /* [const] holds one of its refs */
     weft_time since;               /* [own] idle since */
+    const struct weft__proxy *proxy;   /* [const] requests go to this HTTP proxy, with the whole URL; else NULL */
     bool armed;                    /* [own] a deadline is set on conn */
     bool https;                    /* [const] */
 };
@@ -37,59 +42,83 @@ struct weft_http_client {
     struct weft_http_client_opts o;   /* [const] defaults filled in */
     struct weft_tls_config tls;       /* [const] */
     char *user_agent;                 /* [const] NULL: none */
+    struct weft__proxies *proxies;    /* [const] NULL: none */
     struct weft__lock lock;
     struct weft__host **buckets;      /* [lock] power of two of them */
     uint32_t buckets_len, hosts_len;  /* [lock] */
     struct weft__hlink lru;           /* [lock] idle connections, longest idle first */
     uint32_t idle_len;                /* [lock] */
-    uint32_t refs;                    /* [lock] the owner, responses, calls, and the reaper while armed */
+    _Atomic uint32_t refs;            /* [H1] the owner, responses, calls, and the reaper while armed */
     bool closed;                      /* [lock] nothing is kept any more */
     bool reaping;                     /* [lock] the timer is armed or its function runs */
     weft_timer timer;                 /* reaper */
 };
 
+/* H1: drop release -> last drop acquire: who frees sees all that others did. */
 void weft__client_ref(struct weft_http_client *c);
 void weft__client_unref(struct weft_http_client *c);
 
 /* ---- hostpool.c ---- */
-/* The host of a URL, with a reference. NULL when memory is short. */
-struct weft__host *weft__host_get(struct weft_http_client *c, const struct weft__url *url);
+/* The host of a URL, with a reference. NULL when memory is short. With ret_idle, and where connections are not limited: also
+ * an idle connection, or NULL. */
+struct weft__host *weft__host_get(struct weft_http_client *c, const struct weft__url *url, weft_time now,
+                                  struct weft__hconn **ret_idle);
 void weft__host_put(struct weft_http_client *c, struct weft__host *host);
 /* One of conns_per_host_max: waits for it until the instant `until` (0: no limit). */
 WEFT_PARKS weft_err weft__host_enter(weft_ctx *ctx, struct weft__host *host, weft_time until);
 void weft__host_leave(struct weft__host *host);
 /* An idle connection, or NULL. */
-struct weft__hconn *weft__pool_take(struct weft_http_client *c, struct weft__host *host);
-/* Keeps hc, or closes it when there are too many. */
-void weft__pool_put(struct weft_http_client *c, struct weft__hconn *hc);
+struct weft__hconn *weft__pool_take(struct weft_http_client *c, struct weft__host *host, weft_time now);
+/* Keeps hc, or closes it when there are too many; with unref it also gives a reference of its host back. */
+void weft__pool_put(struct weft_http_client *c, struct weft__hconn *hc, bool unref);
 void weft__hconn_close(struct weft_http_client *c, struct weft__hconn *hc);
 void weft__pool_clear(struct weft_http_client *c);
 
 /* ---- a response ---- */
-struct weft_http_response {
-    void *pool_next;                  /* in the pool of responses */
-    struct weft_http_client *client;  /* holds a reference */
-    struct weft__host *host;          /* entered and referenced while hc or a dial is under way */
-    struct weft__hconn *hc;           /* NULL: none (any more) */
-    struct weft__hbuf *buf;           /* request, then head and first bytes of body */
+/* What has been received of an answer: comes with its first byte (C4 in hop.c), goes with the hop. */
+struct weft__rx {
+    struct weft__wire wire;
+    struct weft__hbuf *buf;           /* head and first bytes of body */
     struct weft__hbuf *plain;         /* decoded pieces, while there is a decoder */
     struct weft__decoder *decoder;
-    struct weft__wire wire;
-    weft_time start, sent, deadline;  /* deadline 0: none */
-    struct weft_http_times times;
-    uint64_t head_wire_bytes;         /* of responses 1xx before it */
     uint64_t body_bytes;              /* handed out */
     uint64_t content_length;          /* with has_length */
-    int redirects;
     weft_err err;                     /* sticky body error */
+    uint32_t have;                    /* bytes in buf */
+    bool has_length;
     const char *why;
-    bool keep, has_length, reused, got_bytes;
     struct weft__head head;
+};
+
+struct weft_http_response {
+    struct weft_http_client *client;  /* holds a reference; in the pool of responses: the next one */
+    struct weft__host *host;          /* entered and referenced while hc or a dial is under way */
+    struct weft__hconn *hc;           /* NULL: none (any more) */
+    struct weft__rx *rx;              /* NULL while the answer is waited for */
+    weft_time start, sent, deadline;  /* deadline 0: none */
+    weft_dur dns, connect, tls, first_byte;
+    uint32_t head_wire_bytes;         /* of responses 1xx before it */
+    uint16_t redirects;
+    bool keep, reused, got_bytes;
     struct weft__url url;
 };
-/* Set up the decoder that the fields ask for. */
+/* Set up the decoders that the fields ask for. */
 weft_err weft__response_decoding(struct weft_http_response *r, bool decode);
 /* Ends the hop: the connection goes to the pool or is closed, buffers go back. Headers are gone. */
 void weft__response_end_hop(struct weft_http_response *r);
+
+/* ---- hop.c ---- */
+/* One request and its response's head, on a kept connection or a new one. */
+WEFT_PARKS weft_err weft__hop(weft_ctx *ctx, struct weft_http_response *r, struct weft__send *s);
+
+/* ---- reach.c ---- */
+/* A new connection for r->url, through the proxy if there is one, with TLS if the URL says so. */
+WEFT_PARKS weft_err weft__reach(weft_ctx *ctx, struct weft_http_response *r, const struct weft_http_call *call,
+                                weft_conn **ret_conn, const struct weft__proxy **ret_proxy);
+
+/* ---- words for errors ---- */
+void weft__call_reason(const struct weft_http_call *call, const char *what, const char *why);
+/* err, with its own words. */
+weft_err weft__call_fail(const struct weft_http_call *call, const char *what, weft_err err);
 
 #endif

@@ -1,62 +1,109 @@
 /*
- * decode.c - gzip and deflate bodies, as a stream.
+ * decode.c - content codings as a stream: gzip, deflate, and where they were built in Brotli and Zstandard.
  *
- * Role    Inflate what wirebody.c hands out into the caller's memory. Layer 5.
- * Near    response.c asks for it when Content-Encoding says so and bounds the output; zlib's zlib.h.
+ * Role    Decode what wirebody.c hands out into the caller's memory. Several codings are a chain of decoders, the last one
+ *         applied reads the wire, each other one reads its neighbour. Layer 5.
+ * Near    decodekinds.c (the libraries), response.c (asks for it, and bounds the output).
  *
  * Invariants
- *   D1  in points into the wire's buffer and is used up before the next piece is asked for.
+ *   D1  in points into the wire's buffer or into own, and is used up before the next piece is asked for.
  *   D2  the end is the coding's own end: a stream cut off before it is WEFT_EEOF, though the framing was complete.
  *
- * Limits  A decoder holds zlib's 40 KiB or so; up to 512 wait for reuse. Several gzip members in a row are one body;
- *         what follows the last and is not a member is ignored, as browsers and gzip(1) do with a warning. One coding:
- *         "gzip, gzip" is handed over as it comes.
- * Failure WEFT_EPROTO with zlib's words, after the bytes that were decoded before; WEFT_ENOMEM.
- * Note    "deflate" means zlib's format, but servers also send the raw one: the first two bytes tell.
+ * Limits  WEFT__CODINGS_MAX codings; what passes between two of them is bounded as the body is, and 1 MiB more.
+ * Failure WEFT_EPROTO with the library's words, after the bytes that were decoded before; WEFT_ENOMEM.
  */
-#include "http_int.h"
+#include "decode_int.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <zlib.h>
+#include <strings.h>
 
-struct weft__decoder {
-    void *next;             /* pool link */
-    z_stream z;
-    bool gzip, started, member_end, done;
-    weft_err err;           /* to be told once what came out before it has been handed over */
-    const char *why;
-};
+#define BETWEEN_SLACK ((uint64_t)1 << 20)
 
-static struct weft__hpool decoder_pool = {.keep_max = 512};
+/* ---- the chain ---- */
 
-struct weft__decoder *weft__decoder_get(bool gzip)
+/* The kind of decoder for one word of Content-Encoding. NULL: not one of ours. */
+static const struct weft__coding *coding_of(const char *word, size_t n)
 {
-    struct weft__decoder *d = weft__hpool_get(&decoder_pool);
-    if (!d) {
-        d = calloc(1, sizeof *d);
-        if (!d)
-            return NULL;
-        if (inflateInit2(&d->z, 15 + 16) != Z_OK) {
-            free(d);
-            return NULL;
+    for (const struct weft__coding *const *c = weft__codings; *c; c++)
+        if (strlen((*c)->name) == n && strncasecmp(word, (*c)->name, n) == 0)
+            return *c;
+    return n == 6 && strncasecmp(word, "x-gzip", 6) == 0 ? weft__codings[0] : NULL;
+}
+
+/* The codings of a field in the order applied: how many, or -1 when one is unknown or there are too many. */
+static int codings_cut(const char *value, const struct weft__coding *ret[WEFT__CODINGS_MAX])
+{
+    int count = 0;
+    for (const char *s = value; *s;) {
+        s += strspn(s, " \t,");
+        size_t n = strcspn(s, " \t,");
+        if (n && !(n == 8 && strncasecmp(s, "identity", 8) == 0)) {
+            const struct weft__coding *c = coding_of(s, n);
+            if (!c || count == WEFT__CODINGS_MAX)
+                return -1;
+            ret[count++] = c;
         }
+        s += n;
     }
-    d->z.next_in = NULL;
-    d->z.avail_in = 0;
-    d->gzip = gzip;
-    d->started = d->member_end = d->done = false;
+    return count;
+}
+
+static struct weft__decoder *decoder_new(const struct weft__coding *coding)
+{
+    struct weft__decoder *d = weft__hpool_get(coding->pool);
+    if (!d && (d = calloc(1, coding->size)) && !coding->make(d)) {
+        free(d);
+        d = NULL;
+    }
+    if (!d)
+        return NULL;
+    d->coding = coding;
+    d->from = NULL;
+    d->own = NULL;
+    d->in = NULL;
+    d->in_len = 0;
+    d->out_bytes = d->limit = 0;
+    d->begun = d->ended = d->done = d->full = false;
     d->err = 0;
     d->why = "";
+    coding->reset(d);
     return d;
 }
 
 void weft__decoder_put(struct weft__decoder *d)
 {
-    if (!d || weft__hpool_put(&decoder_pool, d))
-        return;
-    (void)inflateEnd(&d->z);
-    free(d);
+    while (d) {
+        struct weft__decoder *from = d->from;
+        weft__hbuf_put(d->own);
+        if (!weft__hpool_put(d->coding->pool, d)) {
+            d->coding->end(d);
+            free(d);
+        }
+        d = from;
+    }
+}
+
+weft_err weft__decoder_get(const char *value, uint64_t limit, struct weft__decoder **ret)
+{
+    const struct weft__coding *kinds[WEFT__CODINGS_MAX];
+    struct weft__decoder *chain = NULL;
+    int n = codings_cut(value, kinds);
+    for (int i = n - 1; i >= 0; i--) {   /* the last one applied is the first to be undone */
+        struct weft__decoder *d = decoder_new(kinds[i]);
+        if (d) {
+            d->from = chain;
+            d->limit = limit && i ? limit + BETWEEN_SLACK : 0;
+            d->own = chain ? weft__hbuf_get(0) : NULL;
+        }
+        if (!d || (chain && !d->own)) {
+            weft__decoder_put(d ? d : chain);
+            return WEFT_ENOMEM;
+        }
+        chain = d;
+    }
+    *ret = chain;
+    return 0;
 }
 
 const char *weft__decoder_why(const struct weft__decoder *d)
@@ -64,79 +111,63 @@ const char *weft__decoder_why(const struct weft__decoder *d)
     return d->why;
 }
 
-/* The first bytes are there: choose the window format. 15 + 16 gzip, 15 zlib, -15 raw. */
-static void decoder_start(struct weft__decoder *d)
-{
-    int bits = 15 + 16;
-    const unsigned char *in = d->z.next_in;
-    if (!d->gzip) {
-        bool zlib = (in[0] & 0x0f) == 8 && (d->z.avail_in < 2 || ((unsigned)in[0] << 8 | in[1]) % 31 == 0);
-        bits = zlib ? 15 : -15;
-    }
-    (void)inflateReset2(&d->z, bits);
-    d->started = true;
-}
+/* ---- reading ---- */
 
-/* A member has ended: does another one begin? Anything else behind it is padding. */
-static bool decoder_next_member(struct weft__decoder *d)
-{
-    if (!d->gzip || d->z.next_in[0] != 0x1f)
-        return false;
-    (void)inflateReset2(&d->z, 15 + 16);
-    d->member_end = false;
-    return true;
-}
-
-/* 1: z has input. 0: the wire has ended. */
+/* 1: there is input. 0: what it comes from has ended. */
 static int decoder_feed(weft_ctx *ctx, struct weft__decoder *d, struct weft__wire *w)
 {
-    if (d->z.avail_in)
+    if (d->in_len)
         return 1;
     const char *piece;
-    ssize_t n = weft__wire_next(ctx, w, 1u << 30, &piece);
-    if (n < 0)
-        d->why = w->why;
+    ssize_t n;
+    if (d->from) {
+        n = weft__decoder_read(ctx, d->from, w, d->own->data, d->own->cap);
+        piece = d->own->data;
+        d->why = n < 0 ? d->from->why : d->why;
+    } else {
+        n = weft__wire_next(ctx, w, 1u << 30, &piece);
+        d->why = n < 0 ? w->why : d->why;
+    }
     if (n <= 0)
         return (int)n;
-    d->z.next_in = (unsigned char *)(uintptr_t)piece;   /* zlib's pointer is not const; it only reads */
-    d->z.avail_in = (unsigned)n;
+    d->in = (const unsigned char *)piece;
+    d->in_len = (size_t)n;
     return 1;
 }
 
 static ssize_t decoder_at_end(struct weft__decoder *d)
 {
     d->done = true;
-    if (!d->started || d->member_end)   /* an empty body is an empty body, whatever its coding */
+    if (!d->begun || d->ended)   /* an empty body is an empty body, whatever its coding */
         return 0;
     d->why = "the coded body ended early";
-    return WEFT_EEOF;
+    return d->err = WEFT_EEOF;
+}
+
+static ssize_t decoder_count(struct weft__decoder *d, size_t n)
+{
+    d->out_bytes += n;
+    if (!d->limit || d->out_bytes <= d->limit)
+        return (ssize_t)n;
+    d->why = "a coding inside another one passes the limit";
+    return d->err = WEFT_ETOOBIG;
 }
 
 ssize_t weft__decoder_read(weft_ctx *ctx, struct weft__decoder *d, struct weft__wire *w, void *ret_buf, size_t len)
 {
-    d->z.next_out = ret_buf;
-    d->z.avail_out = len > 1u << 30 ? 1u << 30 : (unsigned)len;
-    unsigned room = d->z.avail_out;
-    while (d->z.avail_out == room) {
+    size_t got = 0;
+    if (len > 1u << 30)
+        len = 1u << 30;
+    while (!got) {
         if (d->done || d->err)
             return d->err;
-        int r = decoder_feed(ctx, d, w);
+        bool more = d->full && !d->in_len && !d->ended;   /* a full buffer: the library may hold some back */
+        int r = more ? 1 : decoder_feed(ctx, d, w);
         if (r <= 0)
             return r < 0 ? r : decoder_at_end(d);
-        if (!d->started)
-            decoder_start(d);
-        if (d->member_end && !decoder_next_member(d)) {
-            d->z.avail_in = 0;   /* padding; go on to the wire's end, so that the connection can be used again */
-            d->gzip = false;     /* and nothing in it is a member */
-            continue;
-        }
-        int z = inflate(&d->z, Z_NO_FLUSH);
-        if (z == Z_STREAM_END) {
-            d->member_end = true;
-        } else if (z != Z_OK && z != Z_BUF_ERROR) {
-            d->why = d->z.msg ? d->z.msg : "bad content coding";
-            d->err = z == Z_MEM_ERROR ? WEFT_ENOMEM : WEFT_EPROTO;   /* what came out before it goes first */
-        }
+        d->begun = true;
+        d->err = d->coding->step(d, ret_buf, len, &got);   /* what came out before an error goes first */
+        d->full = got == len;
     }
-    return (ssize_t)(room - d->z.avail_out);
+    return decoder_count(d, got);
 }

@@ -8,7 +8,8 @@
  *   H1  offsets are into buf->data, so that a buffer may grow (move) between two calls of weft__head_parse.
  *   H2  once complete, each name and value is followed by a NUL, written over the ':' or over a blank or CR.
  *
- * Limits  The caller bounds the bytes. Fields past 32 are in malloc'ed memory, doubled each time.
+ * Limits  The caller bounds the bytes. Trailers up to 16 KiB, for who keeps them. Fields past 32 are in malloc'ed
+ *         memory, doubled each time.
  * Failure WEFT_EPROTO with llhttp's reason; WEFT_ENOMEM.
  * Not so  llhttp's own bodies of stated length are not used: wirebody.c counts for itself and reads straight to where
  *         the bytes are wanted.
@@ -42,11 +43,87 @@ static bool head_grow(struct weft__head *h)
     return true;
 }
 
+/* ---- trailers ---- */
+
+/* n bytes more of text. False: too many, or memory is short. */
+static bool trailer_put(struct weft__head *h, const char *s, size_t n)
+{
+    struct weft__trailers *t = h->trailers;
+    uint32_t len = t ? t->len : 0, cap = t ? t->cap : 0;
+    if (len + n > WEFT__TRAILERS_MAX)
+        return false;
+    if (len + n > cap) {
+        cap = cap ? cap * 2 : 256;
+        while (cap < len + n)
+            cap *= 2;
+        t = realloc(t, sizeof *t + cap);
+        if (!t) {
+            h->nomem = true;
+            return false;
+        }
+        if (!h->trailers)
+            *t = (struct weft__trailers){0};
+        t->cap = cap;
+        h->trailers = t;
+    }
+    memcpy(t->text + len, s, n);
+    t->len += (uint32_t)n;
+    return true;
+}
+
+static int trailer_on_name(struct weft__head *h, const char *at, size_t len)
+{
+    return h->keep_trailers && !trailer_put(h, at, len) ? HPE_USER : 0;
+}
+
+static int trailer_on_value(struct weft__head *h, const char *at, size_t len)
+{
+    if (!h->keep_trailers)
+        return 0;
+    bool first = h->trailers && !h->trailers->in_value;
+    if ((first && !trailer_put(h, "", 1)) || !trailer_put(h, at, len))
+        return HPE_USER;
+    h->trailers->in_value = true;
+    return 0;
+}
+
+static int trailer_on_end(struct weft__head *h)
+{
+    if (!h->keep_trailers)
+        return 0;
+    if (trailer_on_value(h, "", 0) != 0)   /* an empty value has no piece of its own */
+        return HPE_USER;
+    struct weft__trailers *t = h->trailers;
+    while (t->len && (t->text[t->len - 1] == ' ' || t->text[t->len - 1] == '\t'))
+        t->len--;
+    if (!trailer_put(h, "", 1))
+        return HPE_USER;
+    h->trailers->in_value = false;
+    h->trailers->count++;
+    return 0;
+}
+
+bool weft__trailer_at(const struct weft__trailers *t, size_t i, struct weft_http_field *ret_field)
+{
+    if (!t || i >= t->count)
+        return false;
+    const char *s = t->text;
+    for (;; i--) {
+        const char *value = s + strlen(s) + 1;
+        *ret_field = (struct weft_http_field){s, value};
+        if (!i)
+            return true;
+        s = value + strlen(value) + 1;
+    }
+}
+
+/* ---- the parser's calls ---- */
+
 static int head_on_field(llhttp_t *p, const char *at, size_t len)
 {
     struct weft__head *h = (struct weft__head *)p;
-    if (h->in_body)   /* trailers are read over */
-        return 0;
+    if (h->in_body)
+        return trailer_on_name(h, at, len);
     if (!h->fields_len || h->in_value) {
         if (h->fields_len == h->fields_cap && !head_grow(h)) {
             h->nomem = true;
@@ -63,7 +140,7 @@ static int head_on_value(llhttp_t *p, const char *at, size_t len)
 {
     struct weft__head *h = (struct weft__head *)p;
     if (h->in_body)
-        return 0;
+        return trailer_on_value(h, at, len);
     struct weft__hfield *f = &h->fields[h->fields_len - 1];
     if (!f->value_len)
         f->value = (uint32_t)(at - h->buf->data);
@@ -74,8 +151,9 @@ static int head_on_value(llhttp_t *p, const char *at, size_t len)
 
 static int head_on_value_complete(llhttp_t *p)
 {
-    ((struct weft__head *)p)->in_value = true;
-    return 0;
+    struct weft__head *h = (struct weft__head *)p;
+    h->in_value = true;
+    return h->in_body ? trailer_on_end(h) : 0;
 }
 
 static int head_on_headers_complete(llhttp_t *p)
@@ -123,12 +201,16 @@ void weft__head_init(struct weft__head *h, llhttp_type_t type, struct weft__hbuf
     h->fields_cap = WEFT__HEAD_FIELDS;
     h->out = NULL;
     h->out_len = 0;
+    h->trailers = NULL;
+    h->keep_trailers = false;
 }
 
 void weft__head_done(struct weft__head *h)
 {
     if (h->fields != h->near)
         free(h->fields);
+    free(h->trailers);
+    h->trailers = NULL;
     h->fields = h->near;
     h->fields_len = 0;
 }

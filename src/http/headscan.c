@@ -1,5 +1,5 @@
 /*
- * headscan.c - the request heads that nearly every client sends, read in one pass.
+ * headscan.c - the heads that nearly every client and server sends, read in one pass.
  *
  * Role    A whole head of plain form is cut here in 63 ns instead of 170 (40 bytes), 410 instead of 630 (394 bytes);
  *         whatever is unusual, incomplete or wrong is left to llhttp (head.c), untouched. So this file refuses nothing: it
@@ -11,7 +11,7 @@
  *   N1  true  =>  llhttp in strict mode takes the same bytes as the same method, target, fields and end.
  *   N2  false =>  not a byte of the buffer was changed.
  *
- * Limits  Common methods, origin-form targets, HTTP/1.1, 32 fields; no Transfer-Encoding, Upgrade or list in Connection;
+ * Limits  Common methods, origin-form targets, HTTP/1.1, status 200 to 599, 32 fields; no Transfer-Encoding, Upgrade or list in Connection;
  *         one Content-Length at most, of up to 18 digits.
  */
 #include <string.h>
@@ -151,26 +151,20 @@ static size_t scan_field(struct weft__head *h, size_t at, size_t len)
     return scan_known(h, f, end != raw_end) ? behind : 0;
 }
 
-bool weft__head_scan(struct weft__head *h, struct weft__hbuf *buf, size_t start, size_t len)
+static void scan_start(struct weft__head *h, struct weft__hbuf *buf)
 {
-    static const char line_end[] = " HTTP/1.1\r\n";
-    const char *d = buf->data;
     h->buf = buf;
     h->p.flags = 0;
     h->p.content_length = 0;
     h->fields = h->near;
     h->fields_len = h->hosts = 0;
     h->expects = false;
-    size_t at = start + scan_method(d + start, len - start, &h->p.method), target = at;
-    if (at == start || d[at] != '/')
-        return false;
-    while (at < len && class[(unsigned char)d[at]] & TARGET)
-        at++;
-    if (len - at < sizeof line_end + 1 || memcmp(d + at, line_end, sizeof line_end - 1) != 0)
-        return false;
-    h->target = (uint32_t)target;
-    h->target_len = (uint32_t)(at - target);
-    at += sizeof line_end - 1;
+}
+
+/* The fields from at on, to the end of the head. */
+static bool scan_fields(struct weft__head *h, size_t at, size_t len)
+{
+    const char *d = h->buf->data;
     while (d[at] != '\r')
         if ((at = scan_field(h, at, len)) == 0)
             return false;
@@ -183,6 +177,43 @@ bool weft__head_scan(struct weft__head *h, struct weft__hbuf *buf, size_t start,
     h->fields_cap = WEFT__HEAD_FIELDS;
     h->out = NULL;
     h->out_len = 0;
+    h->trailers = NULL;
+    h->keep_trailers = false;
     weft__head_terminate(h);
     return true;
+}
+
+bool weft__head_scan(struct weft__head *h, struct weft__hbuf *buf, size_t start, size_t len)
+{
+    static const char line_end[] = " HTTP/1.1\r\n";
+    const char *d = buf->data;
+    scan_start(h, buf);
+    size_t at = start + scan_method(d + start, len - start, &h->p.method), target = at;
+    if (at == start || d[at] != '/')
+        return false;
+    while (at < len && class[(unsigned char)d[at]] & TARGET)
+        at++;
+    if (len - at < sizeof line_end + 1 || memcmp(d + at, line_end, sizeof line_end - 1) != 0)
+        return false;
+    h->target = (uint32_t)target;
+    h->target_len = (uint32_t)(at - target);
+    return scan_fields(h, at + sizeof line_end - 1, len);
+}
+
+bool weft__head_scan_response(struct weft__head *h, struct weft__hbuf *buf, size_t len)
+{
+    const char *d = buf->data;
+    size_t at = sizeof "HTTP/1.1 200 " - 1;
+    if (len < at + 4 || memcmp(d, "HTTP/1.1 ", 9) != 0 || d[12] != ' ' || d[9] < '2' || d[9] > '5')
+        return false;   /* interim ones and odd numbers are left to llhttp */
+    for (int i = 10; i < 12; i++)
+        if (d[i] < '0' || d[i] > '9')
+            return false;
+    scan_start(h, buf);
+    h->p.status_code = (uint16_t)((d[9] - '0') * 100 + (d[10] - '0') * 10 + (d[11] - '0'));
+    at += value_end(d + at, len - at);
+    if (len - at < 4 || d[at] != '\r' || d[at + 1] != '\n')
+        return false;
+    h->target = h->target_len = 0;
+    return scan_fields(h, at + 2, len);
 }

@@ -115,13 +115,48 @@ static struct weft__host *host_new(struct weft_http_client *c, const char *key, 
     return h;
 }
 
-struct weft__host *weft__host_get(struct weft_http_client *c, const struct weft__url *url)
+void weft__hconn_close(struct weft_http_client *c, struct weft__hconn *hc)
+{
+    (void)weft_conn_close(hc->conn);   /* nothing was under way: its error can change nothing */
+    weft__host_put(c, hc->host);
+    free(hc);
+}
+
+static void idle_out(struct weft_http_client *c, struct weft__hconn *hc)   /* P1, under the lock */
+{
+    link_out(&hc->in_host);
+    link_out(&hc->in_lru);
+    hc->host->idle_len--;
+    c->idle_len--;
+}
+
+/* Has the server closed, or said something unasked? A look without taking. TLS may have news of its own: trusted. */
+static bool hconn_stale(struct weft__hconn *hc)
+{
+    char byte;
+    int fd = weft_conn_fd(hc->conn);
+    return fd < 0 || (!hc->https && recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0) || (!hc->https && errno != EAGAIN);
+}
+
+/* Fit for a request? One that is not is closed. */
+static bool hconn_usable(struct weft_http_client *c, struct weft__hconn *hc, weft_time now)
+{
+    weft_dur idle = now - hc->since;
+    if (idle <= c->o.idle_timeout && (idle <= PEEK_AFTER || !hconn_stale(hc)))   /* the reaper may be late */
+        return true;
+    weft__hconn_close(c, hc);
+    return false;
+}
+
+struct weft__host *weft__host_get(struct weft_http_client *c, const struct weft__url *url, weft_time now,
+                                  struct weft__hconn **ret_idle)
 {
     const char *key = url->text;
     uint32_t len = url->authority + url->authority_len;
     uint64_t hash = host_hash(key, len);
     struct weft__host *fresh = NULL;
     for (;;) {
+        struct weft__hconn *hc = NULL;
         weft__lock(&c->lock);
         struct weft__host *h = host_find(c, hash, key, len);
         if (!h && fresh && c->buckets_len) {
@@ -131,12 +166,17 @@ struct weft__host *weft__host_get(struct weft_http_client *c, const struct weft_
             c->buckets[hash & (c->buckets_len - 1)] = h;
             c->hosts_len++;
         }
-        if (h)
+        if (h) {
             h->refs++;
+            if (ret_idle && h->idle_len && !h->slots)
+                idle_out(c, hc = HC_OF(h->idle.next, in_host));
+        }
         weft__unlock(&c->lock);
         if (h || fresh) {          /* fresh left over and no h: the table could not be made */
             if (fresh)
                 host_free(fresh);
+            if (hc)
+                *ret_idle = hconn_usable(c, hc, now) ? hc : weft__pool_take(c, h, now);
             return h;
         }
         hosts_grow(c);
@@ -164,7 +204,7 @@ void weft__host_put(struct weft_http_client *c, struct weft__host *host)
 
 weft_err weft__host_enter(weft_ctx *ctx, struct weft__host *host, weft_time until)
 {
-    if (!host->slots || weft_try_send(host->slots, 0))
+    if (weft_try_send(host->slots, 0))
         return 0;
     weft_dur left = until ? until - weft_now() : INT64_MAX / 2;
     switch (weft_select(weft_on_send(host->slots, 0), weft_on_recv(weft_ctx_done(ctx), NULL), weft_on_timeout(left))) {
@@ -185,30 +225,7 @@ void weft__host_leave(struct weft__host *host)
 
 /* ---- idle connections ---- */
 
-void weft__hconn_close(struct weft_http_client *c, struct weft__hconn *hc)
-{
-    (void)weft_conn_close(hc->conn);   /* nothing was under way: its error can change nothing */
-    weft__host_put(c, hc->host);
-    free(hc);
-}
-
-static void idle_out(struct weft_http_client *c, struct weft__hconn *hc)   /* P1, under the lock */
-{
-    link_out(&hc->in_host);
-    link_out(&hc->in_lru);
-    hc->host->idle_len--;
-    c->idle_len--;
-}
-
-/* Has the server closed, or said something unasked? A look without taking. TLS may have news of its own: trusted. */
-static bool hconn_stale(struct weft__hconn *hc)
-{
-    char byte;
-    int fd = weft_conn_fd(hc->conn);
-    return fd < 0 || (!hc->https && recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) >= 0) || (!hc->https && errno != EAGAIN);
-}
-
-struct weft__hconn *weft__pool_take(struct weft_http_client *c, struct weft__host *host)
+struct weft__hconn *weft__pool_take(struct weft_http_client *c, struct weft__host *host, weft_time now)
 {
     for (;;) {
         weft__lock(&c->lock);
@@ -218,10 +235,8 @@ struct weft__hconn *weft__pool_take(struct weft_http_client *c, struct weft__hos
         weft__unlock(&c->lock);
         if (!hc)
             return NULL;
-        weft_dur idle = weft_now() - hc->since;
-        if (idle <= c->o.idle_timeout && (idle <= PEEK_AFTER || !hconn_stale(hc))) /* the reaper may be late */
+        if (hconn_usable(c, hc, now))
             return hc;
-        weft__hconn_close(c, hc);
     }
 }
 
@@ -257,13 +272,14 @@ static void pool_reap(void *arg)
     }
 }
 
-void weft__pool_put(struct weft_http_client *c, struct weft__hconn *hc)
+void weft__pool_put(struct weft_http_client *c, struct weft__hconn *hc, bool unref)
 {
     struct weft__host *host = hc->host;
     struct weft__hconn *drop = NULL;
     bool arm = false;
     hc->since = weft_now();
     weft__lock(&c->lock);
+    host->refs -= unref;   /* hc has its own */
     if (c->closed || (int)host->idle_len >= c->o.idle_per_host_max) {
         drop = hc;
     } else {
@@ -277,7 +293,8 @@ void weft__pool_put(struct weft_http_client *c, struct weft__hconn *hc)
         c->idle_len++;
         arm = !c->reaping;
         c->reaping = true;
-        c->refs += arm;
+        if (arm)
+            weft__client_ref(c);
     }
     weft__unlock(&c->lock);
     if (drop)

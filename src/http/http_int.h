@@ -59,13 +59,27 @@ struct weft__head {
     /* while a chunked body is decoded in place */
     char *out;
     uint64_t out_len;
+    struct weft__trailers *trailers;   /* fields behind a chunked body; NULL: none came, or nobody keeps them */
+    bool keep_trailers;                /* set behind weft__head_init by who wants them */
 };
+#define WEFT__TRAILERS_MAX 16384   /* bytes of names and values; more: the body is refused */
+
+/* Trailers as text: name, NUL, value, NUL, and so on. */
+struct weft__trailers {
+    uint32_t len, cap, count;
+    bool in_value;
+    char text[];
+};
+/* Trailer number i; false past the last. */
+bool weft__trailer_at(const struct weft__trailers *t, size_t i, struct weft_http_field *ret_field);
 
 void weft__head_init(struct weft__head *h, llhttp_type_t type, struct weft__hbuf *buf);
 void weft__head_done(struct weft__head *h);
 /* Cut a whole request head of common form in buf->data[start .. len): headscan.c. False: the buffer is as it was, and
  * weft__head_init with weft__head_parse must do it. A head that was scanned needs no init. */
 bool weft__head_scan(struct weft__head *h, struct weft__hbuf *buf, size_t start, size_t len);
+/* The same for the head of a response that stands at the start of buf. */
+bool weft__head_scan_response(struct weft__head *h, struct weft__hbuf *buf, size_t len);
 /* H2: NULs behind names, values and target. */
 void weft__head_terminate(struct weft__head *h);
 /* Is s a token, as names of fields and methods are? */
@@ -114,9 +128,23 @@ bool weft__wire_skip_buffered(struct weft__wire *w);
 
 /* ---- content coding: decode.c ---- */
 
+#ifdef WEFT_HAVE_BROTLI
+#define WEFT__CODING_BR ", br"
+#else
+#define WEFT__CODING_BR ""
+#endif
+#ifdef WEFT_HAVE_ZSTD
+#define WEFT__CODING_ZSTD ", zstd"
+#else
+#define WEFT__CODING_ZSTD ""
+#endif
+/* What Accept-Encoding asks for. */
+#define WEFT__CODINGS "gzip, deflate" WEFT__CODING_BR WEFT__CODING_ZSTD
+
 struct weft__decoder;
-/* For the Content-Encoding values gzip, x-gzip, deflate. NULL when memory is short. */
-struct weft__decoder *weft__decoder_get(bool gzip);
+/* Decoders for a Content-Encoding value; NULL when there is nothing to decode, or a coding that is not ours: then the body
+ * is handed over as it comes. limit: bytes of the whole decoded body, 0 for none. 0 or WEFT_ENOMEM. */
+weft_err weft__decoder_get(const char *value, uint64_t limit, struct weft__decoder **ret);
 void weft__decoder_put(struct weft__decoder *d);
 /* Decode the next of w into out: bytes (at least 1), 0 at the end, or an error; d->why has the words. */
 WEFT_PARKS ssize_t weft__decoder_read(weft_ctx *ctx, struct weft__decoder *d, struct weft__wire *w, void *ret_buf, size_t len);
@@ -136,9 +164,10 @@ struct weft__url {
     uint32_t authority_len;        /* host and, unless it is the default, ":port", as in Host */
     uint32_t authority;
     uint32_t target;               /* path and query: the request target; never empty */
-    char near[384];
+    char near[64];                 /* most; the others are malloc'ed: a call that waits holds one of these */
 };
-/* Cut text. WEFT_EADDR; WEFT_EUNSUPPORTED (another scheme); WEFT_ENOMEM. ret_url is then untouched. */
+/* Cut text[0 .. len), behind which a byte more can be read. WEFT_EADDR; WEFT_EUNSUPPORTED (another scheme);
+ * WEFT_ENOMEM. ret_url is then untouched. */
 weft_err weft__url_parse(struct weft__url *ret_url, const char *text, size_t len);
 /* ref as found in a document at base. */
 weft_err weft__url_resolve(struct weft__url *ret_url, const struct weft__url *base, const char *ref);

@@ -5,7 +5,7 @@
  * Near    client.c (makes responses), wirebody.c, decode.c. Layer 5.
  *
  * Invariants
- *   R1  r->err is the first error of the body and stays: a broken body never looks whole.
+ *   R1  r->rx->err is the first error of the body and stays: a broken body never looks whole.
  *   R2  a connection goes back to the pool only when its message is used up to the byte: nothing left, nothing over.
  *
  * Limits  body_bytes_max counts decoded bytes; a decoded piece is at most a buffer.
@@ -22,27 +22,27 @@
 
 int weft_http_status(const weft_http_response *r)
 {
-    return r->head.p.status_code;
+    return r->rx->head.p.status_code;
 }
 
 int weft_http_version(const weft_http_response *r)
 {
-    return r->head.p.http_major * 10 + r->head.p.http_minor;
+    return r->rx->head.p.http_major * 10 + r->rx->head.p.http_minor;
 }
 
 const char *weft_http_header(const weft_http_response *r, const char *name)
 {
-    return weft__head_find(&r->head, name);
+    return weft__head_find(&r->rx->head, name);
 }
 
 bool weft_http_header_at(const weft_http_response *r, size_t i, struct weft_http_field *ret_field)
 {
-    return weft__head_at(&r->head, i, ret_field);
+    return weft__head_at(&r->rx->head, i, ret_field);
 }
 
 int64_t weft_http_content_length(const weft_http_response *r)
 {
-    return r->has_length && r->content_length <= INT64_MAX ? (int64_t)r->content_length : -1;
+    return r->rx->has_length && r->rx->content_length <= INT64_MAX ? (int64_t)r->rx->content_length : -1;
 }
 
 const char *weft_http_url(const weft_http_response *r)
@@ -57,38 +57,46 @@ int weft_http_redirects(const weft_http_response *r)
 
 void weft_http_times(const weft_http_response *r, struct weft_http_times *ret_times)
 {
-    *ret_times = r->times;
-    ret_times->total = weft_now() - r->start;
+    *ret_times = (struct weft_http_times){.dns = r->dns, .connect = r->connect, .tls = r->tls, .first_byte = r->first_byte,
+                                          .total = weft_now() - r->start, .reused = r->reused};
 }
 
 uint64_t weft_http_wire_bytes(const weft_http_response *r)
 {
-    return r->head_wire_bytes + r->wire.wire_bytes;
+    return r->head_wire_bytes + r->rx->wire.wire_bytes;
 }
 
 const char *weft_http_error_text(const weft_http_response *r)
 {
-    return r->err ? r->why : "";
+    return r->rx->err ? r->rx->why : "";
+}
+
+const char *weft_http_trailer(const weft_http_response *r, const char *name)
+{
+    struct weft_http_field f;
+    for (size_t i = 0; weft__trailer_at(r->rx->head.trailers, i, &f); i++)
+        if (strcasecmp(f.name, name) == 0)
+            return f.value;
+    return NULL;
+}
+
+bool weft_http_trailer_at(const weft_http_response *r, size_t i, struct weft_http_field *ret_field)
+{
+    return weft__trailer_at(r->rx->head.trailers, i, ret_field);
 }
 
 /* ---- the body ---- */
 
 weft_err weft__response_decoding(struct weft_http_response *r, bool decode)
 {
-    const char *coding = decode && !r->wire.done ? weft__head_find(&r->head, "content-encoding") : NULL;
-    if (!coding)
-        return 0;
-    bool gzip = strcasecmp(coding, "gzip") == 0 || strcasecmp(coding, "x-gzip") == 0;
-    if (!gzip && strcasecmp(coding, "deflate") != 0)
-        return 0;   /* not asked for; the caller sees the field */
-    r->decoder = weft__decoder_get(gzip);
-    return r->decoder ? 0 : WEFT_ENOMEM;
+    const char *coding = decode && !r->rx->wire.done ? weft__head_find(&r->rx->head, "content-encoding") : NULL;
+    return coding ? weft__decoder_get(coding, r->client->o.body_bytes_max, &r->rx->decoder) : 0;
 }
 
 static ssize_t body_fail(struct weft_http_response *r, weft_err err, const char *why)   /* R1 */
 {
-    r->err = err;
-    r->why = why && *why ? why : weft_strerror(err);
+    r->rx->err = err;
+    r->rx->why = why && *why ? why : weft_strerror(err);
     r->keep = false;
     return err;
 }
@@ -96,27 +104,28 @@ static ssize_t body_fail(struct weft_http_response *r, weft_err err, const char 
 /* Account for n bytes that came, or for the error that n is. */
 static ssize_t body_count(struct weft_http_response *r, ssize_t n)
 {
+    const char *why = n < 0 && r->rx->decoder ? weft__decoder_why(r->rx->decoder) : "";
     if (n < 0)
-        return body_fail(r, (weft_err)n, r->decoder && *weft__decoder_why(r->decoder) ? weft__decoder_why(r->decoder) : r->wire.why);
-    r->body_bytes += (uint64_t)n;
-    if (r->client->o.body_bytes_max && r->body_bytes > r->client->o.body_bytes_max)
+        return body_fail(r, (weft_err)n, *why ? why : r->rx->wire.why);
+    r->rx->body_bytes += (uint64_t)n;
+    if (r->client->o.body_bytes_max && r->rx->body_bytes > r->client->o.body_bytes_max)
         return body_fail(r, WEFT_ETOOBIG, "the body passes the limit");
     return n;
 }
 
 ssize_t weft_http_body_next(weft_ctx *ctx, weft_http_response *r, const void **ret_piece)
 {
-    if (r->err)
-        return r->err;
+    if (r->rx->err)
+        return r->rx->err;
     const char *piece = NULL;
     ssize_t n;
-    if (!r->decoder) {
-        n = weft__wire_next(ctx, &r->wire, SIZE_MAX, &piece);
+    if (!r->rx->decoder) {
+        n = weft__wire_next(ctx, &r->rx->wire, SIZE_MAX, &piece);
     } else {
-        if (!r->plain && !(r->plain = weft__hbuf_get(0)))
+        if (!r->rx->plain && !(r->rx->plain = weft__hbuf_get(0)))
             return body_fail(r, WEFT_ENOMEM, "");
-        piece = r->plain->data;
-        n = weft__decoder_read(ctx, r->decoder, &r->wire, r->plain->data, r->plain->cap);
+        piece = r->rx->plain->data;
+        n = weft__decoder_read(ctx, r->rx->decoder, &r->rx->wire, r->rx->plain->data, r->rx->plain->cap);
     }
     n = body_count(r, n);
     if (n > 0)
@@ -126,26 +135,26 @@ ssize_t weft_http_body_next(weft_ctx *ctx, weft_http_response *r, const void **r
 
 ssize_t weft_http_body_read(weft_ctx *ctx, weft_http_response *r, void *ret_buf, size_t len)
 {
-    if (r->err || !len)
-        return r->err;
-    return body_count(r, r->decoder ? weft__decoder_read(ctx, r->decoder, &r->wire, ret_buf, len)
-                                    : weft__wire_read(ctx, &r->wire, ret_buf, len));
+    if (r->rx->err || !len)
+        return r->rx->err;
+    return body_count(r, r->rx->decoder ? weft__decoder_read(ctx, r->rx->decoder, &r->rx->wire, ret_buf, len)
+                                    : weft__wire_read(ctx, &r->rx->wire, ret_buf, len));
 }
 
 /* Nothing more will come: needs no further read to know it. */
 static bool body_at_end(const struct weft_http_response *r)
 {
-    return !r->decoder && r->wire.done;
+    return !r->rx->decoder && r->rx->wire.done;
 }
 
 /* Room to begin with: exact where the length is known and not suspiciously large. */
 static size_t body_first_room(const struct weft_http_response *r, size_t max)
 {
     size_t room = 8192;
-    if (r->wire.done)
+    if (r->rx->wire.done)
         room = 0;
-    else if (!r->decoder && r->wire.framing == WEFT__BODY_LENGTH)
-        room = r->wire.left < (1u << 20) ? (size_t)r->wire.left : 1u << 20;
+    else if (!r->rx->decoder && r->rx->wire.framing == WEFT__BODY_LENGTH)
+        room = r->rx->wire.left < (1u << 20) ? (size_t)r->rx->wire.left : 1u << 20;
     return max && room > max ? max : room;
 }
 
@@ -156,7 +165,7 @@ weft_err weft_http_body_read_all(weft_ctx *ctx, weft_http_response *r, size_t ma
     if (!buf)
         return WEFT_ENOMEM;
     ssize_t n = 1;
-    while (!(body_at_end(r) && !r->err)) {
+    while (!(body_at_end(r) && !r->rx->err)) {
         char one;
         bool full = len == cap;   /* then one byte more tells whether the end is reached */
         n = weft_http_body_read(ctx, r, full ? &one : buf + len, full ? 1 : cap - len);
@@ -183,34 +192,4 @@ weft_err weft_http_body_read_all(weft_ctx *ctx, weft_http_response *r, size_t ma
     *ret_buf = buf;
     *ret_len = len;
     return 0;
-}
-
-/* ---- the end ---- */
-
-void weft__response_end_hop(struct weft_http_response *r)
-{
-    struct weft__wire *w = &r->wire;
-    struct weft__hconn *hc = r->hc;
-    if (hc) {
-        bool clean = r->keep && weft__wire_skip_buffered(w) && w->pos == w->end;   /* R2 */
-        r->hc = NULL;
-        if (clean)
-            weft__pool_put(r->client, hc);
-        else
-            weft__hconn_close(r->client, hc);
-    }
-    if (r->host) {
-        weft__host_leave(r->host);
-        weft__host_put(r->client, r->host);
-        r->host = NULL;
-    }
-    if (w->in_own_buf)
-        weft__hbuf_put(w->buf);
-    weft__hbuf_put(r->plain);
-    weft__hbuf_put(r->buf);
-    weft__decoder_put(r->decoder);
-    weft__head_done(&r->head);
-    memset(w, 0, sizeof *w);
-    r->plain = r->buf = NULL;
-    r->decoder = NULL;
 }

@@ -1,11 +1,13 @@
 /*
  * sendreq.c - the bytes of a request.
  *
- * Role    Build the head in the buffer that will later take the answer; send it, with the body, in one write.
+ * Role    Build the head in a buffer; send it, with a body from memory, in one write; stream a body from a reader.
  * Near    client.c checked the fields (no control characters, no framing of the caller's own) and url.c the target.
  *         Layer 5.
- * Limits  A head that does not fit the buffer gets a larger one; a body that does not fit behind it goes by writev.
+ * Limits  A head that does not fit the buffer gets a larger one; a body that does not fit behind it goes by writev. A
+ *         streamed body goes a buffer at a time, each in a write of its own.
  */
+#include "../net/conn_int.h"
 #include "sendreq.h"
 
 #include <string.h>
@@ -64,63 +66,164 @@ static bool field_dropped(const struct weft__send *s, const char *name)
     for (size_t i = 0; s->drop_secrets && i < sizeof secrets / sizeof *secrets; i++)
         if (strcasecmp(name, secrets[i]) == 0)
             return true;
+    if (s->drop_content && strcasecmp(name, "expect") == 0)
+        return true;
     return s->drop_content && strncasecmp(name, "content-", 8) == 0;
+}
+
+/* How long the body is, or that it comes in chunks. */
+static void put_framing(struct text *t, const struct weft__send *s)
+{
+    bool wants_length = s->body_len || strcmp(s->method, "POST") == 0 || strcmp(s->method, "PUT") == 0 ||
+                        strcmp(s->method, "PATCH") == 0;
+    if (s->reader && s->call->body_bytes <= 0) {
+        PUT_LIT(t, "Transfer-Encoding: chunked\r\n");
+    } else if (s->reader || wants_length) {
+        PUT_LIT(t, "Content-Length: ");
+        put_number(t, s->reader ? (uint64_t)s->call->body_bytes : s->body_len);
+        PUT_LIT(t, "\r\n");
+    }
+    if (s->reader && s->call->expect_continue)
+        PUT_LIT(t, "Expect: 100-continue\r\n");
+}
+
+/* Fields that the client adds by itself. */
+static void put_own_fields(struct text *t, const struct weft__send *s)
+{
+    if (s->user_agent && !own_field(s, "user-agent"))
+        put_field(t, "User-Agent", s->user_agent);
+    if (s->ask_coding && !s->own_coding)
+        PUT_LIT(t, "Accept-Encoding: " WEFT__CODINGS "\r\n");
+    if (s->cookies && (s->drop_secrets || !own_field(s, "cookie")))
+        put_field(t, "Cookie", s->cookies);
+    if (s->proxy && s->proxy->basic)
+        put_field(t, "Proxy-Authorization", s->proxy->basic);
+    if (s->closing && !own_field(s, "connection"))
+        PUT_LIT(t, "Connection: close\r\n");
 }
 
 static void head_build(struct text *t, const struct weft__send *s)
 {
     const struct weft__url *u = s->url;
     const char *host = s->drop_secrets ? NULL : own_field(s, "host");
+    size_t target = s->proxy ? 0 : u->target;   /* RFC 9112 3.2.2: a proxy is told the whole URL */
     put_str(t, s->method);
     PUT_LIT(t, " ");
-    put(t, u->text + u->target, u->len - u->target);
+    put(t, u->text + target, u->len - target);
     PUT_LIT(t, " HTTP/1.1\r\nHost: ");
     if (host)
         put_str(t, host);
     else
         put(t, u->text + u->authority, u->authority_len);
     PUT_LIT(t, "\r\n");
-    if (s->user_agent && !own_field(s, "user-agent"))
-        put_field(t, "User-Agent", s->user_agent);
-    if (s->ask_coding && !s->own_coding)
-        PUT_LIT(t, "Accept-Encoding: gzip, deflate\r\n");
+    put_own_fields(t, s);
     for (size_t i = 0; i < s->call->fields_len; i++)
         if (!field_dropped(s, s->call->fields[i].name))
             put_field(t, s->call->fields[i].name, s->call->fields[i].value);
-    bool wants_length = s->body_len || strcmp(s->method, "POST") == 0 || strcmp(s->method, "PUT") == 0 ||
-                        strcmp(s->method, "PATCH") == 0;
-    if (wants_length) {
-        PUT_LIT(t, "Content-Length: ");
-        put_number(t, s->body_len);
-        PUT_LIT(t, "\r\n");
-    }
+    put_framing(t, s);
     PUT_LIT(t, "\r\n");
 }
 
-weft_err weft__request_send(weft_ctx *ctx, weft_conn *conn, struct weft__hbuf **buf, const struct weft__send *s, bool *keep)
+/* Send t, which most sockets take at once. */
+static ssize_t send_all(weft_ctx *ctx, weft_conn *conn, const char *s, size_t len)
 {
-    struct text t = {(*buf)->data, 0, (*buf)->cap};
+    ssize_t n = ctx ? 0 : weft__conn_try_write(conn, s, len);
+    if (n < 0 || (size_t)n == len)
+        return n;
+    return weft_conn_write(ctx, conn, s + n, len - (size_t)n);
+}
+
+weft_err weft__request_send(weft_ctx *ctx, weft_conn *conn, const struct weft__send *s, bool *keep)
+{
+    struct weft__hbuf *buf = weft__hbuf_get(0);
+    if (!buf)
+        return WEFT_ENOMEM;
+    struct text t = {buf->data, 0, buf->cap};
     head_build(&t, s);
     if (t.len > t.cap) {
-        struct weft__hbuf *b = weft__hbuf_get(t.len);
-        if (!b)
+        weft__hbuf_put(buf);
+        buf = weft__hbuf_get(t.len);
+        if (!buf)
             return WEFT_ENOMEM;
-        weft__hbuf_put(*buf);
-        *buf = b;
-        t = (struct text){b->data, 0, b->cap};
+        t = (struct text){buf->data, 0, buf->cap};
         head_build(&t, s);
     }
     const char *connection = own_field(s, "connection");
-    if (connection && weft__http_has_word(connection, "close"))
+    if (s->closing || (connection && weft__http_has_word(connection, "close")))
         *keep = false;
     ssize_t n;
     if (s->body_len <= t.cap - t.len) {
         if (s->body_len)
             put(&t, s->body, s->body_len);
-        n = weft_conn_write(ctx, conn, t.s, t.len);
+        n = send_all(ctx, conn, t.s, t.len);
     } else {
         struct iovec iov[2] = {{t.s, t.len}, {(void *)(uintptr_t)s->body, s->body_len}};
         n = weft_conn_writev(ctx, conn, iov, 2);
     }
+    weft__hbuf_put(buf);
     return n < 0 ? (weft_err)n : 0;
+}
+
+/* ---- a body from a reader ---- */
+
+#define CHUNK_ROOM 12   /* in front of a piece: its length in hex and CRLF */
+
+/* The piece at data + CHUNK_ROOM, n bytes, as a chunk: where it starts, and *ret_len. n is 0 for the last. */
+static char *chunk_frame(char *data, size_t n, size_t *ret_len)
+{
+    static const char hex[] = "0123456789abcdef";
+    char *at = data + CHUNK_ROOM;
+    size_t v = n;
+    memcpy(at + n, "\r\n", 2);
+    *--at = '\n';
+    *--at = '\r';
+    do
+        *--at = hex[v & 15];
+    while (v >>= 4);
+    *ret_len = (size_t)(data + CHUNK_ROOM - at) + n + 2;
+    return at;
+}
+
+/* What came of the body's own side; *ret_own says so. */
+static weft_err stream_own(weft_err err, bool *ret_own)
+{
+    *ret_own = true;
+    return err;
+}
+
+static weft_err stream_run(weft_ctx *ctx, weft_conn *conn, const struct weft__send *s, struct weft__hbuf *buf, bool *ret_own)
+{
+    const struct weft_http_call *call = s->call;
+    bool chunked = call->body_bytes <= 0;
+    uint64_t left = chunked ? UINT64_MAX : (uint64_t)call->body_bytes;
+    while (left) {
+        size_t room = buf->cap - CHUNK_ROOM - 2, len;
+        char *at = buf->data + CHUNK_ROOM;
+        ssize_t n = s->reader(ctx, call->body_arg, at, room < left ? room : (size_t)left);
+        if (n < 0)
+            return stream_own((weft_err)n, ret_own);
+        if (n == 0 && !chunked)
+            return stream_own(WEFT_EEOF, ret_own);   /* less than it said */
+        len = (size_t)n;
+        if (chunked)
+            at = chunk_frame(buf->data, (size_t)n, &len);
+        else
+            left -= (size_t)n;
+        ssize_t put = send_all(ctx, conn, at, len);
+        if (put < 0)
+            return (weft_err)put;
+        if (n == 0)
+            return 0;
+    }
+    return 0;
+}
+
+weft_err weft__request_stream(weft_ctx *ctx, weft_conn *conn, const struct weft__send *s, bool *ret_own)
+{
+    struct weft__hbuf *buf = weft__hbuf_get(0);
+    if (!buf)
+        return stream_own(WEFT_ENOMEM, ret_own);
+    weft_err err = stream_run(ctx, conn, s, buf, ret_own);
+    weft__hbuf_put(buf);
+    return err;
 }

@@ -2,22 +2,29 @@
 #ifndef WEFT_HTTP_SENDREQ_H
 #define WEFT_HTTP_SENDREQ_H
 #include "http_int.h"
+#include "proxy.h"
 
 struct weft__send {
     const struct weft_http_call *call;
     const char *method;          /* GET after some redirects */
     const void *body;
     size_t body_len;
+    weft_http_body_fn *reader;   /* the body comes from here; NULL: from body */
     const char *user_agent;      /* NULL: none */
     const struct weft__url *url;
-    bool ask_coding;             /* the client decodes: ask for gzip and deflate */
+    char *cookies;               /* of the jar, for this URL; malloc'ed by the hop */
+    const struct weft__proxy *proxy;   /* the request goes to an HTTP proxy: whole URL, its password */
+    bool ask_coding;             /* the client decodes: ask for what it can decode */
     bool own_coding;             /* the caller asked for codings itself, or for a range: bodies stay as they come */
     bool drop_secrets;           /* a redirect has left the host: no Authorization, Cookie, Host */
     bool drop_content;           /* the body is gone: no Content-* fields */
+    bool closing;                /* say Connection: close */
 };
 
-/* Head and body in one write where they fit the buffer. *keep becomes false when the caller's fields say close. */
-WEFT_PARKS weft_err weft__request_send(weft_ctx *ctx, weft_conn *conn, struct weft__hbuf **buf, const struct weft__send *s,
-                                       bool *keep);
+/* The head, and with it the body if that is in memory, in one write where they fit a buffer. *keep becomes false when the
+ * caller's fields say close. */
+WEFT_PARKS weft_err weft__request_send(weft_ctx *ctx, weft_conn *conn, const struct weft__send *s, bool *keep);
+/* The body from s->reader, framed as the head said. *ret_own: the error is the reader's, not the connection's. */
+WEFT_PARKS weft_err weft__request_stream(weft_ctx *ctx, weft_conn *conn, const struct weft__send *s, bool *ret_own);
 
 #endif

@@ -261,8 +261,68 @@ static weft_err url_fill(struct weft__url *u, const struct url_parts *p)
     return 0;
 }
 
+enum { URL_HOST = 1, URL_TARGET = 2 };
+/* Bytes that stand in a host, in a target, as they are (U1). */
+static const unsigned char url_class[256] = {
+    ['a' ... 'z'] = URL_HOST | URL_TARGET, ['A' ... 'Z'] = URL_TARGET, ['0' ... '9'] = URL_HOST | URL_TARGET,
+    ['-'] = URL_HOST | URL_TARGET, ['_'] = URL_HOST | URL_TARGET, ['.'] = URL_HOST | URL_TARGET, ['~'] = URL_TARGET,
+    ['!'] = URL_TARGET, ['$'] = URL_TARGET, ['%'] = URL_TARGET, ['&'] = URL_TARGET, ['\''] = URL_TARGET,
+    ['('] = URL_TARGET, [')'] = URL_TARGET, ['*'] = URL_TARGET, ['+'] = URL_TARGET, [','] = URL_TARGET,
+    [';'] = URL_TARGET, ['='] = URL_TARGET, [':'] = URL_TARGET, ['@'] = URL_TARGET, ['/'] = URL_TARGET, ['?'] = URL_TARGET,
+};
+
+/* ":8080" at s: its length with the colon and *ret_port, or 0 when it is not as U1 has it. */
+static size_t url_plain_port(const char *s, unsigned usual, uint16_t *ret_port)
+{
+    unsigned port = 0;
+    size_t n = 1;
+    for (; is_digit(s[n]) && n < 7; n++)
+        port = port * 10 + (unsigned)(s[n] - '0');
+    *ret_port = (uint16_t)port;
+    return n > 1 && s[1] != '0' && port <= 65535 && port != usual ? n : 0;
+}
+
+/* A URL that is normal already, as nearly all are: cut in one pass and copied. False: look closer. */
+static bool url_plain(struct weft__url *ret_url, const char *text, size_t len)
+{
+    bool https = strncmp(text, "https://", 8) == 0;
+    size_t host = https ? 8 : 7, at = host;
+    if (len >= sizeof ret_url->near || (!https && strncmp(text, "http://", 7) != 0))
+        return false;
+    while (url_class[(unsigned char)text[at]] & URL_HOST)
+        at++;
+    size_t host_len = at - host;
+    uint16_t port = https ? 443 : 80;
+    if (text[at] == ':') {
+        size_t n = url_plain_port(text + at, port, &port);
+        if (!n)
+            return false;
+        at += n;
+    }
+    if (!host_len || host_len > 255 || text[at] != '/')
+        return false;
+    size_t target = at;
+    for (; url_class[(unsigned char)text[at]] & URL_TARGET; at++)
+        if (text[at] == '/' && (text[at + 1] == '.' || text[at + 1] == '%'))
+            return false;   /* may be a dot segment */
+    if (at != len)
+        return false;
+    ret_url->text = ret_url->near;
+    ret_url->len = (uint32_t)len;
+    ret_url->https = https;
+    ret_url->port = port;
+    ret_url->host = ret_url->authority = (uint32_t)host;
+    ret_url->host_len = (uint32_t)host_len;
+    ret_url->authority_len = (uint32_t)(target - host);
+    ret_url->target = (uint32_t)target;
+    memcpy(ret_url->near, text, len + 1);
+    return true;
+}
+
 weft_err weft__url_parse(struct weft__url *ret_url, const char *text, size_t len)
 {
+    if (text[len] == '\0' && url_plain(ret_url, text, len))
+        return 0;
     while (len && (*text == ' ' || *text == '\t'))
         text++, len--;
     while (len && (text[len - 1] == ' ' || text[len - 1] == '\t'))

@@ -195,6 +195,20 @@ int weft_addr_text(const weft_addr *addr, char *ret_buf, size_t n)
 
 /* ---- with names ---- */
 
+void weft__addr_interleave(weft_addr *list, int count)
+{
+    for (int i = 1; i < count; i++) {
+        int k = i;
+        while (k < count && list[k].u.sa.sa_family == list[i - 1].u.sa.sa_family)
+            k++;
+        if (k == count || k == i)
+            continue;
+        weft_addr a = list[k];
+        memmove(&list[i + 1], &list[i], (size_t)(k - i) * sizeof *list);
+        list[i] = a;
+    }
+}
+
 /* The addresses meant by an empty host. */
 static int addr_empty_host(int family, bool passive, weft_addr *ret, int max)
 {

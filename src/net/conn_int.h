@@ -42,6 +42,9 @@ void weft__addr_set_port(weft_addr *a, uint16_t port);
 weft_err weft__addr_unix(const char *path, struct weft__saddr *ret);
 int weft__saddr_text(const struct weft__saddr *a, char *ret_buf, size_t n);
 
+/* RFC 8305 4: the families by turns, beginning with the first address's; each family keeps its order. */
+void weft__addr_interleave(weft_addr *list, int count);
+
 /* What a network name means. */
 struct weft__network {
     bool ok, is_unix, datagram;

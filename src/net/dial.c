@@ -1,25 +1,32 @@
 /*
  * dial.c - connecting.
  *
- * Role    weft_dial: resolve, ask the caller's rule about each address, try them in order. Near addr.c, dns/, fd.c.
+ * Role    weft_dial: resolve, ask the caller's rule about each address, race them. Near addr.c, dns/, fd.c.
  *
  * Invariants
  *   D1  No packet goes to an address that opts->allow refused: it is asked between resolution and socket(2), about the
- *       very bytes that connect(2) then gets.
- *   D2  A time limit is shared: each address gets what is left divided by the addresses left, at least 2 s (Go's rule).
+ *       very bytes that connect(2) then gets; all of them before the first try, in the caller's goroutine.
+ *   D2  Several addresses are tried as in RFC 8305: the families by turns, the first one's first; the next try begins
+ *       250 ms after the last one or when one fails; the first connection wins. A race is over, and its goroutines
+ *       have ended, when weft_dial returns: they work in its frame.
  *
  * connect(2) is asked again instead of SO_ERROR: it says 0 or EISCONN, EALREADY or the reason, and on loopback the second
  * call mostly finds the connection made, so that nobody parks. The socket is registered only after the first call:
  * before it, epoll would report the unconnected socket as hung up.
- * Limits  16 addresses. Not so: racing IPv6 against IPv4 (RFC 8305): one after another (docs/status.md).
- * Source  Go net/dial.go, fd_unix.go; ip(7) IP_BIND_ADDRESS_NO_PORT.
+ * Limits  16 addresses. Not so: the resolution delay of RFC 8305 3 (c-ares answers when it has both families).
+ * Source  Go net/dial.go, fd_unix.go; RFC 8305; ip(7) IP_BIND_ADDRESS_NO_PORT.
  */
 #include <arpa/inet.h>
 #include <string.h>
+#include <weft/chan.h>
+#include <weft/ctx.h>
+#include <weft/go.h>
+#include <weft/select.h>
 
 #include "conn_int.h"
 
 enum { DIAL_ADDRS = 16, DIAL_SELF_RETRIES = 3 };
+#define DIAL_STAGGER (250 * WEFT_MS)
 
 /* One call of weft_dial. */
 struct dial {
@@ -104,6 +111,7 @@ static WEFT_PARKS weft_err dial_one(const struct dial *d, const struct weft__sad
     err = weft__conn_new(fd, !d->net.is_unix && !d->net.datagram, d->net.datagram, &conn);
     if (err)
         return err;
+    conn->f.drained = conn->f.tcp; /* F3: nothing can have come before the registration, which tells of all that is there */
     if (under_way && (err = dial_wait(d, conn, to, until)) != 0) {
         weft_conn_close(conn);
         return err;
@@ -144,34 +152,111 @@ static WEFT_PARKS weft_err dial_addr(const struct dial *d, const weft_addr *a, w
     return -ECONNREFUSED;
 }
 
-/* D2: when the try of the next of `left` addresses must end; 0 for no limit. */
-static weft_time dial_share(weft_time until, int left)
+/* ---- several addresses ---- */
+
+struct dial_end {
+    weft_err err;
+    weft_conn *conn;               /* with err 0 */
+};
+
+struct dial_race {
+    struct dial d;                 /* [const] under a context of the race's own */
+    weft_chan(struct dial_end) ends;
+};
+
+static void race_try(struct dial_race *race, const weft_addr *to)
 {
-    weft_time now = until != 0 ? weft__now() : 0;
-    weft_dur rest = until - now, share = rest / left;
-    if (until == 0)
-        return 0;
-    if (share < 2 * WEFT_SEC)
-        share = rest < 2 * WEFT_SEC ? rest : 2 * WEFT_SEC;
-    return now + share;
+    struct dial_end end = {0, NULL};
+    end.err = dial_addr(&race->d, to, race->d.until, &end.conn);
+    weft_send(race->ends, end);
 }
 
-static WEFT_PARKS weft_err dial_all(const struct dial *d, const weft_addr *list, int count, weft_conn **ret_conn)
+/* The next end of a try, or after 250 ms, with others to start, nothing. */
+static WEFT_PARKS bool race_wait(struct dial_race *race, bool others, struct dial_end *ret)
+{
+    if (!others) {
+        *ret = weft_recv(race->ends);
+        return true;
+    }
+    return weft_select(weft_on_recv(race->ends, ret), weft_on_timeout(DIAL_STAGGER)) == 0;
+}
+
+/* D2. list is in the order of the tries. */
+static WEFT_PARKS weft_err race_run(struct dial_race *race, weft_ctx *outer, const weft_addr *list, int count, weft_conn **ret_conn)
 {
     weft_err first = 0;
-    for (int i = 0; i < count; i++) {
-        weft_err err = WEFT_EDENIED;
-        if (!d->opts->allow || d->opts->allow(&list[i].u.sa, d->opts->allow_arg)) /* D1 */
-            err = dial_addr(d, &list[i], dial_share(d->until, count - i), ret_conn);
-        if (err == 0)
-            return 0;
-        if (first == 0 || (first == WEFT_EDENIED && err != WEFT_EDENIED))
-            first = err;
-        weft_err over = d->ctx ? weft_ctx_err(d->ctx) : 0;
-        if (over)
-            return over;
+    weft_conn *won = NULL;
+    int next = 0, pending = 0;
+    while (!won && (next < count || pending)) {
+        struct dial_end end;
+        if (next < count) {
+            weft_go(race_try, race, &list[next++]);
+            pending++;
+        }
+        while (!won && pending && race_wait(race, next < count, &end)) {
+            pending--;
+            if (end.err == 0)
+                won = end.conn;
+            else if (!first)
+                first = end.err;
+            if (!won && next < count)
+                break;             /* a failure: on to the next at once */
+        }
+        weft_err over = outer && !won ? weft_ctx_err(outer) : 0;
+        if (over) {
+            first = over;
+            next = count;
+        }
     }
-    return first;
+    weft_cancel(race->d.ctx);
+    while (pending--) {
+        struct dial_end end = weft_recv(race->ends);
+        weft_conn_close(end.err == 0 ? end.conn : NULL);
+    }
+    if (won)
+        *ret_conn = won;
+    return won ? 0 : first;
+}
+
+static WEFT_PARKS weft_err dial_race(const struct dial *d, const weft_addr *list, int count, weft_conn **ret_conn)
+{
+    struct dial_race race = {.d = *d, .ends = weft_make(struct dial_end, DIAL_ADDRS)};
+    if (!race.ends)
+        return WEFT_ENOMEM;
+    race.d.ctx = weft_with_cancel(d->ctx);
+    weft_err err = race_run(&race, d->ctx, list, count, ret_conn);
+    weft_ctx_unref(race.d.ctx);
+    weft_free(race.ends);
+    return err;
+}
+
+static WEFT_PARKS weft_err dial_all(const struct dial *d, weft_addr *list, int count, weft_conn **ret_conn)
+{
+    int kept = 0;
+    for (int i = 0; i < count; i++)
+        if (!d->opts->allow || d->opts->allow(&list[i].u.sa, d->opts->allow_arg)) /* D1 */
+            list[kept++] = list[i];
+    if (kept == 0)
+        return WEFT_EDENIED;
+    if (kept == 1 || d->net.datagram) /* a datagram socket connects at once: the first will do */
+        return dial_addr(d, &list[0], d->until, ret_conn);
+    weft__addr_interleave(list, kept);
+    return dial_race(d, list, kept, ret_conn);
+}
+
+/* Addresses of a text; the context of a time limit is made only when a server is asked. */
+static WEFT_PARKS int dial_resolve(struct dial *d, const char *addr, weft_addr *ret)
+{
+    if (weft_addr_parse(ret, addr) == 0)
+        return d->net.family == AF_UNSPEC || ret->u.sa.sa_family == d->net.family ? 1 : WEFT_ENOHOST;
+    weft_time start = weft__now();
+    weft_ctx *ctx = d->opts->timeout > 0 ? weft_with_timeout(d->ctx, d->opts->timeout) : d->ctx;
+    int count = weft__net_resolve(ctx, &d->net, addr, false, ret, DIAL_ADDRS);
+    if (ctx != d->ctx)
+        weft_ctx_unref(ctx);
+    if (d->opts->ret_resolve)
+        *d->opts->ret_resolve = weft__now() - start;
+    return count;
 }
 
 static WEFT_PARKS weft_err dial_run(struct dial *d, const char *addr, weft_conn **ret_conn)
@@ -184,6 +269,9 @@ static WEFT_PARKS weft_err dial_run(struct dial *d, const char *addr, weft_conn 
         if (!weft_ctx_deadline(d->ctx, &d->until))
             d->until = 0;
     }
+    weft_time limit = d->opts->timeout > 0 ? weft__now() + d->opts->timeout : 0;
+    if (limit && (!d->until || limit < d->until))
+        d->until = limit;
     if (d->net.is_unix) {
         struct weft__saddr to;
         weft_err err = weft__addr_unix(addr, &to);
@@ -191,7 +279,7 @@ static WEFT_PARKS weft_err dial_run(struct dial *d, const char *addr, weft_conn 
             err = WEFT_EDENIED;
         return err ? err : dial_one(d, &to, d->until, ret_conn);
     }
-    int count = weft__net_resolve(d->ctx, &d->net, addr, false, list, DIAL_ADDRS);
+    int count = dial_resolve(d, addr, list);
     return count < 0 ? count : dial_all(d, list, count, ret_conn);
 }
 
@@ -200,14 +288,7 @@ weft_err weft_dial_with(weft_ctx *ctx, const char *network, const char *addr, co
 {
     static const struct weft_dial_opts plain;
     struct dial d = {.ctx = ctx, .opts = opts ? opts : &plain, .net = weft__network_of(network)};
-    if (!d.net.ok)
-        return WEFT_ENETWORK;
-    if (d.opts->timeout <= 0)
-        return dial_run(&d, addr, ret_conn);
-    d.ctx = weft_with_timeout(ctx, d.opts->timeout);
-    weft_err err = dial_run(&d, addr, ret_conn);
-    weft_ctx_unref(d.ctx);
-    return err;
+    return d.net.ok ? dial_run(&d, addr, ret_conn) : WEFT_ENETWORK;
 }
 
 weft_err weft_dial(weft_ctx *ctx, const char *network, const char *addr, weft_conn **ret_conn)

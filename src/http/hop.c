@@ -1,0 +1,393 @@
+/*
+ * hop.c - one request and the head of its response: a connection, the bytes out, the head in; a dead one replaced.
+ *
+ * Role    weft__hop. Near client.c (who makes hops of a call), sendreq.c (request bytes), hostpool.c and reach.c
+ *         (connections), response.c (the body), head.c. Layer 5.
+ *
+ * Invariants
+ *   C1  r->host set  <=>  the response holds a reference of the host and one of its slots.
+ *   C2  r->hc set    =>   C1, and nobody else uses that connection.
+ *   C3  a hop is sent again only when its connection came from the pool, not one byte of answer has come, and the
+ *       method is idempotent; then on a fresh connection, once.
+ *   C4  between the last byte sent and the first received a response has no rx: no buffer, no head.
+ *
+ * Locks   none here. Order: none here; a response belongs to one goroutine.
+ * Limits  head_bytes_max for the head, 1xx responses before it included; one deadline for everything; 1 s for a
+ *         100-continue, then the body goes out unasked (RFC 9110 10.1.1).
+ * Failure the hop is over; words for it go to call->reterr_text.
+ */
+#include <weft/ctx.h>
+
+#include "../net/conn_int.h"
+#include "client_int.h"
+#include "jar.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#define CONTINUE_WAIT WEFT_SEC
+
+static struct weft__hpool rx_pool = {.keep_max = 1024};
+
+/* ---- what is received ---- */
+
+static void rx_give(struct weft_http_response *r)
+{
+    struct weft__rx *x = r->rx;
+    if (!x)
+        return;
+    if (x->wire.in_own_buf)
+        weft__hbuf_put(x->wire.buf);
+    weft__hbuf_put(x->plain);
+    weft__hbuf_put(x->buf);
+    weft__decoder_put(x->decoder);
+    weft__head_done(&x->head);
+    if (!weft__hpool_put(&rx_pool, x))
+        free(x);
+    r->rx = NULL;
+}
+
+static bool rx_take(struct weft_http_response *r)
+{
+    struct weft__rx *x = weft__hpool_get(&rx_pool);
+    if (!x)
+        x = malloc(sizeof *x);
+    if (!x)
+        return false;
+    memset(x, 0, offsetof(struct weft__rx, head));
+    x->why = "";
+    x->head.fields = x->head.near;   /* nothing to be freed yet */
+    x->head.trailers = NULL;
+    r->rx = x;
+    x->buf = weft__hbuf_get(0);
+    return x->buf != NULL;
+}
+
+void weft__response_end_hop(struct weft_http_response *r)
+{
+    struct weft__hconn *hc = r->hc;
+    bool slots = r->host && r->host->slots;
+    if (hc) {
+        struct weft__wire *w = r->rx ? &r->rx->wire : NULL;
+        bool clean = w && r->keep && weft__wire_skip_buffered(w) && w->pos == w->end;   /* R2 */
+        r->hc = NULL;
+        if (clean) {
+            weft__pool_put(r->client, hc, !slots);
+            r->host = slots ? r->host : NULL;
+        } else {
+            weft__hconn_close(r->client, hc);
+        }
+    }
+    if (slots)
+        weft__host_leave(r->host);   /* after the connection is back: who waits for the slot wants it */
+    if (r->host)
+        weft__host_put(r->client, r->host);
+    r->host = NULL;
+    rx_give(r);
+}
+
+/* ---- a connection ---- */
+
+static weft_err hconn_new(weft_ctx *ctx, struct weft_http_response *r, const struct weft_http_call *call)
+{
+    weft_conn *conn;
+    const struct weft__proxy *proxy;
+    weft_err err = weft__reach(ctx, r, call, &conn, &proxy);
+    if (err < 0)
+        return err;
+    struct weft__hconn *hc = calloc(1, sizeof *hc);
+    struct weft__host *host = hc ? weft__host_get(r->client, &r->url, 0, NULL) : NULL;
+    if (!host) {
+        free(hc);
+        (void)weft_conn_close(conn);
+        return weft__call_fail(call, "", WEFT_ENOMEM);
+    }
+    hc->conn = conn;
+    hc->host = host;
+    hc->https = r->url.https;
+    hc->proxy = proxy;
+    hc->armed = r->deadline != 0;
+    r->hc = hc;
+    r->sent = weft_now();
+    return 0;
+}
+
+/* C1, C2: a slot, then a connection from the pool or a new one. */
+static weft_err hop_connect(weft_ctx *ctx, struct weft_http_response *r, const struct weft_http_call *call, bool fresh)
+{
+    struct weft__host *host = weft__host_get(r->client, &r->url, r->sent, fresh ? NULL : &r->hc);
+    if (!host)
+        return weft__call_fail(call, "", WEFT_ENOMEM);
+    weft_err err = host->slots ? weft__host_enter(ctx, host, r->deadline) : 0;
+    if (err < 0) {
+        weft__host_put(r->client, host);
+        return weft__call_fail(call, "waiting for a connection", err);
+    }
+    r->host = host;
+    r->dns = r->connect = r->tls = 0;
+    if (host->slots && !fresh)
+        r->hc = weft__pool_take(r->client, host, weft_now());
+    r->reused = r->hc != NULL;
+    if (!r->hc)
+        return hconn_new(ctx, r, call);
+    if (r->deadline || r->hc->armed)
+        (void)weft_conn_set_deadline(r->hc->conn, r->deadline);
+    r->hc->armed = r->deadline != 0;
+    return 0;
+}
+
+/* ---- the head comes ---- */
+
+static weft_err head_ended(struct weft_http_response *r, const struct weft_http_call *call, ssize_t n)
+{
+    weft_err err = n < 0 ? (weft_err)n : WEFT_EEOF;
+    weft__call_reason(call, "response", n < 0 ? weft_strerror(err) : r->rx && r->rx->have ? "the connection ended inside the head"
+                                                                             : "the connection ended without an answer");
+    return err;
+}
+
+/* The first bytes: waited for without a buffer (C4). */
+static ssize_t head_read_first(weft_ctx *ctx, struct weft_http_response *r)
+{
+    weft_conn *conn = r->hc->conn;
+    for (;;) {
+        weft_err err = weft_conn_wait(ctx, conn, WEFT_READ);
+        if (err < 0)
+            return err;
+        if (!rx_take(r))
+            return WEFT_ENOMEM;
+        ssize_t n = r->hc->https ? weft_conn_read(ctx, conn, r->rx->buf->data, r->rx->buf->cap)
+                                 : weft__conn_try_read(conn, r->rx->buf->data, r->rx->buf->cap);
+        if (n != -EAGAIN)
+            return n;
+        rx_give(r);
+    }
+}
+
+/* One more read into the buffer. */
+static weft_err head_read(weft_ctx *ctx, struct weft_http_response *r, const struct weft_http_call *call)
+{
+    ssize_t n;
+    if (!r->rx) {
+        n = head_read_first(ctx, r);
+    } else {
+        if (r->rx->have >= r->client->o.head_bytes_max) {
+            weft__call_reason(call, "response", "its head is too large");
+            return WEFT_ETOOBIG;
+        }
+        if (r->rx->have == r->rx->buf->cap) {
+            if (!weft__hbuf_grow(&r->rx->buf, r->rx->have))
+                return weft__call_fail(call, "", WEFT_ENOMEM);
+            r->rx->head.buf = r->rx->buf;
+        }
+        n = weft_conn_read(ctx, r->hc->conn, r->rx->buf->data + r->rx->have, r->rx->buf->cap - r->rx->have);
+    }
+    if (n <= 0)
+        return head_ended(r, call, n);
+    if (!r->got_bytes)
+        r->first_byte = weft_now() - r->sent;
+    r->got_bytes = true;
+    r->rx->have += (uint32_t)n;
+    return 0;
+}
+
+/* A whole head is there: is it the last one, and one that we take? 1: yes; 0: it was a 1xx, and is gone. */
+static int head_judge(struct weft_http_response *r, const struct weft_http_call *call)
+{
+    struct weft__head *h = &r->rx->head;
+    int status = h->p.status_code;
+    bool ours = memcmp(r->rx->buf->data, "HTTP/", 5) == 0 && h->p.http_major == 1 && status != 101 && status >= 100;
+    if (!ours) {
+        weft__call_reason(call, "response", status == 101 ? "a protocol switch nobody asked for" : "not HTTP/1");
+        return WEFT_EPROTO;
+    }
+    if (status >= 200)
+        return 1;
+    r->rx->have -= h->end;
+    r->head_wire_bytes += h->end;
+    memmove(r->rx->buf->data, r->rx->buf->data + h->end, r->rx->have);
+    weft__head_done(h);
+    weft__head_init(h, HTTP_RESPONSE, r->rx->buf);
+    if (r->head_wire_bytes <= r->client->o.head_bytes_max)
+        return 0;
+    weft__call_reason(call, "response", "its head is too large");
+    return WEFT_ETOOBIG;
+}
+
+/* The final head; or, with asked, 100 when that came before it. 1; 100; or an error. */
+static int hop_receive(weft_ctx *ctx, struct weft_http_response *r, const struct weft_http_call *call, bool asked)
+{
+    bool begun = r->rx != NULL;   /* by the wait for a 100: parsed as far as it has come */
+    for (;;) {
+        int state = 0;
+        if (!begun && r->rx) {
+            begun = true;
+            if (weft__head_scan_response(&r->rx->head, r->rx->buf, r->rx->have))
+                state = 1;
+            else
+                weft__head_init(&r->rx->head, HTTP_RESPONSE, r->rx->buf);
+        }
+        if (begun && state == 0)
+            state = weft__head_parse(&r->rx->head, r->rx->have);
+        int interim = 0;
+        if (state == 1) {
+            interim = r->rx->head.p.status_code == 100;
+            state = head_judge(r, call);
+            if (interim && state == 0 && asked)
+                return 100;
+        } else if (state < 0) {
+            weft__call_reason(call, "response", weft__head_reason(&r->rx->head));
+        } else {
+            state = head_read(ctx, r, call);
+        }
+        if (state < 0)
+            return state;
+        if (state == 1)
+            break;
+    }
+    if (r->rx->head.end <= r->client->o.head_bytes_max)
+        return 1;
+    weft__call_reason(call, "response", "its head is too large");
+    return WEFT_ETOOBIG;
+}
+
+/* The head is complete: what follows it, and how. */
+static weft_err hop_body(struct weft_http_response *r, const struct weft_http_call *call, const char *method)
+{
+    struct weft__head *h = &r->rx->head;
+    struct weft__wire *w = &r->rx->wire;
+    *w = (struct weft__wire){.conn = r->hc->conn, .head = h, .buf = r->rx->buf, .pos = h->end, .base = h->end, .end = r->rx->have,
+                             .wire_bytes = r->rx->have, .why = ""};
+    int status = h->p.status_code;
+    h->keep_trailers = true;
+    r->rx->has_length = (h->p.flags & F_CONTENT_LENGTH) != 0;
+    r->rx->content_length = h->p.content_length;
+    bool no_body = strcmp(method, "HEAD") == 0 || status == 204 || status == 304;
+    weft_err err = weft__wire_framing(h, false, no_body, &w->framing, &w->left);
+    if (err < 0) {
+        weft__call_reason(call, "response", "its Transfer-Encoding is not \"chunked\"");
+        return err;
+    }
+    w->done = w->framing == WEFT__BODY_NONE;
+    bool old = h->p.http_minor == 0;
+    r->keep = r->keep && w->framing != WEFT__BODY_CLOSE && !(h->p.flags & F_CONNECTION_CLOSE) &&
+              (!old || (h->p.flags & F_CONNECTION_KEEP_ALIVE));
+    return 0;
+}
+
+/* ---- the request goes ---- */
+
+static bool method_repeatable(const char *m)
+{
+    static const char *const safe[] = {"GET", "HEAD", "PUT", "DELETE", "OPTIONS", "TRACE"};
+    for (size_t i = 0; i < sizeof safe / sizeof *safe; i++)
+        if (strcmp(m, safe[i]) == 0)
+            return true;
+    return false;
+}
+
+/* Waits for a 100 or a final answer, a second at most. 1: the final head is there; 0: send the body; or an error. */
+static int hop_await_continue(weft_ctx *ctx, struct weft_http_response *r, const struct weft_http_call *call)
+{
+    weft_time until = weft_now() + CONTINUE_WAIT;
+    if (r->deadline && r->deadline < until)
+        until = r->deadline;
+    (void)weft_conn_set_read_deadline(r->hc->conn, until);
+    int state = hop_receive(ctx, r, call, true);
+    (void)weft_conn_set_read_deadline(r->hc->conn, r->deadline);
+    bool late = state == WEFT_EDEADLINE && (!r->deadline || weft_now() < r->deadline);
+    if (late || state == 100) {
+        if (call->reterr_text && call->reterr_size)
+            *call->reterr_text = '\0';
+        if (r->rx && !r->rx->have)
+            rx_give(r);
+        return 0;
+    }
+    return state;
+}
+
+/* The peer of a request that is being sent went away: it may have answered before. */
+static bool peer_left(weft_err err)
+{
+    return err == -EPIPE || err == -ECONNRESET;
+}
+
+/* Send all of the request. 1: the final head came before the body was asked for; 0; or an error. */
+static int hop_send(weft_ctx *ctx, struct weft_http_response *r, const struct weft__send *s)
+{
+    weft_err err = weft__request_send(ctx, r->hc->conn, s, &r->keep);
+    bool body = s->reader || s->body_len, own = false;
+    if (err == 0 && s->reader) {
+        if (s->call->expect_continue) {
+            int state = hop_await_continue(ctx, r, s->call);
+            r->keep = r->keep && state != 1;   /* the body that was announced will not come */
+            if (state != 0)
+                return state;
+        }
+        err = weft__request_stream(ctx, r->hc->conn, s, &own);
+    }
+    if (err == 0)
+        return 0;
+    /* A server that refuses a large body answers early and closes: look for its answer. */
+    if (body && !own && peer_left(err)) {
+        r->keep = false;
+        return 0;
+    }
+    return weft__call_fail(s->call, own ? "the request's body" : "request", err);
+}
+
+/* Send and receive on the connection that r has. */
+static weft_err hop_exchange(weft_ctx *ctx, struct weft_http_response *r, struct weft__send *s)
+{
+    r->got_bytes = false;
+    r->keep = true;
+    r->head_wire_bytes = 0;
+    s->proxy = r->hc->proxy;
+    int state = hop_send(ctx, r, s);
+    if (state == 0)
+        state = hop_receive(ctx, r, s->call, false);
+    return state < 0 ? state : hop_body(r, s->call, s->method);
+}
+
+/* C3 */
+static bool hop_again(const struct weft_http_response *r, const struct weft__send *s, weft_err err)
+{
+    bool dead = err == WEFT_EEOF || peer_left(err);
+    return r->reused && dead && !r->got_bytes && method_repeatable(s->method) && !s->reader;
+}
+
+static void hop_cookies_in(struct weft_http_response *r)
+{
+    struct weft_http_field f;
+    for (size_t i = 0; weft__head_at(&r->rx->head, i, &f); i++)
+        if (f.name[0] == 's' || f.name[0] == 'S')
+            if (strcasecmp(f.name, "set-cookie") == 0)
+                weft__jar_take(r->client->o.jar, &r->url, f.value);
+}
+
+weft_err weft__hop(weft_ctx *ctx, struct weft_http_response *r, struct weft__send *s)
+{
+    /* What cannot be sent twice gets a connection that is known to live. */
+    bool fresh = !method_repeatable(s->method) || s->reader;
+    weft_http_jar *jar = r->client->o.jar;
+    s->cookies = jar ? weft__jar_give(jar, &r->url) : NULL;
+    weft_err err;
+    for (;;) {
+        err = hop_connect(ctx, r, s->call, fresh);
+        if (err == 0)
+            err = hop_exchange(ctx, r, s);
+        if (err == 0)
+            break;
+        bool again = !fresh && hop_again(r, s, err);
+        r->keep = false;
+        weft__response_end_hop(r);
+        if (!again)
+            break;
+        fresh = true;
+    }
+    free(s->cookies);
+    s->cookies = NULL;
+    if (err == 0 && jar)
+        hop_cookies_in(r);
+    return err;
+}

@@ -1,0 +1,111 @@
+/*
+ * reach.c - a new connection for a URL: dialled, through the proxy, with TLS.
+ *
+ * Role    What stands between "there is no idle connection" and the first byte of a request. Near hop.c, proxy.c,
+ *         net/dial.c, net/tls/. Layer 5.
+ * Limits  The call's deadline covers all of it; it is set on the connection here.
+ * Failure words go to the call's reterr_text; the connection is closed.
+ */
+#include <weft/ctx.h>
+#include <weft/tls.h>
+
+#include "client_int.h"
+
+#include <stdio.h>
+#include <string.h>
+
+/* Closes conn and says why its handshake failed. */
+static weft_err reach_tls_fail(const struct weft_http_call *call, weft_conn *conn, weft_err err)
+{
+    const char *why = weft_tls_error(conn);
+    weft__call_reason(call, "TLS", why && *why ? why : weft_strerror(err));
+    (void)weft_conn_close(conn);
+    return err;
+}
+
+static weft_err reach_tls(weft_ctx *ctx, struct weft_http_response *r, const struct weft_http_call *call, const char *host,
+                          weft_conn **conn)
+{
+    struct weft_tls_config cfg = r->client->tls;
+    cfg.server_name = host;
+    if (!cfg.alpn)
+        cfg.alpn = "http/1.1";
+    weft_time t = weft_now();
+    weft_err err = weft_tls_client(ctx, *conn, &cfg, conn);
+    if (err < 0)
+        return reach_tls_fail(call, *conn, err);
+    r->tls = weft_now() - t;
+    return 0;
+}
+
+/* TCP to addr, with the call's deadline set. */
+static weft_err reach_dial(weft_ctx *ctx, struct weft_http_response *r, const struct weft_http_call *call, const char *addr,
+                           weft_conn **ret_conn)
+{
+    const struct weft_http_client_opts *o = &r->client->o;
+    weft_dur dns = 0;
+    /* No probes: calls have deadlines and idle connections an end; four system calls less. */
+    struct weft_dial_opts d = {.allow = o->allow, .allow_arg = o->arg, .keepalive_s = -1, .ret_resolve = &dns};
+    weft_time t = weft_now();
+    if (r->deadline && (d.timeout = r->deadline - t) <= 0)
+        return weft__call_fail(call, addr, WEFT_EDEADLINE);
+    weft_err err = weft_dial_with(ctx, "tcp", addr, &d, ret_conn);
+    r->dns = dns;
+    if (err < 0)
+        return weft__call_fail(call, addr, err);
+    r->connect = weft_now() - t - dns;
+    if (r->deadline)
+        (void)weft_conn_set_deadline(*ret_conn, r->deadline);
+    return 0;
+}
+
+/* Through a proxy; an HTTP one passes plain requests on, and needs to be asked for a tunnel only for TLS. */
+static weft_err reach_proxy(weft_ctx *ctx, struct weft_http_response *r, const struct weft_http_call *call,
+                            const struct weft__proxy *p, const char *host, weft_conn **ret_conn)
+{
+    weft_conn *conn;
+    const char *why = NULL;
+    weft_err err = reach_dial(ctx, r, call, p->at, &conn);
+    if (err < 0)
+        return err;
+    if (r->url.https || p->kind != WEFT__PROXY_HTTP)
+        err = weft__proxy_tunnel(ctx, conn, p, host, r->url.port, &why);
+    if (err < 0) {
+        weft__call_reason(call, "proxy", why ? why : weft_strerror(err));
+        (void)weft_conn_close(conn);
+        return err;
+    }
+    *ret_conn = conn;
+    return 0;
+}
+
+weft_err weft__reach(weft_ctx *ctx, struct weft_http_response *r, const struct weft_http_call *call, weft_conn **ret_conn,
+                     const struct weft__proxy **ret_proxy)
+{
+    const struct weft__url *u = &r->url;
+    const struct weft__proxy *p = weft__proxy_for(r->client->proxies, u);
+    char host[256], addr[272];
+    weft_conn *conn;
+    weft_err err;
+    memcpy(host, u->text + u->host, u->host_len);   /* at most 255: url.c */
+    host[u->host_len] = '\0';
+    if (p) {
+        err = reach_proxy(ctx, r, call, p, host, &conn);
+    } else {
+        bool v6 = memchr(host, ':', u->host_len) != NULL;
+        (void)snprintf(addr, sizeof addr, v6 ? "[%s]:%u" : "%s:%u", host, u->port);
+        err = reach_dial(ctx, r, call, addr, &conn);
+    }
+    if (err < 0)
+        return err;
+    if (u->https) {
+        while (u->host_len && host[strlen(host) - 1] == '.')   /* SNI and certificates know no root dot */
+            host[strlen(host) - 1] = '\0';
+        err = reach_tls(ctx, r, call, host, &conn);
+        if (err < 0)
+            return err;
+    }
+    *ret_conn = conn;
+    *ret_proxy = p && p->kind == WEFT__PROXY_HTTP && !u->https ? p : NULL;
+    return 0;
+}

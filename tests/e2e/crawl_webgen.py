@@ -21,7 +21,7 @@ if not os.path.isdir(SRC) or not shutil.which("go"):
 tmp = tempfile.TemporaryDirectory(prefix="weft-webgen-")
 gen = os.path.join(tmp.name, "webgen")
 built = subprocess.run(["go", "build", "-o", gen, "."], cwd=SRC, env=dict(os.environ, GOFLAGS="-mod=mod", CGO_ENABLED="0"),
-                       capture_output=True, text=True, timeout=400)
+                       capture_output=True, text=True, timeout=1500)
 if built.returncode:
     skip("webgen does not build here: " + (built.stderr.strip().splitlines() or ["?"])[-1])
 failures = 0
@@ -41,7 +41,7 @@ def free_port():
 
 
 def get(port, path):
-    return json.load(urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10))
+    return json.load(urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=300))
 
 
 def crawl(name, web, flags, tls=False):
@@ -50,7 +50,7 @@ def crawl(name, web, flags, tls=False):
     web = web + (["-tls-port", str(tls_port), "-ca-out", os.path.join(tmp.name, "ca.pem")] if tls else [])
     server = subprocess.Popen([gen, "-port", str(port), *web], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        for _ in range(100):
+        for _ in range(2400):
             try:
                 get(port, "/__stats")
                 break
@@ -62,8 +62,8 @@ def crawl(name, web, flags, tls=False):
             flags = flags + ["--ca", os.path.join(tmp.name, "ca.pem")]
         out = os.path.join(tmp.name, "pages.csv")
         began = time.monotonic()
-        r = subprocess.run([WEFT, "crawl", "--allow-private", "--delay", "0", "-o", out, *flags, *[u for u in urls if u.endswith("/p/0")]],
-                           capture_output=True, text=True, timeout=120)
+        r = subprocess.run([WEFT, "crawl", "--allow-private", "--delay", "0", "-o", out, *([] if "--timeout" in flags else ["--timeout", "600s"]), *flags, *[u for u in urls if u.endswith("/p/0")]],
+                           capture_output=True, text=True, timeout=1500)
         expect(r.returncode == 0, f"{name}: status {r.returncode}: {r.stderr}")
         rows = list(csv.DictReader(open(out, newline="", encoding="utf-8")))
         print(f"{name}: {len(rows)} rows in {time.monotonic() - began:.1f} s")
@@ -103,7 +103,7 @@ whole("https", ["-hosts", "5", "-pages", "200"], ["-c", "50", "--per-host", "2"]
 
 # Ten hosts, one of each kind of robots.txt, each with the traps.
 s, rows, _ = crawl("traps", ["-hosts", "10", "-pages", "200", "-traps", "-trap-skip", "cal,slow,chain", "-robots", "variants"],
-                   ["-c", "100", "--per-host", "4", "--timeout", "2s"])
+                   ["-c", "100", "--per-host", "4", "--timeout", "10s"])
 judge("traps", s)
 found = {u for u in s["other_urls"] if u.startswith("/t/ok/")}
 for x in ("redir-301", "redir-rel", "flaky-3-c", "retry-date-a", "chunked", "http10", "cl-short", "reset-body", "stall-body", "endless",

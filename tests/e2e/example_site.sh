@@ -4,7 +4,7 @@ set -eu
 cd "$(dirname "$0")/../.."
 build=${WEFT_BUILD:-$PWD/build/release-gcc}
 unset ARGS
-out=$(timeout 60 scripts/run "$build" 2>&1) || { echo "$out"; exit 1; }
+out=$(timeout 1000 scripts/run "$build" 2>&1) || { echo "$out"; exit 1; }
 python3 - <<'PY'
 import csv, sys, urllib.parse
 rows = list(csv.DictReader(open("build/pages.csv")))

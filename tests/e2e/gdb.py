@@ -26,7 +26,7 @@ def gdb(args, commands):
         f.flush()
         env = dict(os.environ, ASAN_OPTIONS="detect_leaks=0")
         r = subprocess.run(["gdb", "-nx", "-batch", "-x", f.name] + args, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                           stdin=subprocess.DEVNULL, text=True, errors="replace", timeout=200, env=env)
+                           stdin=subprocess.DEVNULL, text=True, errors="replace", timeout=1500, env=env)
     return r.stdout
 
 
@@ -87,7 +87,7 @@ def core_file(tmp):
     pattern = open("/proc/sys/kernel/core_pattern").read().strip()
     if "/" in pattern or pattern.startswith("|"):
         return None
-    subprocess.run(["sh", "-c", 'ulimit -c unlimited && exec "$0"', PROG], cwd=tmp, timeout=100,
+    subprocess.run(["sh", "-c", 'ulimit -c unlimited && exec "$0"', PROG], cwd=tmp, timeout=1000,
                    stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     cores = [os.path.join(tmp, f) for f in os.listdir(tmp)]
     return cores[0] if cores else None

@@ -68,5 +68,5 @@ C
 gcc -std=gnu11 -Wall -Wextra -Werror -O2 -fPIC -shared "$tmp/plugin.c" -o "$tmp/plugin.so" $(pkg-config --cflags --libs weft) || fail "the plugin does not build"
 gcc -std=gnu11 -Wall -Wextra -Werror -O2 "$tmp/host.c" -o "$tmp/host" -ldl -lpthread || fail "the host does not build"
 if ldd "$tmp/host" | grep -q weft; then fail "the host is linked with weft itself"; fi
-out=$(timeout 60 "$tmp/host" "$tmp/plugin.so") || fail "the host ends with $?"
+out=$(timeout 600 "$tmp/host" "$tmp/plugin.so") || fail "the host ends with $?"
 [ "$out" = "333833500 333833500 333833500 333833500" ] || fail "the host prints $out"

@@ -17,19 +17,19 @@ gcc -O1 -D_GNU_SOURCE -Itests/include $(pkg-config --cflags weft) -c tests/inclu
 for opt in -O0 -O2; do
     gcc -std=gnu11 -Wall -Wextra -Werror $opt -g -Itests/include tests/small/test_small.c "$tmp/runner.o" -o "$tmp/test_small" \
         $(pkg-config --cflags --libs weft-small) -Wl,-u,weft_num_goroutines -Wl,-u,weft_sleep || fail "$opt does not build"
-    timeout 300 "$tmp/test_small" || fail "$opt fails"
+    timeout 1500 "$tmp/test_small" || fail "$opt fails"
 done
 
 lld=$(ls -d /usr/lib/llvm-*/bin/ld.lld /usr/bin/ld.lld 2>/dev/null | tail -1)
 if [ -n "$lld" ]; then
     gcc -O2 -B"$(dirname "$lld")" -Itests/include tests/small/test_small.c "$tmp/runner.o" -o "$tmp/by_lld" \
         $(pkg-config --cflags --libs weft-small | sed 's/-fuse-ld=gold/-fuse-ld=lld/') -Wl,-u,weft_num_goroutines -Wl,-u,weft_sleep
-    timeout 300 "$tmp/by_lld" || fail "linked by lld fails"
+    timeout 1500 "$tmp/by_lld" || fail "linked by lld fails"
 fi
 
 gcc -O2 -Itests/include tests/small/test_small.c "$tmp/runner.o" -o "$tmp/by_bfd" \
     $(pkg-config --cflags --libs weft-small | sed 's/-fuse-ld=gold/-fuse-ld=bfd/') -Wl,-u,weft_num_goroutines -Wl,-u,weft_sleep
-if out=$(timeout 60 "$tmp/by_bfd" 2>&1); then
+if out=$(timeout 600 "$tmp/by_bfd" 2>&1); then
     fail "a program linked by ld.bfd starts"
 fi
 case $out in *"linked without gold or lld"*) ;; *) fail "linked by ld.bfd it says: $out" ;; esac

@@ -16,7 +16,7 @@ if [ "${1-}" = --one ]; then
     mkdir -p "$dir" && cp ./*.pml ./*.h "$dir" && cd "$dir" || exit 2
     out=$(spin -a -DBROKEN="$variant" "$name.pml" 2>&1 &&
         ${CC:-gcc} $([ "$variant" = 0 ] && echo -O1 || echo -O0) -w -DCOLLAPSE -DMEMLIM=1500 -DSAFETY -o pan pan.c 2>&1 &&
-        timeout "${MODEL_TIMEOUT:-60}" ./pan -m1000000 -n 2>&1)
+        timeout "${MODEL_TIMEOUT:-900}" ./pan -m1000000 -n 2>&1)
     errors=$(printf '%s\n' "$out" | sed -n 's/.*errors: *\([0-9]*\).*/\1/p')
     states=$(printf '%s\n' "$out" | sed -n 's/^ *\([0-9.e+]*\) states, stored.*/\1/p')
     short=$(printf '%s\n' "$out" | grep -E 'too small|out of memory|interrupted|exceed|max search depth' | head -1)

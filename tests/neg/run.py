@@ -25,7 +25,7 @@ def compile_text(cc, path, text):
     with tempfile.NamedTemporaryFile("w", suffix=".c") as f:
         f.write(f'#line 1 "{path}"\n' + text)
         f.flush()
-        r = subprocess.run([cc, *FLAGS, f"-I{os.path.dirname(path)}", f.name], cwd=ROOT, capture_output=True, text=True, timeout=120)
+        r = subprocess.run([cc, *FLAGS, f"-I{os.path.dirname(path)}", f.name], cwd=ROOT, capture_output=True, text=True, timeout=1200)
     return r.returncode == 0, r.stderr
 
 

@@ -209,7 +209,7 @@ TEST(small, go_defer_and_try_work)
     weft_go(starts_and_tries, in, out);
     weft_send(in, 1);
     EXPECT_EQ(weft_recv(out), 2);
-    for (int i = 0; i < 5000 && atomic_load(&count) == 0; i++)
+    while (atomic_load(&count) == 0)
         weft_sleep(WEFT_MS);
     EXPECT_EQ(atomic_load(&count), 1);
     weft_free(in);
@@ -249,7 +249,7 @@ DEATH(small, a_close_while_a_send_waits_on_a_small_stack_panics, 2, "panic: send
     weft_go(sends_on_closed, ch);
     weft_sleep(20 * WEFT_MS);
     weft_close(ch);
-    weft_sleep(WEFT_SEC);
+    weft_sleep(60 * WEFT_MIN);
 }
 
 DEATH(small, a_dump_shows_where_small_goroutines_wait, 2, "deadlock!\n(.*\n)*goroutine [0-9]+ \\[chan receive\\]:\n(.*\n)*exits\\(\\.\\.\\.\\)\n")

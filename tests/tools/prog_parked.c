@@ -8,6 +8,8 @@
 #include <stdio.h>
 #include <weft/weft.h>
 
+#include "sched/sched.h"
+
 static weft_chan(int) jobs;
 static weft_mutex held;
 static weft_waitgroup done;
@@ -57,6 +59,20 @@ static void spinner(volatile int *stop)
     weft_waitgroup_done(&done);
 }
 
+static void count_if_parked(struct weft__g *g, void *n)
+{
+    *(int *)n += weft__g_state(g) == WEFT__G_PARKED && atomic_load(&g->sw.on_cpu) == 0;
+}
+
+/* All but main and the spinner are to be off their CPUs. */
+static int parked(void)
+{
+    int n = 0;
+
+    weft__g_each(count_if_parked, &n);
+    return n;
+}
+
 /* Here the debugger finds goroutine 1. */
 static __attribute__((noinline)) void stopped_here(void)
 {
@@ -77,12 +93,8 @@ int main(void)
     weft_go(locker, "why");
     weft_go(sleeper);
     weft_go(spinner, &stop);
-    while (atomic_load(&arrived) < 5)
+    while (atomic_load(&arrived) < 5 || parked() < 4)
         weft_yield();
-    for (int i = 0; i < 50; i++) { /* from "arrived" to parked it is a few instructions */
-        weft_yield();
-        weft_sleep(WEFT_MS);
-    }
     stopped_here();
     stop = 1;
     weft_send(jobs, 1);

@@ -51,7 +51,7 @@ def wanted(name):
     return FILTER in f"tools.{name}"
 
 
-def run(cmd, timeout=300, **env):
+def run(cmd, timeout=1800, **env):
     try:
         r = subprocess.run(cmd, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, text=True,
                            errors="replace", timeout=timeout, env=dict(os.environ, **env))
@@ -104,7 +104,7 @@ def build(kind, targets):
 def units(kind, where, names, **env):
     """Unit test binaries: each counts as one here."""
     def one(n):
-        return n, run([f"{where}/tests/test_{n}", "-j", "2"], 900, **env)
+        return n, run([f"{where}/tests/test_{n}", "-j", "2"], 3600, **env)
 
     for n, (status, out) in map(one, [n for n in names if wanted(f"{kind}_unit_{n}")]):
         tell(f"{kind}_unit_{n}", "" if status == 0 else f"status {status}", out)
@@ -120,7 +120,7 @@ def tsan():
     for procs in ("1", "2"):
         name = f"tsan_race_procs_{procs}"
         if wanted(name):
-            status, out = run(["sh", "-c", 'exec "$0" 2>/dev/null', f"{where}/tests/prog_race"], 600, WEFT_PROCS=procs)
+            status, out = run(["sh", "-c", 'exec "$0" 2>/dev/null', f"{where}/tests/prog_race"], 1800, WEFT_PROCS=procs)
             tell(name, "" if status == 0 else f"status {status}", out)
     units("tsan", where, names, WEFT_TEST_STRETCH="5")
 

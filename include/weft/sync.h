@@ -129,7 +129,9 @@ typedef struct weft_waitgroup {
  *
  * @n        may be negative. An add from zero happens before the wait that is to see it.
  *
- * Panics    "sync: negative WaitGroup counter"; "sync: WaitGroup misuse: Add called concurrently with Wait".
+ * Panics    "sync: negative WaitGroup counter"; "sync: WaitGroup misuse: Add called concurrently with Wait"; "sync: WaitGroup is
+ *           reused before previous Wait has returned", where the add from zero comes before the last goroutine that the
+ *           zero before let go has run.
  * Parks     never. Any thread. After the add that reaches zero the group is not touched any more once a
  *           waiter can return: it may live in the waiter's frame.
  * Source    Go sync.WaitGroup.Add.
@@ -202,8 +204,9 @@ typedef struct weft_once {
  * @fn, args as for weft_once_do; the result must convert to T.
  *
  * Returns   *slot.
- * Panics    "weft_once_value: the function did not return" when fn panicked or ended its goroutine, in each later call.
- * Source    Go sync.OnceValue (which panics with the first panic's value).
+ * Panics    when fn panicked, in each later call, with its words; "weft_once_value: the function did not return" when it ended
+ *           its goroutine. The words are kept for good, up to 1,024 different ones in a process.
+ * Source    Go sync.OnceValue.
  */
 #define weft_once_value(o, slot, ...) WEFT__ONCE_VALUE(o, slot, WEFT__HEAD(__VA_ARGS__), WEFT__TAIL(__VA_ARGS__))
 #define WEFT__ONCE_VALUE(once_, slot_, fn_, ...)                                                   \

@@ -87,9 +87,12 @@ struct weft__g {
     struct weft__try *try_top;       /* [own] innermost weft_try: unwind/ */
     struct weft__defer *defer_top;   /* [own] innermost deferred call: unwind/ */
     struct weft__panic *panic;       /* [own] innermost panic under way: unwind/ */
-    char *panic_text;                /* [own] last recovered message; freed with the next one or at the end */
+    char *panic_text;                /* [own] last recovered message and its history (panic.c); freed with the next one or at
+                                        the end */
+    struct weft__try *panic_within;  /* [own] the weft_try around the one that stopped it */
     uint32_t blocked_seen;           /* [own; monitor under a claim] times the monitor saw it blocked in a system call */
     _Atomic uint32_t wake;           /* [G2] tied goroutines: futex word */
+    _Atomic uint32_t wg_returns;     /* [own; WG5] waits for a waitgroup that have parked and returned; never reset */
     /* the rest */
     char *stack_lo;                  /* [const] lowest usable byte, above the guard */
     char *stack_hi;                  /* [const] one past the highest */

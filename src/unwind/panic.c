@@ -17,6 +17,9 @@
  *       a panic stops there.
  *   U5  When goexit makes a deferred call from outside of a try, that try is out of the chain and its head is NULL: it
  *       stops nothing any more, though its frame is still on the stack.
+ *   U7  Behind a message and its NUL there is a mark, and the history: the lines of the report above it, about panics that a
+ *       try has stopped and whose words this one repeats or contains (panic_add_history). So a text that a try gives out has
+ *       them too, and what is thrown on keeps them.
  * Order   Only the goroutine itself touches its chains; deferred calls may park: nothing thread-local is kept.
  *         exit(3), also main's return, waits for panics under way, 50 ms at most (panic_at_exit).
  * Limits  Two allocations for a panic. A frame without unwind information ends the journey: if a try lies beyond it, the
@@ -37,7 +40,8 @@
 void __asan_handle_no_return(void);
 #endif
 
-enum { PANIC_CHAIN_MAX = 100, PANIC_EXIT_YIELDS = 1000, PANIC_EXIT_NAPS = 50 };
+enum { PANIC_CHAIN_MAX = 100, PANIC_HISTORY_MAX = 4096, PANIC_EXIT_YIELDS = 1000, PANIC_EXIT_NAPS = 50 };
+enum { PANIC_ANEW = 'n', PANIC_AGAIN = 'a' }; /* U7, the mark: AGAIN has the very words of the one that was stopped */
 
 static _Atomic uint32_t panic_running;  /* [stat] panics, not goexits, that nobody has stopped yet */
 static _Atomic uint32_t panic_reported; /* [stat] 1 from the first report on: the process ends */
@@ -89,6 +93,68 @@ void weft__panic_free(struct weft__panic *p)
     free(p);
 }
 
+/* ---- what a report says of panics that were stopped: U7 ---- */
+
+static const char *panic_mark(const char *text)
+{
+    return text + strlen(text) + 1;
+}
+
+static const char *panic_tag(const char *text)
+{
+    return *panic_mark(text) == PANIC_AGAIN ? " [recovered, repanicked]" : " [recovered]";
+}
+
+/* The history of a panic that goes on from the words was: theirs, and they. Their own further lines are indented as in a
+ * report. The oldest part goes when it gets long. NULL: no memory. */
+static char *panic_grow_history(const char *was)
+{
+    const char *older = panic_mark(was) + 1;
+    size_t lines = 0;
+
+    for (const char *s = was; (s = strchr(s, '\n')); s++)
+        lines++;
+    if (strlen(older) + strlen(was) + lines > PANIC_HISTORY_MAX)
+        older = "";
+    char *h = malloc(strlen(older) + strlen(was) + lines + sizeof "panic:  [recovered, repanicked]\n\t");
+    if (!h)
+        return NULL;
+    char *at = h + sprintf(h, "%spanic: ", older);
+    for (; *was; was++) {
+        *at++ = *was;
+        if (*was == '\n')
+            *at++ = '\t';
+    }
+    *at = '\0';
+    return h;
+}
+
+/* C has no handler whose end could be seen, so a panic is taken to come of the one that was stopped last when it has or
+ * contains its words, and no other try has begun or ended since. */
+static void panic_add_history(struct weft__g *g, struct weft__panic *p)
+{
+    const char *was = g->panic_text, *history = "";
+    char mark = PANIC_ANEW, *grown = NULL;
+
+    if (was && *was && g->panic_within == g->try_top && strstr(p->text, was)) {
+        if (strcmp(p->text, was) == 0) {
+            mark = PANIC_AGAIN;
+            history = panic_mark(was) + 1;
+        } else if ((grown = panic_grow_history(was))) {
+            strcat(strcat(grown, panic_tag(was)), "\n\t");
+            history = grown;
+        }
+    }
+    size_t n = strlen(p->text) + 1, h = strlen(history) + 1;
+    char *block = realloc(p->text, n + 1 + h);
+    if (!block)
+        weft__fatal("out of memory in a panic");
+    block[n] = mark;
+    memcpy(block + n + 1, history, h);
+    p->text = block;
+    free(grown);
+}
+
 /* ---- nobody stops it ---- */
 
 /* Later lines are indented, so that no text can look like a part of the report. */
@@ -118,9 +184,11 @@ static void panic_print_chain(void *arg)
             weft__print("\t");
         if (p->goexit)
             continue;
+        const char *mark = panic_mark(p->text);
+        weft__print("%s", mark + 1);
         weft__print("panic: ");
         panic_print_text(p->text);
-        weft__print("\n");
+        weft__print(*mark == PANIC_AGAIN ? " [recovered, repanicked]\n" : "\n");
     }
 }
 
@@ -192,6 +260,7 @@ void weft_panic(const char *fmt, ...)
     if (vasprintf(&p->text, fmt, ap) < 0)
         weft__fatal("out of memory in a panic");
     va_end(ap);
+    panic_add_history(g, p);
     g->panic = p;
     struct weft__try *t = g->try_top;
     while (g->defer_top != (t ? t->deferred : NULL))

@@ -78,6 +78,7 @@ void weft__try_landed(struct weft__try *t)
     }
     free(g->panic_text);
     g->panic_text = text;
+    g->panic_within = t->prev;
     if (goexit)
         weft_goexit();
     t->msg = text;

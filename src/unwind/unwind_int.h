@@ -15,7 +15,7 @@
 struct weft__panic {
     struct _Unwind_Exception exc;    /* first: the unwinder hands back its address */
     struct weft__panic *prev;        /* [own] the one it overtook, panic.c: U2 */
-    char *text;                      /* [own] the message; NULL for goexit */
+    char *text;                      /* [own] the message and, behind it, its history (panic.c: U7); NULL for goexit */
     bool goexit;                     /* [const] */
 };
 

@@ -202,13 +202,13 @@ static void take_value_panics(weft_once *o)
     (void)weft_once_value(o, &slot, value_panics);
 }
 
-/* Go: TestOnceValuePanic and its kin. Go's second panic has the first one's value; ours says what is the matter. */
+/* Go: TestOnceValuePanic and its kin. */
 TEST(conf_sync, a_value_that_panicked_panics_each_time)
 {
     weft_once o = {0};
     EXPECT_STR(weft_try(take_value_panics, &o), "x");
-    EXPECT_PANIC("the function did not return", take_value_panics, &o);
-    EXPECT_PANIC("the function did not return", take_value_panics, &o);
+    EXPECT_STR(weft_try(take_value_panics, &o), "x");
+    EXPECT_STR(weft_try(take_value_panics, &o), "x");
     EXPECT_EQ(calls, 1);
 }
 

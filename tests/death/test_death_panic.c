@@ -93,9 +93,80 @@ static void rethrow(void)
     weft_panic("again %s", m);
 }
 
-DEATH(death_panic, thrown_again_after_a_try_prints_the_new_one, 2, "^panic: again second\n\n")
+DEATH(death_panic, thrown_again_after_a_try_prints_both, 2, "^panic: second \\[recovered\\]\n\tpanic: again second\n\n")
 {
     rethrow();
+}
+
+static void panic_two_lines(void)
+{
+    weft_panic("line\nnext line");
+}
+
+static void on_as_it_is(void)
+{
+    const char *msg = weft_try(panic_two_lines);
+    weft_panic("%s", msg);
+}
+
+static void on_with_more(void)
+{
+    const char *msg = weft_try(on_as_it_is);
+    weft_panic("more: %s", msg);
+}
+
+DEATH(death_panic, what_was_recovered_on_the_way_is_listed, 2,
+      "^panic: line\n\tnext line \\[recovered, repanicked\\]\n\tpanic: more: line\n\tnext line\n\ngoroutine 1 \\[running\\]:\n")
+{
+    on_with_more();
+}
+
+static void defers_on_with_more(void)
+{
+    weft_defer(on_with_more);
+    weft_panic("first");
+}
+
+DEATH(death_panic, in_deferred_calls_lists_what_was_recovered_in_place, 2,
+      "^panic: first\n\tpanic: line\n\tnext line \\[recovered, repanicked\\]\n\tpanic: more: line\n\tnext line\n\ngoroutine 1")
+{
+    defers_on_with_more();
+}
+
+static void panic_with(const char *words)
+{
+    weft_panic("%s", words);
+}
+
+static void recovers(int i)
+{
+    char words[8];
+    snprintf(words, sizeof words, "%d", i % 10);
+    for (int k = 0; k < 100; k++)
+        (void)weft_try(panic_with, words);
+}
+
+/* Panics of tries side by side do not come of each other, whatever their words; nor is one listed that ended long ago. */
+DEATH(death_panic, one_of_other_words_lists_none, 2, "^panic: other\n\ngoroutine 1 \\[running\\]:\n")
+{
+    for (int i = 0; i < 100; i++)
+        recovers(i);
+    weft_panic("other");
+}
+
+static void deeper(int n)
+{
+    if (n == 0)
+        weft_panic("deep");
+    const char *msg = weft_try(deeper, n - 1);
+    weft_panic("%d %s", n % 10, msg);
+}
+
+/* However often it was thrown on, the report stays within bounds. */
+DEATH(death_panic, a_long_history_loses_its_oldest_part, 2,
+      "^panic: [0-9 ]* deep \\[recovered\\]\n\t(panic: [0-9 ]*deep \\[recovered\\]\n\t)*panic: 0 9 8 [0-9 ]*deep\n\n")
+{
+    deeper(200);
 }
 
 DEATH(death_panic, flushes_stdout_first, 2, "printed before the end(.*\n)*panic: gone")

@@ -63,6 +63,48 @@ TEST(waitgroup, a_negative_counter_panics)
 
 DEATH(waitgroup, a_negative_counter_ends_the_process, 2, "panic: sync: negative WaitGroup counter") { too_many(); }
 
+static void wait_once(weft_waitgroup *wg, _Atomic int *waiting)
+{
+    atomic_fetch_add(waiting, 1);
+    weft_waitgroup_wait(wg);
+    atomic_fetch_sub(waiting, 1);
+}
+
+/* Ends the wait and begins anew at once, before the goroutine that waits can have run: nearly always, for its processor is
+ * main's. */
+static bool reuse_at_once(weft_waitgroup *wg)
+{
+    _Atomic int waiting = 0;
+
+    weft_waitgroup_add(wg, 1);
+    weft_go(wait_once, wg, &waiting);
+    while (atomic_load(&waiting) == 0)
+        weft_yield();
+    weft_yield();
+    weft_waitgroup_done(wg);
+    const char *msg = weft_try(weft_waitgroup_add, wg, 1);
+    if (msg)
+        EXPECT_STR(msg, "sync: WaitGroup is reused before previous Wait has returned");
+    else
+        weft_waitgroup_done(wg);
+    while (atomic_load(&waiting) != 0)
+        weft_yield();
+    return msg;
+}
+
+TEST_ENV(waitgroup, reuse_before_a_wait_has_returned_panics, "WEFT_PROCS=1")
+{
+    weft_waitgroup wg = {0};
+    bool seen = false;
+
+    for (int i = 0; i < 50 && !seen; i++)
+        seen = reuse_at_once(&wg);
+    EXPECT(seen);
+    weft_waitgroup_add(&wg, 1); /* once it has returned, and though it panicked: as new */
+    weft_waitgroup_done(&wg);
+    weft_waitgroup_wait(&wg);
+}
+
 static void bump(_Atomic int *n, int by, double d, long unused)
 {
     (void)unused;

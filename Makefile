@@ -108,6 +108,12 @@ accept: setup build
 model:
 	@sh tests/model/run.sh
 
+.PHONY: sim
+## sim: tests under simulation (release builds); T=sim.suite.name for some, ARGS="--scale 400" for more seeds
+sim: TARGETS := sim
+sim: setup build
+	@tests/sim/run $(B) $(ARGS)
+
 .PHONY: stress
 ## stress: the stress programs for MINUTES=10 in all; best with BUILD=tsan, BUILD=asan, or VALGRIND=1
 stress: setup build

@@ -332,13 +332,13 @@ weft_err weft_http_serve(weft_ctx *ctx, weft_http_server *server, weft_listener 
  * @ctx      limits the wait; when it ends, the connections that are left are closed at once.
  *
  * Returns   0 when all ended by themselves; WEFT_EDEADLINE or WEFT_ECANCELED.
- * Parks     until no connection is left.
+ * Parks     until no connection is left and no weft_http_serve accepts any more: the server may be freed then.
  * Source    Go http.Server Shutdown, then Close.
  */
 WEFT_API WEFT_PARKS
 weft_err weft_http_server_shutdown(weft_ctx *ctx, weft_http_server *server);
 
-/** weft_http_server_free - after shutdown and each weft_http_serve have returned. NULL is fine. */
+/** weft_http_server_free - after shutdown, or, without one, once each weft_http_serve has returned. NULL is fine. */
 WEFT_API void weft_http_server_free(weft_http_server *server);
 
 /* The request. Strings live until the handler returns. */

@@ -10,7 +10,8 @@
  *       loads idle. So one of them sees the other: none waits on unseen, and no request under way is cut off.
  *   V5  the same of h2 and closing: a connection of HTTP/2 stores h2 and then loads closing before each wait, shutdown wakes
  *       it by a read deadline that has passed. It says goodbye to its peer, its streams finish.
- *   V3  closing changes once; then no connection is added, and `ended` is closed when conns_len is 0.
+ *   V3  closing changes once; then no connection and no accept loop is added, and `ended` is closed when conns_len and
+ *       serving, the number of those loops, are 0.
  *
  * Locks   server->lock for list operations; connections are closed outside of it, through a reference of their own.
  * Limits  conns_max, by tokens; at -EMFILE and the like accept pauses 5 ms .. 1 s, as Go does.
@@ -79,7 +80,7 @@ void weft_http_server_free(weft_http_server *s)
 {
     if (!s)
         return;
-    WEFT_ASSERT(s->conns_len == 0, "V3");
+    WEFT_ASSERT(s->conns_len == 0 && s->serving == 0, "V3");
     weft_ctx_unref(s->ctx);
     weft_free(s->ended);
     weft_free(s->slots);
@@ -112,7 +113,7 @@ static bool server_closing(struct weft_http_server *s)
 /* Under the lock: is it time to say that all have ended? Exactly once true (V3). */
 static bool server_ended(struct weft_http_server *s)
 {
-    bool now = server_closing(s) && s->conns_len == 0 && !s->ended_told;
+    bool now = server_closing(s) && s->conns_len == 0 && s->serving == 0 && !s->ended_told;
     s->ended_told |= now;
     return now;
 }
@@ -166,6 +167,7 @@ static bool listener_in(struct weft_http_server *s, weft_listener *ln)
     for (size_t i = 0; !server_closing(s) && !ok && i < sizeof s->listeners / sizeof *s->listeners; i++) {
         if (!s->listeners[i]) {
             s->listeners[i] = ln;
+            s->serving++;
             ok = true;
         }
     }
@@ -236,6 +238,12 @@ weft_err weft_http_serve(weft_ctx *ctx, weft_http_server *s, weft_listener *ln)
         (void)weft_listener_close(ln);
     else
         err = 0;   /* shutdown took it */
+    weft__lock(&s->lock);
+    s->serving--;
+    bool ended = server_ended(s);
+    weft__unlock(&s->lock);
+    if (ended)
+        weft_close(s->ended);   /* the last touch of s here, as in weft__sconn_end */
     return err == WEFT_ECLOSED || err == WEFT_ECANCELED || err == WEFT_EDEADLINE ? 0 : err;
 }
 

@@ -96,6 +96,7 @@ struct weft_http_server {
     struct weft__sconn kicked;         /* [lock] list head: closed by shutdown, still ending */
     weft_listener *listeners[16];      /* [lock] being served */
     uint32_t conns_len;                /* [lock] */
+    uint32_t serving;                  /* [lock; V3] accept loops that have not returned */
     bool ended_told;                   /* [lock] */
     _Atomic bool closing;              /* [V4] written under lock */
 };

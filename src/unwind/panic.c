@@ -109,23 +109,24 @@ static const char *panic_tag(const char *text)
  * report. The oldest part goes when it gets long. NULL: no memory. */
 static char *panic_grow_history(const char *was)
 {
-    const char *older = panic_mark(was) + 1;
+    const char *older = panic_mark(was) + 1, *tag = panic_tag(was);
     size_t lines = 0;
 
     for (const char *s = was; (s = strchr(s, '\n')); s++)
         lines++;
     if (strlen(older) + strlen(was) + lines > PANIC_HISTORY_MAX)
         older = "";
-    char *h = malloc(strlen(older) + strlen(was) + lines + sizeof "panic:  [recovered, repanicked]\n\t");
+    size_t room = strlen(older) + strlen("panic: ") + strlen(was) + lines + strlen(tag) + sizeof "\n\t";
+    char *h = malloc(room);
     if (!h)
         return NULL;
-    char *at = h + sprintf(h, "%spanic: ", older);
+    char *at = h + snprintf(h, room, "%spanic: ", older);
     for (; *was; was++) {
         *at++ = *was;
         if (*was == '\n')
             *at++ = '\t';
     }
-    *at = '\0';
+    snprintf(at, room - (size_t)(at - h), "%s\n\t", tag);
     return h;
 }
 
@@ -141,7 +142,6 @@ static void panic_add_history(struct weft__g *g, struct weft__panic *p)
             mark = PANIC_AGAIN;
             history = panic_mark(was) + 1;
         } else if ((grown = panic_grow_history(was))) {
-            strcat(strcat(grown, panic_tag(was)), "\n\t");
             history = grown;
         }
     }

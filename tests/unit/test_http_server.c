@@ -1,4 +1,5 @@
 /* The HTTP server against raw clients and our own. Source: RFC 9110, 9112; Go net/http. */
+#include "http/server_int.h"
 #include "http_site.h"
 
 static _Atomic int waiting; /* handlers of /ctx that have begun */
@@ -278,6 +279,50 @@ TEST(http_server, shutdown_lets_requests_under_way_finish)
     EXPECT(weft_conn_read(NULL, idle, &byte, 1) <= 0);
     (void)weft_conn_close(idle);
     weft_http_client_free(c);
+}
+
+static void serve_one(weft_http_server *server, weft_listener *ln, weft_waitgroup *wg)
+{
+    EXPECT_EQ(weft_http_serve(NULL, server, ln), 0);
+    weft_waitgroup_done(wg);
+}
+
+static bool accepts(weft_http_server *server)
+{
+    weft__lock(&server->lock);
+    bool yes = server->serving != 0;
+    weft__unlock(&server->lock);
+    return yes;
+}
+
+/* The server's memory is somebody else's as soon as shutdown has returned: an accept loop that came back later would take a
+ * lock that nobody lets go, or leave its traces. */
+TEST_ENV(http_server, shutdown_leaves_no_accept_loop_behind, "WEFT_PROCS=1")
+{
+    static unsigned char want[sizeof(struct weft_http_server)];
+
+    memset(want, 0xff, sizeof want);
+    for (int i = 0; i < 50; i++) {
+        weft_http_server *server;
+        weft_listener *ln;
+        weft_waitgroup wg = {0};
+        REQUIRE(weft_http_server_new(&plain, &server) == 0);
+        REQUIRE(weft_listen(&ln, "tcp", "127.0.0.1:0") == 0);
+        weft_waitgroup_add(&wg, 1);
+        weft_go(serve_one, server, ln, &wg);
+        while (!accepts(server))
+            weft_yield();
+        if (i % 2 == 1)
+            weft_sleep(100 * WEFT_US);
+        EXPECT_EQ(weft_http_server_shutdown(NULL, server), 0);
+        weft_http_server_free(server);
+        void *other = malloc(sizeof want); /* most likely there */
+        REQUIRE(other != NULL);
+        memset(other, 0xff, sizeof want);
+        weft_waitgroup_wait(&wg);
+        EXPECT(memcmp(other, want, sizeof want) == 0);
+        free(other);
+    }
 }
 
 TEST(http_server, shutdown_out_of_patience_cancels_handlers_and_closes)

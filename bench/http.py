@@ -3,7 +3,7 @@
 
 Each round starts the contestants in shuffled order, pinned to the first CPU, with bench/floor/load.c pinned to the second.
 The figure is the CPU time of the process under test for each request; a ratio is to the floor of the same round. Of both,
-the median over the rounds.
+the median over the rounds. Or, for idle connections, the process's own memory for each of them (resident, anonymous).
 """
 import argparse, datetime, json, os, random, statistics, subprocess, sys, tempfile
 
@@ -12,12 +12,14 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 from run import build_go, machine, sh, ROOT, spread
 
-# name: load's flags, goal (ratio to the floor, or microseconds)
+# name: load's flags, goal (ratio to the floor, microseconds, or bytes)
 WORK = {
     "keepalive_64": (["-c", "64"], ("ratio", 1.10)),
     "keepalive_1000": (["-c", "1000"], ("ratio", 1.10)),
     "pipelined_16": (["-c", "64", "-d", "16"], ("cpu_us", 0.75)),
     "each_connection": (["-c", "64", "-e"], ("ratio", 33 / 31)),
+    "idle_9000": (["-c", "9000", "-i"], ("user_bytes", 800)),
+    "idle_19000": (["-c", "19000", "-i"], ("user_bytes", 800)),
 }
 
 NGINX = """daemon off; master_process off; pid {dir}/nginx.pid; error_log /dev/null crit; worker_rlimit_nofile 65536;
@@ -103,6 +105,7 @@ def one(name, exe, flags, opt, load, cpus):
 
 def measure(key, exes, opt, load, cpus):
     flags, goal = WORK[key]
+    unit = "user_bytes" if goal[0] == "user_bytes" else "cpu_us"
     runs = {k: [] for k in exes}
     ratios = {k: [] for k in exes}
     load0 = os.getloadavg()[0]
@@ -112,12 +115,12 @@ def measure(key, exes, opt, load, cpus):
             got[name] = one(name, exes[name], flags, opt, load, cpus)
         for name, r in got.items():
             if r and got.get("floor"):
-                runs[name].append(r["cpu_us"])
-                ratios[name].append(r["cpu_us"] / got["floor"]["cpu_us"])
+                runs[name].append(r[unit])
+                ratios[name].append(r[unit] / max(got["floor"][unit], 1e-9))
     res = dict(bench="http_" + key, rounds=opt.rounds, seconds=opt.seconds, goal=dict([goal]), load=[round(load0, 2), round(os.getloadavg()[0], 2)])
     for name in exes:
         if runs[name]:
-            res[name] = dict(cpu_us=round(statistics.median(runs[name]), 4), best=round(min(runs[name]), 4), spread=spread(runs[name]),
+            res[name] = dict([(unit, round(statistics.median(runs[name]), 4))], best=round(min(runs[name]), 4), spread=spread(runs[name]),
                              ratio=round(statistics.median(ratios[name]), 3), runs=[round(x, 4) for x in runs[name]])
         else:
             res[name] = None
@@ -126,7 +129,8 @@ def measure(key, exes, opt, load, cpus):
 
 def show(res, exes):
     kind, value = next(iter(res["goal"].items()))
-    cells = " ".join(f"{n} {r['cpu_us']:7.3f} ({r['ratio']:.2f}, +-{r['spread'] * 100:.0f}%)" if (r := res[n]) else f"{n} failed" for n in exes)
+    unit = "user_bytes" if kind == "user_bytes" else "cpu_us"
+    cells = " ".join(f"{n} {r[unit]:7.3f} ({r['ratio']:.2f}, +-{r['spread'] * 100:.0f}%)" if (r := res[n]) else f"{n} failed" for n in exes)
     met = res["weft"] and res["weft"][kind] <= value
     print(f"{res['bench']:22} {cells}  goal {kind} <= {value:.2f}: {'met' if met else 'NOT met'}  load {res['load'][1]}", flush=True)
 

@@ -2,7 +2,8 @@
  * load.c - load for HTTP servers from one thread, and the CPU time that the server under test spent on it.
  *
  * Role    Keeps CONNS connections busy with DEPTH requests at a time each (or one request per connection), for SECONDS
- *         after a warm-up; reads the CPU time of the given processes before and after; prints one line of JSON.
+ *         after a warm-up; reads the CPU time of the given processes before and after; prints one line of JSON. With -i each
+ *         connection asks once and then idles: the growth of the processes' memory is read instead, SECONDS later.
  * Limits  All answers have one length, that of the first (a hello with a Date has). An answer that is not a 200 ends the run.
  */
 #include <arpa/inet.h>
@@ -30,6 +31,7 @@ struct conn {
 static struct {
     int conns, depth, port;
     bool each;           /* a connection per request */
+    bool idle;           /* one request per connection, which then stays */
     double seconds, warm;
 } opt = {.conns = 64, .depth = 1, .seconds = 1, .warm = 0.3};
 
@@ -73,6 +75,24 @@ static uint64_t cpu_of(int pid)
     if (!d)
         die("no such process");
     closedir(d);
+    return sum;
+}
+
+/* Resident anonymous bytes of the processes in argv[0 .. n). */
+static long memory_of(int n, char **argv)
+{
+    char path[64], line[200];
+    long sum = 0, kb;
+    for (int i = 0; i < n; i++) {
+        snprintf(path, sizeof path, "/proc/%ld/status", strtol(argv[i], NULL, 10));
+        FILE *f = fopen(path, "r");
+        if (!f)
+            die("no such process");
+        while (fgets(line, sizeof line, f))
+            if (sscanf(line, "RssAnon: %ld", &kb) == 1)
+                sum += kb * 1024;
+        fclose(f);
+    }
     return sum;
 }
 
@@ -130,7 +150,7 @@ static void conn_got(struct conn *c, size_t n)
         c->asked--;
         answers++;
     }
-    if (!c->asked && !opt.each)
+    if (!c->asked && !opt.each && !opt.idle)
         conn_ask(c);
 }
 
@@ -151,6 +171,8 @@ static void conn_event(struct conn *c, uint32_t events)
         if (n <= 0) {
             if (!opt.each || c->asked)
                 errors++;
+            if (opt.idle)
+                die("the server closed an idle connection");
             conn_again(c);
             return;
         }
@@ -160,20 +182,24 @@ static void conn_event(struct conn *c, uint32_t events)
     }
 }
 
-static void run_until(double end)
+static void run_once(void)
 {
     struct epoll_event ev[256];
-    while (now() < end) {
-        int n = epoll_wait(ep, ev, 256, 20);
-        for (int i = 0; i < n; i++)
-            conn_event(ev[i].data.ptr, ev[i].events);
-    }
+    int n = epoll_wait(ep, ev, 256, 20);
+    for (int i = 0; i < n; i++)
+        conn_event(ev[i].data.ptr, ev[i].events);
+}
+
+static void run_until(double end)
+{
+    while (now() < end)
+        run_once();
 }
 
 static void parse(int argc, char **argv)
 {
     int o;
-    while ((o = getopt(argc, argv, "c:d:s:w:p:e")) > 0) {
+    while ((o = getopt(argc, argv, "c:d:s:w:p:ei")) > 0) {
         if (o == 'c')
             opt.conns = (int)strtol(optarg, NULL, 10);
         else if (o == 'd')
@@ -186,11 +212,29 @@ static void parse(int argc, char **argv)
             opt.port = (int)strtol(optarg, NULL, 10);
         else if (o == 'e')
             opt.each = true;
+        else if (o == 'i')
+            opt.idle = true;
     }
-    if (!opt.port || opt.conns < 1 || opt.depth < 1 || opt.depth > 64 || (opt.each && opt.depth != 1)) {
-        fprintf(stderr, "usage: floor-load -p PORT [-c CONNS] [-d DEPTH <= 64 | -e] [-s SECONDS] [-w WARM_UP] PID...\n");
+    if (!opt.port || opt.conns < 1 || opt.depth < 1 || opt.depth > 64 || ((opt.each || opt.idle) && opt.depth != 1)) {
+        fprintf(stderr, "usage: floor-load -p PORT [-c CONNS] [-d DEPTH <= 64 | -e | -i] [-s SECONDS] [-w WARM_UP] PID...\n");
         exit(2);
     }
+}
+
+/* -i: memory of the processes in argv[0 .. n) for each idle connection. */
+static int run_idle(int n, char **argv)
+{
+    double end = now() + 60;
+    long before = memory_of(n, argv);
+    for (int i = 0; i < opt.conns; i++) {
+        conn_open(&conns[i]);
+        while (answers <= (uint64_t)i && now() < end)   /* one after the other: as few requests at a time as can be */
+            run_once();
+    }
+    run_until(now() + opt.seconds);
+    printf("{\"conns\": %llu, \"user_bytes\": %.1f}\n", (unsigned long long)answers,
+           (double)(memory_of(n, argv) - before) / (double)opt.conns);
+    return answers == (uint64_t)opt.conns ? 0 : 1;
 }
 
 int main(int argc, char **argv)
@@ -205,6 +249,8 @@ int main(int argc, char **argv)
                                        "GET / HTTP/1.1\r\nHost: 127.0.0.1:%d\r\n%s\r\n", opt.port, opt.each ? "Connection: close\r\n" : "");
     ep = epoll_create1(EPOLL_CLOEXEC);
     conns = calloc((size_t)opt.conns, sizeof *conns);
+    if (opt.idle)
+        return run_idle(argc - optind, argv + optind);
     for (int i = 0; i < opt.conns; i++) {
         conn_open(&conns[i]);
         if (i % 32 == 31)

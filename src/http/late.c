@@ -7,7 +7,7 @@
  *
  * Invariants
  *   L1  out[0 .. held) does not change while armed; the connection's goroutine only appends and then moves held on.
- *       held: release in weft__late_hold -> acquire in late_fire, carries the bytes.
+ *       held: release in weft__late_hold -> acquire in late_fire, carries the bytes. out itself is not moved while armed.
  *   L2  one of stop and fire has the timer. Who lost to fire waits for state DONE, which carries sent and err (m).
  *
  * Limits  LATE 2 ms; once a burst. Failure: as the connection's write; it becomes the writer's sticky error.

@@ -1,13 +1,15 @@
 /*
  * serveconn.c - one connection of a server, from accept to close.
  *
- * Role    Wait without a buffer; read a head; run the handler; finish both bodies; again.
+ * Role    Wait without a goroutine or a buffer; read a head; run the handler; finish both bodies; again.
  * Near    server.c (who starts it), request.c, reply.c. Layer 5.
  *
  * Invariants
- *   S1  no buffer and no exchange is held while the connection waits for a request's first byte.
- *   S2  whatever ends the goroutine (return, goexit in a handler) runs conn_end once.
- *   S4  one weft_try for the connection: a handler that panics ends it.
+ *   S1  while the connection waits for a request's first byte it holds no goroutine, buffer or exchange: the goroutine
+ *       ends, and the poller starts another one with the first byte, the idle limit or a close (weft__conn_wait_start).
+ *   S2  whatever else ends the goroutine (return, goexit in a handler) runs conn_end once.
+ *   S4  one weft_try for the goroutine: a handler that panics ends the connection.
+ *   S5  once the wait has begun, sc belongs to the goroutine that will be started, which may be through already.
  *   S3  requests of one connection are answered one after the other, in order: what is read ahead waits in x->buf.
  *
  * Limits  head_bytes_max (431), head_timeout, idle_timeout; a refused request is answered, then the connection lingers
@@ -227,10 +229,18 @@ static bool serve_one(struct weft__exch *x)
     return keep;
 }
 
-static void conn_end(struct weft__sconn *sc)   /* S2 */
+/* A goroutine's turn with a connection. */
+struct turn {
+    struct weft__sconn *sc;        /* NULL: left to another goroutine (S5) */
+    bool woken;                    /* it begins where a wait has ended */
+};
+
+static void turn_end(struct turn *t)   /* S2 */
 {
-    exch_end(sc);
-    weft__sconn_end(sc);
+    if (!t->sc)
+        return;
+    exch_end(t->sc);
+    weft__sconn_end(t->sc);
 }
 
 static bool conn_handshake(struct weft__sconn *sc)
@@ -277,62 +287,98 @@ static void conn_serve_h2(struct weft__sconn *sc)
     weft__hbuf_put(b);
 }
 
-/* S1: wait for the next request's first byte. False: closed, timed out, or the server is closing. */
-static bool conn_wait(struct weft__sconn *sc)
+/* S1: waits for the next request's first byte. True: something may be there. False: closed, timed out, the server is
+ * closing; or t->sc is left. */
+static bool conn_wait(struct turn *t)
 {
+    struct weft__sconn *sc = t->sc;
     exch_end(sc);
     if (!weft__sconn_set_idle(sc, true))
         return false;
     weft__sconn_read_limit(sc, sc->server->o.idle_timeout);
-    weft_err err = weft_conn_wait(NULL, sc->conn, WEFT_READ);
-    return weft__sconn_set_idle(sc, false) && err == 0 && exch_begin(sc);
+    weft_err err = weft__conn_wait_start(sc->conn, &sc->start);
+    if (err == 1)
+        t->sc = NULL;   /* S5 */
+    return err != 1 && weft__sconn_set_idle(sc, false) && err == 0;
 }
 
-/* The first request nearly always comes with the connection: one read finds out, where a wait would ask and then read. */
-static bool conn_first(struct weft__sconn *sc)
+/* Reads what is there of a request, or waits for one. waited: a wait has just ended. As conn_wait, and when true there is
+ * an exchange with a first piece, or one that TLS may have a piece for. */
+static bool conn_begin(struct turn *t, bool waited)
 {
-    if (!exch_begin(sc))
-        return false;
-    ssize_t n = weft__conn_try_read(sc->conn, sc->x->buf->data, sc->x->buf->cap);
-    if (n == -EAGAIN) {
-        bool timed = false;
-        return conn_wait(sc) && head_read(sc->x, &timed) > 0;
+    for (;;) {
+        struct weft__sconn *sc = t->sc;
+        if (!exch_begin(sc))
+            return false;
+        if (waited && sc->server->o.tls)
+            return true;
+        ssize_t n = weft__conn_try_read(sc->conn, sc->x->buf->data, sc->x->buf->cap);
+        if (n != -EAGAIN) {
+            sc->x->end = n > 0 ? (uint32_t)n : 0;
+            return n > 0;
+        }
+        if (!conn_wait(t))   /* waits may end for nothing: an edge that came with bytes that were read already */
+            return false;
+        waited = true;
     }
-    sc->x->end = n > 0 ? (uint32_t)n : 0;
-    return n > 0;
 }
 
-static bool conn_more(struct weft__sconn *sc)
+static bool conn_more(struct turn *t)
 {
+    struct weft__sconn *sc = t->sc;
     if (sc->x && sc->x->at < sc->x->end) {
         exch_clear(sc->x);
         return weft__sconn_set_idle(sc, false);
     }
-    return (!sc->x || weft__reply_release(&sc->x->w) == 0) && conn_wait(sc);
+    return (!sc->x || weft__reply_release(&sc->x->w) == 0) && conn_wait(t) && conn_begin(t, true);
 }
 
-/* S4: a panic ends the connection, so one weft_try goes around all of its requests. */
-static void conn_serve(struct weft__sconn *sc)
+/* A panic in the handler. */
+static void turn_dump(struct turn *t)
 {
-    struct weft__exch *const *where = &sc->x;
-    weft_defer(weft__http_panic_dump, where);
-    if (!conn_handshake(sc))
-        return;
-    bool more = conn_first(sc);
-    if (more && conn_is_h2(sc)) {
-        conn_serve_h2(sc);
-        return;
+    if (t->sc)
+        weft__http_panic_dump(&t->sc->x);
+}
+
+/* S4: a panic ends the connection, so one weft_try goes around all requests of the turn. */
+static void turn_serve(struct turn *t)
+{
+    weft_defer(turn_dump, t);
+    struct weft__sconn *sc = t->sc;
+    bool more;
+    if (t->woken)
+        more = weft__conn_started(sc->conn) == 0 && weft__sconn_set_idle(sc, false) && conn_begin(t, true);
+    else   /* the first request nearly always comes with the connection: to read finds out, a wait would ask and then read */
+        more = conn_handshake(sc) && conn_begin(t, false);
+    if (more && !sc->began) {
+        sc->began = true;
+        if (conn_is_h2(sc)) {
+            conn_serve_h2(sc);
+            return;
+        }
     }
-    while (more && serve_one(sc->x))
-        more = conn_more(sc);
-    if (sc->x)
-        (void)weft__reply_release(&sc->x->w);
+    while (more && serve_one(t->sc->x))
+        more = conn_more(t);
+    if (t->sc && t->sc->x)
+        (void)weft__reply_release(&t->sc->x->w);
+}
+
+static void turn_take(struct turn *t)
+{
+    weft_defer(turn_end, t);
+    const char *message = weft_try(turn_serve, t);
+    if (message && t->sc && t->sc->x)
+        handler_panicked(t->sc->x, message);
 }
 
 void weft__serve_conn(struct weft__sconn *sc)
 {
-    weft_defer(conn_end, sc);
-    const char *message = weft_try(conn_serve, sc);
-    if (message && sc->x)
-        handler_panicked(sc->x, message);
+    struct turn t = {.sc = sc};
+    turn_take(&t);
+}
+
+void weft__serve_more(void *sc)
+{
+    struct turn t = {.sc = sc, .woken = true};
+    turn_take(&t);
 }

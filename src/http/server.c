@@ -144,6 +144,7 @@ static bool server_add(struct weft_http_server *s, weft_conn *conn)
         return false;
     sc->server = s;
     sc->conn = conn;
+    sc->start = (struct weft__starter){.fn = weft__serve_more, .arg = sc};
     weft__lock(&s->lock);
     bool ok = !server_closing(s);
     if (ok) {
@@ -152,7 +153,7 @@ static bool server_add(struct weft_http_server *s, weft_conn *conn)
     }
     weft__unlock(&s->lock);
     if (ok)
-        weft_go_named("http conn", weft__serve_conn, sc);
+        weft_go(weft__serve_conn, sc);
     else
         free(sc);
     return ok;

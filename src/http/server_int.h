@@ -14,7 +14,7 @@
 #define WEFT__VALUES 16         /* wildcards of a pattern */
 #define WEFT__REPLY_FIXED 256   /* room for the status line and the server's own fields */
 
-/* One accepted connection: what it needs while idle, besides its goroutine. */
+/* One accepted connection: all that it needs while idle. */
 struct weft__sconn {
     struct weft__sconn *next, *prev;   /* [server lock] in conns or in kicked */
     struct weft_http_server *server;   /* [const] */
@@ -24,6 +24,8 @@ struct weft__sconn {
     _Atomic bool idle;                 /* [V4] between requests */
     _Atomic bool h2;                   /* [V5] HTTP/2, for good: shutdown wakes it instead of closing it */
     bool told;                         /* [server lock] it was woken */
+    bool began;                        /* [own] its first bytes have told the protocol */
+    struct weft__starter start;        /* [const] what goes on with it when it was idle */
 };
 
 /* The reply under way. reply.c has the layout of out. */
@@ -105,6 +107,8 @@ struct weft_http_server {
 WEFT_PARKS void weft__serve_conn(struct weft__sconn *sc);
 /* No more is written; what the peer still sends is read away for a while, so that it can read what it was told. */
 WEFT_PARKS void weft__sconn_linger(struct weft__sconn *sc);
+/* The same after its wait for a request has begun without a goroutine, and ended: what sc->start runs. */
+WEFT_PARKS void weft__serve_more(void *sc);
 /* ---- server.c ---- */
 /* V4. False when the server is closing: then the connection ends. */
 bool weft__sconn_set_idle(struct weft__sconn *sc, bool idle);

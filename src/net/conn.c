@@ -169,6 +169,17 @@ ssize_t weft_conn_write(weft_ctx *ctx, weft_conn *conn, const void *buf, size_t 
     return weft_conn_writev(ctx, conn, &one, 1);
 }
 
+/* Must a reader ask the kernel no more, as nothing can be there (F3)? Else ask: is something there? */
+static bool conn_readable(weft_conn *conn)
+{
+    struct pollfd p = {.fd = conn->f.fd, .events = POLLIN};
+    if (conn->tls && weft__tls_pending(conn))
+        return true;
+    if (conn->f.drained && !weft__pd_ended(conn->f.pd))
+        return false;
+    return poll(&p, 1, 0) > 0; /* lint: time-out 0, it only looks */
+}
+
 weft_err weft_conn_wait(weft_ctx *ctx, weft_conn *conn, int direction)
 {
     if (direction != WEFT_READ && direction != WEFT_WRITE)
@@ -179,14 +190,32 @@ weft_err weft_conn_wait(weft_ctx *ctx, weft_conn *conn, int direction)
     weft_err err = conn_enter(ctx, conn, bit);
     if (err)
         return err;
-    struct pollfd p = {.fd = conn->f.fd, .events = reading ? POLLIN : POLLOUT};
-    bool ready = reading && conn->tls && weft__tls_pending(conn);
-    if (!ready && !(reading && conn->f.drained && !weft__pd_ended(conn->f.pd)))
-        ready = poll(&p, 1, 0) > 0; /* lint: time-out 0, it only looks */
+    struct pollfd out = {.fd = conn->f.fd, .events = POLLOUT};
+    bool ready = reading ? conn_readable(conn) : poll(&out, 1, 0) > 0; /* lint: time-out 0, it only looks */
     err = ready ? weft__pd_check(conn->f.pd, dir) : weft__fd_wait(ctx, &conn->f, dir);
     if (reading && !err)
         conn->f.drained = false; /* the edge is used up: the next read asks the kernel */
     weft__fd_leave(&conn->f, bit);
+    return err;
+}
+
+weft_err weft__conn_wait_start(weft_conn *conn, struct weft__starter *start)
+{
+    weft_err err = weft__fd_enter(&conn->f, WEFT__FD_READING);
+    if (err)
+        return err;
+    bool ready = conn_readable(conn);
+    conn->f.drained = false; /* the edge will be used up; now, for in a moment another goroutine may have conn */
+    err = ready ? weft__pd_check(conn->f.pd, WEFT__DIR_READ) : weft__pd_wait_start(conn->f.pd, WEFT__DIR_READ, start);
+    if (err != 1)
+        weft__fd_leave(&conn->f, WEFT__FD_READING);
+    return err;
+}
+
+weft_err weft__conn_started(weft_conn *conn)
+{
+    weft_err err = weft__pd_started(conn->f.pd, WEFT__DIR_READ);
+    weft__fd_leave(&conn->f, WEFT__FD_READING);
     return err;
 }
 

@@ -6,6 +6,7 @@
  *
  * Invariants
  *   W1  A word holds a goroutine only from just before its park until somebody takes it out; who takes it out readies it.
+ *       Likewise a starter (value + 1): who takes it out starts its goroutine, which ends the wait (weft__pd_started).
  *   W2  A waiter whose direction has a deadline parks only while timer_at is non-zero and not after that deadline, or
  *       a firing of timer is still to look at the word.
  *   W3  A slot's seq changes only in weft__pd_close, when nobody waits; an edge with another seq is dropped. One that
@@ -43,23 +44,52 @@ static inline int pd_dir(enum weft__dir dir)
     return (int)dir >> 1;
 }
 
-static inline bool pd_is_goroutine(uintptr_t w)
+/* A goroutine or a starter. */
+static inline bool pd_is_waiter(uintptr_t w)
 {
     return w > POLL_WAIT;
 }
 
+static void pd_push(struct weft__woken *list, uintptr_t w)
+{
+    if (w & 1) {
+        struct weft__starter *s = (struct weft__starter *)(w - 1);
+        s->next = list->start;
+        list->start = s;
+    } else if (w) {
+        struct weft__g *g = (struct weft__g *)w;
+        g->next = list->g;
+        list->g = g;
+    }
+}
+
+void weft__woken_run(struct weft__woken w)
+{
+    struct weft__g *g;
+    struct weft__starter *s;
+
+    while ((g = w.g)) {
+        w.g = g->next;
+        weft__ready(g);
+    }
+    while ((s = w.start)) {
+        w.start = s->next;
+        weft_go(s->fn, s->arg);
+    }
+}
+
 /* ---- the words ---- */
 
-/* Take a waiter out of a word, leaving READY or NIL. The goroutine to ready, or NULL. */
-static struct weft__g *pd_unblock(struct weft__pd *pd, int i, bool ready)
+/* Take a waiter out of a word, leaving READY or NIL. It, for pd_push, or 0. */
+static uintptr_t pd_unblock(struct weft__pd *pd, int i, bool ready)
 {
     uintptr_t old = atomic_load_explicit(&pd->word[i], memory_order_seq_cst); /* P2 sb */
     do {
         if (old == POLL_READY || (old == POLL_NIL && !ready))
-            return NULL;
+            return 0;
     } while (!atomic_compare_exchange_weak_explicit(&pd->word[i], &old, ready ? POLL_READY : POLL_NIL,
                                                     memory_order_acq_rel, memory_order_acquire)); /* P1 */
-    return pd_is_goroutine(old) ? (struct weft__g *)old : NULL;
+    return pd_is_waiter(old) ? old : 0;
 }
 
 /* Closed or interrupted, or 0. Uses up an interrupt. */
@@ -118,8 +148,8 @@ static void pd_arm(struct weft__pd *pd, weft_time at)
 static bool pd_timer_asleep(struct weft__timer *t)
 {
     struct weft__pd *pd = t->arg;
-    return !pd_is_goroutine(atomic_load_explicit(&pd->word[0], memory_order_relaxed)) &&
-           !pd_is_goroutine(atomic_load_explicit(&pd->word[1], memory_order_relaxed));
+    return !pd_is_waiter(atomic_load_explicit(&pd->word[0], memory_order_relaxed)) &&
+           !pd_is_waiter(atomic_load_explicit(&pd->word[1], memory_order_relaxed));
 }
 
 /* Wakes who is late and moves the timer to the next deadline that somebody waits under. A firing that belongs to an
@@ -127,7 +157,7 @@ static bool pd_timer_asleep(struct weft__timer *t)
 static void pd_timer_fire(struct weft__timer *t, void *arg, uint64_t seq)
 {
     struct weft__pd *pd = arg;
-    struct weft__g *late[2] = {NULL, NULL};
+    struct weft__woken late = {NULL, NULL};
     weft_time next = 0, now = weft__now();
     (void)t;
     (void)seq;
@@ -139,7 +169,7 @@ static void pd_timer_fire(struct weft__timer *t, void *arg, uint64_t seq)
         if (at == 0)
             continue;
         if (at <= now)
-            late[i] = pd_unblock(pd, i, false);
+            pd_push(&late, pd_unblock(pd, i, false));
         else if (atomic_load_explicit(&pd->word[i], memory_order_seq_cst) >= POLL_WAIT && /* P2 sb */
                  (next == 0 || at < next))
             next = at;
@@ -149,14 +179,12 @@ static void pd_timer_fire(struct weft__timer *t, void *arg, uint64_t seq)
         weft__timer_start(&pd->timer, next);
     }
     weft__unlock(&pd->lock);
-    for (int i = 0; i < 2; i++)
-        if (late[i])
-            weft__ready(late[i]);
+    weft__woken_run(late);
 }
 
 void weft__pd_set_deadline(struct weft__pd *pd, unsigned dirs, weft_time at)
 {
-    struct weft__g *late[2] = {NULL, NULL};
+    struct weft__woken late = {NULL, NULL};
     weft_time now = at != 0 ? weft__now() : 0;
     bool arm = false;
 
@@ -166,23 +194,22 @@ void weft__pd_set_deadline(struct weft__pd *pd, unsigned dirs, weft_time at)
             continue;
         atomic_store_explicit(&pd->deadline[i], at, memory_order_seq_cst); /* P2 sb */
         if (at != 0 && at <= now)
-            late[i] = pd_unblock(pd, i, false);
+            pd_push(&late, pd_unblock(pd, i, false));
         else if (at != 0 && atomic_load_explicit(&pd->word[i], memory_order_seq_cst) >= POLL_WAIT) /* P2 sb */
             arm = true;
     }
     weft__unlock(&pd->lock);
     if (arm)
         pd_arm(pd, at);
-    for (int i = 0; i < 2; i++)
-        if (late[i])
-            weft__ready(late[i]);
+    weft__woken_run(late);
 }
 
 /* ---- waiting ---- */
 
-/* The word is WAIT and ours: park. 0 or an error as weft__pd_wait. A deadline that has passed already needs no look at
- * the clock here: pd_arm has the timer fire at once, which finds the word (W2). */
-static WEFT_PARKS weft_err pd_park(struct weft__pd *pd, int i)
+/* The word is WAIT and ours: it becomes waiter (P1), if nothing speaks against it. 1; or, the wait being over, 0 or an error.
+ * A deadline that has passed already needs no look at the clock here: pd_arm has the timer fire at once, which finds the
+ * word (W2). */
+static weft_err pd_publish(struct weft__pd *pd, int i, uintptr_t waiter)
 {
     _Atomic int32_t *parked = &waiters[pd->index % POLL_SHARDS].n;
     weft_err err = pd_stopped(pd, i);
@@ -196,21 +223,25 @@ static WEFT_PARKS weft_err pd_park(struct weft__pd *pd, int i)
     weft_time at = atomic_load_explicit(&pd->deadline[i], memory_order_seq_cst); /* P2 sb */
     if (at != 0)
         pd_arm(pd, at);
-    struct weft__g *g = weft__g();
     atomic_fetch_add_explicit(parked, 1, memory_order_relaxed);
-    bool published = atomic_compare_exchange_strong_explicit(&pd->word[i], &old, (uintptr_t)g, memory_order_release,
-                                                             memory_order_relaxed); /* P1 */
-    if (published)
-        weft__park(WEFT__WAIT_IO);
-    atomic_fetch_sub_explicit(parked, 1, memory_order_relaxed);
+    if (atomic_compare_exchange_strong_explicit(&pd->word[i], &old, waiter, memory_order_release, memory_order_relaxed)) /* P1 */
+        return 1;
+    return weft__pd_started(pd, (enum weft__dir)(1 << i));
+}
+
+/* After the wait, in whichever goroutine: how it ended. */
+weft_err weft__pd_started(struct weft__pd *pd, enum weft__dir dir)
+{
+    int i = pd_dir(dir);
+    atomic_fetch_sub_explicit(&waiters[pd->index % POLL_SHARDS].n, 1, memory_order_relaxed);
     if (atomic_exchange_explicit(&pd->word[i], POLL_NIL, memory_order_acquire) == POLL_READY) /* P1 */
         return 0;
     return pd_reason(pd, i);
 }
 
-weft_err weft__pd_wait(struct weft__pd *pd, enum weft__dir dir)
+/* The word becomes WAIT and ours: 1; or 0 or an error as weft__pd_wait. */
+static weft_err pd_begin(struct weft__pd *pd, int i)
 {
-    int i = pd_dir(dir);
     weft_err err = pd_stopped(pd, i);
     if (err)
         return err;
@@ -223,19 +254,36 @@ weft_err weft__pd_wait(struct weft__pd *pd, enum weft__dir dir)
             return WEFT_EBUSY;
         if (atomic_compare_exchange_strong_explicit(&pd->word[i], &old, POLL_WAIT, memory_order_seq_cst,
                                                     memory_order_relaxed)) /* P2 sb */
-            return pd_park(pd, i);
+            return 1;
     }
+}
+
+weft_err weft__pd_wait(struct weft__pd *pd, enum weft__dir dir)
+{
+    weft_err err = pd_begin(pd, pd_dir(dir));
+    if (err == 1)
+        err = pd_publish(pd, pd_dir(dir), (uintptr_t)weft__g());
+    if (err != 1)
+        return err;
+    weft__park(WEFT__WAIT_IO);
+    return weft__pd_started(pd, dir);
+}
+
+weft_err weft__pd_wait_start(struct weft__pd *pd, enum weft__dir dir, struct weft__starter *start)
+{
+    weft_err err = pd_begin(pd, pd_dir(dir));
+    return err == 1 ? pd_publish(pd, pd_dir(dir), (uintptr_t)start + 1) : err;
 }
 
 /* Set a flag that ends waits, and end them. */
 static void pd_end_waits(struct weft__pd *pd, uint32_t flag, unsigned dirs)
 {
     atomic_fetch_or_explicit(&pd->flags, flag, memory_order_seq_cst); /* P2 sb */
-    for (int i = 0; i < 3; i++) {
-        struct weft__g *g = dirs & (1u << i) ? pd_unblock(pd, i, false) : NULL;
-        if (g)
-            weft__ready(g);
-    }
+    struct weft__woken ended = {NULL, NULL};
+    for (int i = 0; i < 3; i++)
+        if (dirs & (1u << i))
+            pd_push(&ended, pd_unblock(pd, i, false));
+    weft__woken_run(ended);
 }
 
 void weft__pd_interrupt(struct weft__pd *pd, enum weft__dir dir)
@@ -255,7 +303,7 @@ void weft__pd_evict(struct weft__pd *pd)
     pd_end_waits(pd, WEFT__PD_CLOSING, WEFT__DIR_READ | WEFT__DIR_WRITE | WEFT__DIR_END);
 }
 
-void weft__pd_edge(struct weft__pd *pd, unsigned dirs, bool ended, struct weft__g **list)
+void weft__pd_edge(struct weft__pd *pd, unsigned dirs, bool ended, struct weft__woken *list)
 {
     if (ended)
         /* P1 carries it with READY. Where READY is there already: P2 sb, so that whoever uses that READY up sees it. */
@@ -264,13 +312,9 @@ void weft__pd_edge(struct weft__pd *pd, unsigned dirs, bool ended, struct weft__
         dirs = WEFT__DIR_READ;
     else if (ended)
         dirs |= WEFT__DIR_END;
-    for (int i = 0; i < 3; i++) {
-        struct weft__g *g = dirs & (1u << i) ? pd_unblock(pd, i, true) : NULL;
-        if (g) {
-            g->next = *list;
-            *list = g;
-        }
-    }
+    for (int i = 0; i < 3; i++)
+        if (dirs & (1u << i))
+            pd_push(list, pd_unblock(pd, i, true));
 }
 
 uint32_t weft__poll_waiters(void)
@@ -389,7 +433,7 @@ void weft__pd_close_any(struct weft__pd *pd)
 void weft__pd_close(struct weft__pd *pd)
 {
     for (int i = 0; i < 3; i++)
-        WEFT_ASSERT(!pd_is_goroutine(atomic_load_explicit(&pd->word[i], memory_order_relaxed)), "W3");
+        WEFT_ASSERT(!pd_is_waiter(atomic_load_explicit(&pd->word[i], memory_order_relaxed)), "W3");
     weft__lock(&pd->lock);
     for (int i = 0; i < 2; i++)
         atomic_store_explicit(&pd->deadline[i], 0, memory_order_relaxed);

@@ -3,9 +3,9 @@
  *
  * One registration per descriptor life, edge-triggered, for both directions. Per direction at most one goroutine waits.
  * The state of a direction is one atomic word: NIL (nothing known), READY (an edge came and nobody has used it),
- * WAIT (a goroutine is about to park) or the parked goroutine. Source: Go runtime/netpoll.go.
- *   P1  word: CAS release by the waiter (WAIT -> g, S1)  ->  CAS acquire by whoever wakes it; and back: the waker's
- *       release of READY -> the waiter's acquire.
+ * WAIT (a goroutine is about to park), the parked goroutine, or a starter. Source: Go runtime/netpoll.go.
+ *   P1  word: CAS release by the waiter (WAIT -> g, S1; WAIT -> starter)  ->  CAS acquire by whoever wakes it; and back:
+ *       the waker's release of READY -> the waiter's acquire.
  *   P2  [sb] the waiter stores WAIT, then loads the reasons not to wait (flags, deadline, timer_at); whoever changes a
  *       reason stores it, then loads the word. Without seq_cst on both sides a close could miss a waiter for ever.
  */
@@ -18,15 +18,29 @@ struct weft__pd; /* poll descriptor; from a pool, never freed to malloc; a seque
 /* END: the peer has ended its direction, or both (RDHUP, HUP, ERR). It has no deadline. */
 enum weft__dir { WEFT__DIR_READ = 1, WEFT__DIR_WRITE = 2, WEFT__DIR_END = 4 };
 
+/* Waits without a goroutine: when the wait is over, fn(arg) runs on a new one. The owner's storage. */
+struct weft__starter {
+    void (*fn)(void *arg);
+    void *arg;
+    struct weft__starter *next;    /* [own of the list it is in] */
+};
+/* What became ready, oldest first: goroutines linked by g->next, each to be given to weft__ready once, and starters. */
+struct weft__woken {
+    struct weft__g *g;
+    struct weft__starter *start;
+};
+
 /* ---- for the scheduler ---- */
 /* False until the first weft__pd_open: then nothing below is called. */
 bool weft__poll_started(void);
-/* Collects ready goroutines into a list linked by g->next (each to be given to weft__ready once). timeout ns:
- * 0 looks only, < 0 no limit. One thread at a time (the scheduler sees to it). Scheduler stack, no lock held. */
-struct weft__g *weft__poll(weft_dur timeout);
+/* Collects what is ready. timeout ns: 0 looks only, < 0 no limit. One thread at a time (the scheduler sees to it).
+ * Scheduler stack, no lock held. */
+struct weft__woken weft__poll(weft_dur timeout);
+/* Readies the goroutines and starts the starters of a list. Any stack, no lock held. */
+void weft__woken_run(struct weft__woken w);
 /* Makes a weft__poll that sleeps, or the next one that would, return at once. Any thread. */
 void weft__poll_break(void);
-/* Goroutines parked in an IO wait now. A deadlock is not reported while there are any. */
+/* IO waits under way, parked goroutines' and starters'. A deadlock is not reported while there are any. */
 uint32_t weft__poll_waiters(void);
 
 /* ---- for the net ---- */
@@ -45,6 +59,10 @@ weft_err weft__pd_check(struct weft__pd *pd, enum weft__dir dir);
 /* Parks until the direction may have become ready: 0; or WEFT_ECLOSED, WEFT_EDEADLINE, WEFT_EBUSY, or
  * WEFT_ECANCELED after an interrupt. Spurious 0 is allowed: the caller tries its system call again. */
 WEFT_PARKS weft_err weft__pd_wait(struct weft__pd *pd, enum weft__dir dir);
+/* The same without keeping the goroutine: an answer as weft__pd_wait's; or, where that would park, 1: then start->fn runs
+ * when the wait is over, at once perhaps, and asks weft__pd_started for the answer. The caller touches nothing of it. */
+weft_err weft__pd_wait_start(struct weft__pd *pd, enum weft__dir dir, struct weft__starter *start);
+weft_err weft__pd_started(struct weft__pd *pd, enum weft__dir dir);
 /* True once the kernel told of an end or an error (RDHUP, HUP, ERR), for good: no later edge may come for it, so a
  * reader must ask the kernel before it parks. */
 bool weft__pd_ended(struct weft__pd *pd);

@@ -128,9 +128,9 @@ static int epoll_collect(weft_dur timeout)
     return n < 0 ? 0 : n;
 }
 
-struct weft__g *weft__poll(weft_dur timeout)
+struct weft__woken weft__poll(weft_dur timeout)
 {
-    struct weft__g *list = NULL;
+    struct weft__woken list = {NULL, NULL};
     int n = epoll_collect(timeout);
     while (n-- > 0) { /* from the last: the list then runs oldest first */
         struct epoll_event *ev = &ep.event[n];

@@ -6,7 +6,7 @@
 #include "poll.h"
 
 struct weft__pd {
-    _Atomic uintptr_t word[3];       /* [P1, P2] read, write, end: NIL, READY, WAIT or the goroutine */
+    _Atomic uintptr_t word[3];       /* [P1, P2] read, write, end: NIL, READY, WAIT, a goroutine, or a starter + 1 */
     _Atomic uint32_t flags;          /* [P2] WEFT__PD_* */
     _Atomic uint32_t seq;            /* [P3] life number of this slot */
     _Atomic weft_time deadline[3];   /* [P2] written under lock; 0 none; the end's is always 0 */
@@ -31,8 +31,8 @@ enum {
 /* The name by which the kernel gives a pd back: index and life. NULL when that life is over. */
 uint64_t weft__pd_handle(struct weft__pd *pd);
 struct weft__pd *weft__pd_of_handle(uint64_t handle);
-/* An edge came: marks directions ready and pushes woken goroutines on *list. Scheduler stack; no lock. */
-void weft__pd_edge(struct weft__pd *pd, unsigned dirs, bool ended, struct weft__g **list);
+/* An edge came: marks directions ready and pushes who waited on *list. Scheduler stack; no lock. */
+void weft__pd_edge(struct weft__pd *pd, unsigned dirs, bool ended, struct weft__woken *list);
 
 /* ---- the back end ---- */
 weft_err weft__poll_start(void);                               /* once; later calls only say how it went */

@@ -317,19 +317,16 @@ bool weft__poll_now(struct weft__m *m, weft_dur timeout)
             timeout = 0;
     }
     weft__tsan_acquire(&s->poller);
-    struct weft__g *list = weft__poll(timeout), *g;
+    struct weft__woken woken = weft__poll(timeout);
     weft__tsan_release(&s->poller);
     atomic_store_explicit(&s->poll_sleeping, 0, memory_order_relaxed);
     atomic_thread_fence(memory_order_seq_cst); /* I7 sb */
     atomic_store_explicit(&s->poll_last, weft__now(), memory_order_relaxed);
     atomic_store_explicit(&s->poller, 0, memory_order_release);
-    if (timeout != 0 && idle_retake(m, !list))
+    bool any = woken.g || woken.start;
+    if (timeout != 0 && idle_retake(m, !any))
         (void)weft__enter(m);
-    bool any = list != NULL;
-    while ((g = list)) {
-        list = g->next;
-        weft__ready(g);
-    }
+    weft__woken_run(woken);
     return any;
 }
 

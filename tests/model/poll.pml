@@ -7,6 +7,8 @@
  * lock is modelled as such, all that happens outside of it word by word.
  * Checked: a reader sleeps for good only if nothing is there to read, nobody has ended the wait, and no deadline has passed;
  * each park is ended by exactly one ready.
+ * A starter (weft__pd_wait_start) goes into the word and out of it by the same steps as a goroutine; starting it takes ready's
+ * place, and the new goroutine's first step (weft__pd_started) that of park's return.
  * Not here: more than one life of a slot (seq), the write direction (it shares only the timer).
  *
  * VARIANTS 1 2 3 4 5 6: BROKEN=1 an edge that meets nobody is forgotten; 2 flags are not looked at again once the word says

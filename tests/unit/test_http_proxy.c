@@ -1,0 +1,315 @@
+/* Proxies of the HTTP client: which one, and what is said to it. Source: RFC 9110 9.3.6, RFC 9112 3.2.2, RFC 1928, 1929. */
+#include "../../src/http/proxy.h"
+#include "http_cert.h"
+#include "http_site.h"
+
+#define OK2 "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
+
+static weft_http_client *proxied(const char *scheme, const char *user, const struct peer *p)
+{
+    char text[256];
+    snprintf(text, sizeof text, "%s%s%s", scheme, user, p->url + 7);
+    return client_with(&(struct weft_http_client_opts){.proxy = text});
+}
+
+static int fetch_why(weft_http_client *c, const char *url, char *why, size_t n)
+{
+    weft_http_response *r;
+    struct weft_http_call call = {.url = url, .reterr_text = why, .reterr_size = n};
+    int err = weft_http_do(NULL, c, &call, &r);
+    if (err == 0) {
+        err = weft_http_status(r);
+        weft_http_response_free(r);
+    }
+    return err;
+}
+
+TEST(http_proxy, plain_requests_name_the_whole_url)
+{
+    struct peer p;
+    PEER_START(&p, {OK2}, {OK2}, {OK2});
+    weft_http_client *c = proxied("http://", "us%3aer:p%40ss@", &p);
+    char body[64];
+    EXPECT_EQ(fetch(c, "http://nowhere.test:8080/a?b#c", body, sizeof body), 200);
+    EXPECT(strncmp(p.last, "GET http://nowhere.test:8080/a?b HTTP/1.1\r\nHost: nowhere.test:8080\r\n", 67) == 0);
+    EXPECT(strstr(p.last, "Proxy-Authorization: Basic dXM6ZXI6cEBzcw==\r\n") != NULL);
+    EXPECT_EQ(fetch(c, "http://nowhere.test:8080/d", body, sizeof body), 200);
+    EXPECT_EQ(atomic_load(&p.conns), 1);
+    weft_http_client_free(c);
+    c = proxied("", "", &p);   /* no scheme: http */
+    EXPECT_EQ(fetch(c, "http://nowhere.test", body, sizeof body), 200);
+    EXPECT(strncmp(p.last, "GET http://nowhere.test/ HTTP/1.1\r\n", 35) == 0 && !strstr(p.last, "Proxy-Auth"));
+    weft_http_client_free(c);
+    peer_stop(&p);
+}
+
+TEST(http_proxy, a_refusing_or_odd_proxy_is_an_error_with_words)
+{
+    struct peer p;
+    PEER_START(&p, {"HTTP/1.1 407 Who\r\nProxy-Authenticate: Basic\r\nContent-Length: 0\r\n\r\n"}, {"HTTP/1.1 403 No\r\n\r\n"},
+               {"HTTP/1.1 502 Bad\r\n\r\n"}, {"SSH-2.0\r\n\r\n"}, {"HTTP/1.1 200 OK\r\n\r\nearly bird"}, {.close = true},
+               {"HTTP/1.1 200 OK\r\n", .close = true});
+    static const char *const want[] = {"proxy: the proxy wants a user and a password (407)", "proxy: the proxy refused (4xx)",
+        "proxy: the proxy failed (5xx)", "proxy: the proxy does not speak HTTP/1", "proxy: the proxy says more than was asked",
+        "proxy: the proxy ended the connection", "proxy: the proxy ended the connection"};
+    weft_http_client *c = proxied("http://", "", &p);
+    char why[128];
+    for (int i = 0; i < p.answers_len; i++) {
+        EXPECT_EQ(fetch_why(c, "https://[::1]:8443/", why, sizeof why), i < 5 ? WEFT_EPROTO : WEFT_EEOF);
+        EXPECT_STR(why, want[i]);
+        EXPECT(strncmp(p.last, "CONNECT [::1]:8443 HTTP/1.1\r\nHost: [::1]:8443\r\n\r\n", 49) == 0);
+    }
+    weft_http_client_free(c);
+    peer_stop(&p);
+}
+
+/* ---- a proxy that passes on ---- */
+
+struct passer {
+    weft_listener *ln;
+    char addr[WEFT_ADDR_TEXT], target[WEFT_ADDR_TEXT];
+    int conns;
+    unsigned char seen[600];
+    size_t seen_len;
+    const char *user;          /* SOCKS5: wants this user */
+    int refuse;                /* SOCKS5: the reply */
+    bool http;
+    weft_waitgroup wg;
+};
+
+static void pass_on(weft_conn *from, weft_conn *to)
+{
+    char buf[4096];
+    ssize_t n;
+    while ((n = weft_conn_read(NULL, from, buf, sizeof buf)) > 0)
+        if (weft_conn_write(NULL, to, buf, (size_t)n) < 0)
+            break;
+    (void)weft_conn_close_write(to);
+}
+
+/* Reads n bytes of what the client says, kept in seen. */
+static const unsigned char *hear(struct passer *p, weft_conn *c, size_t n)
+{
+    unsigned char *at = p->seen + p->seen_len;
+    if (weft_conn_read_full(NULL, c, at, n) != (ssize_t)n)
+        return NULL;
+    p->seen_len += n;
+    return at;
+}
+
+static bool socks_hello(struct passer *p, weft_conn *c)
+{
+    const unsigned char *h = hear(p, c, 2);
+    if (!h || h[0] != 5 || !hear(p, c, h[1]))
+        return false;
+    if (p->user) {
+        (void)weft_conn_write(NULL, c, "\5\2", 2);
+        h = hear(p, c, 2);
+        size_t n = h ? h[1] : 0;
+        if (!h || !hear(p, c, n + 1) || !hear(p, c, h[2 + n]))
+            return false;
+        bool ok = strlen(p->user) == n && memcmp(h + 2, p->user, n) == 0;
+        (void)weft_conn_write(NULL, c, ok ? "\1\0" : "\1\1", 2);
+        if (!ok)
+            return false;
+    } else {
+        (void)weft_conn_write(NULL, c, "\5\0", 2);
+    }
+    h = hear(p, c, 5);
+    return h && hear(p, c, (h[3] == 1 ? 4u : h[3] == 4 ? 16u : h[4] + 1u) - 1 + 2) &&
+           weft_conn_write(NULL, c, (char[]){5, (char)p->refuse, 0, 3, 1, 'x', 0, 0}, 8) == 8 && !p->refuse;
+}
+
+static bool http_hello(struct passer *p, weft_conn *c)
+{
+    ssize_t n = peer_read_head(NULL, c, (char *)p->seen, sizeof p->seen);
+    p->seen_len = n > 0 ? (size_t)n : 0;
+    return n > 0 && strncmp((char *)p->seen, "CONNECT ", 8) == 0 && weft_conn_write(NULL, c, "HTTP/1.1 200 Go\r\n\r\n", 19) == 19;
+}
+
+static void passer_run(struct passer *p)
+{
+    weft_conn *c, *up;
+    while (weft_accept(NULL, p->ln, &c) == 0) {
+        p->conns++;
+        p->seen_len = 0;
+        if ((p->http ? http_hello(p, c) : socks_hello(p, c)) && weft_dial(NULL, "tcp", p->target, &up) == 0) {
+            weft_waitgroup wg = {0};
+            weft_waitgroup_go(&wg, pass_on, c, up);
+            weft_waitgroup_go(&wg, pass_on, up, c);
+            weft_waitgroup_wait(&wg);
+            (void)weft_conn_close(up);
+        }
+        (void)weft_conn_close(c);
+    }
+}
+
+static void passer_start(struct passer *p, const char *target)
+{
+    snprintf(p->target, sizeof p->target, "%s", target);
+    REQUIRE(weft_listen(&p->ln, "tcp", "127.0.0.1:0") == 0);
+    REQUIRE(weft_listener_addr(p->ln, p->addr, sizeof p->addr) > 0);
+    weft_waitgroup_go(&p->wg, passer_run, p);
+}
+
+static void passer_stop(struct passer *p)
+{
+    (void)weft_listener_close(p->ln);
+    weft_waitgroup_wait(&p->wg);
+}
+
+static weft_http_client *through(const char *scheme, const struct passer *p, const struct weft_tls_config *tls)
+{
+    char text[256];
+    snprintf(text, sizeof text, "%s%s/", scheme, p->addr);
+    return client_with(&(struct weft_http_client_opts){.proxy = text, .tls = tls});
+}
+
+static void hello(weft_http_request *rq, weft_http_writer *w, void *arg)
+{
+    (void)arg;
+    (void)weft_http_reply_text(w, 200, "text/plain", weft_http_request_target(rq));
+}
+
+TEST(http_proxy, https_goes_through_a_tunnel)
+{
+    struct cert cert;
+    cert_make(&cert);
+    struct weft_tls_config server_tls = {.cert_file = cert.crt, .key_file = cert.key}, client_tls = {.ca_file = cert.crt};
+    struct site s;
+    struct passer p = {.http = true};
+    char body[64], url[256], want[512];
+    site_start(&s, &(struct weft_http_server_opts){.handler = hello, .tls = &server_tls});
+    passer_start(&p, s.url + 7);
+    weft_http_client *c = through("http://", &p, &client_tls);
+    snprintf(url, sizeof url, "https://%s/x", s.url + 7);
+    for (int i = 0; i < 2; i++) {
+        EXPECT_EQ(fetch(c, url, body, sizeof body), 200);
+        EXPECT_STR(body, "/x");   /* inside the tunnel a request is as any other */
+    }
+    snprintf(want, sizeof want, "CONNECT %s HTTP/1.1\r\nHost: %s\r\n\r\n", s.url + 7, s.url + 7);
+    EXPECT_STR((char *)p.seen, want);
+    EXPECT_EQ(p.conns, 1);
+    weft_http_client_free(c);
+    passer_stop(&p);
+    site_stop(&s);
+}
+
+TEST(http_proxy, socks5_with_names_and_without_with_password_and_without)
+{
+    static const struct {
+        const char *scheme, *user, *host;
+        unsigned char want[32];
+        size_t len;
+    } cases[] = {{"socks5://", NULL, "127.0.0.1", {5, 1, 0, 5, 1, 0, 1, 127, 0, 0, 1, 0, 99}, 13},
+                 {"socks5h://", NULL, "no.test", {5, 1, 0, 5, 1, 0, 3, 7, 'n', 'o', '.', 't', 'e', 's', 't', 0, 99}, 17},
+                 {"socks5h://u:pw@", "u", "127.0.0.1", {5, 2, 0, 2, 1, 1, 'u', 2, 'p', 'w', 5, 1, 0, 1, 127, 0, 0, 1, 0, 99}, 20},
+                 {"socks5h://u:pw@", NULL, "[::1]", {5, 2, 0, 2, 5, 1, 0, 4, [23] = 1, 0, 99}, 26}};
+    struct site s;
+    site_start(&s, &(struct weft_http_server_opts){.handler = hello});
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct passer p = {.user = cases[i].user};
+        char body[64], url[128];
+        passer_start(&p, s.url + 7);
+        weft_http_client *c = through(cases[i].scheme, &p, NULL);
+        snprintf(url, sizeof url, "http://%s:99/y", cases[i].host);
+        EXPECT_EQ(fetch(c, url, body, sizeof body), 200);
+        EXPECT_STR(body, "/y");
+        EXPECT_EQ(p.seen_len, cases[i].len);
+        EXPECT_EQ(memcmp(p.seen, cases[i].want, cases[i].len), 0);
+        weft_http_client_free(c);
+        passer_stop(&p);
+    }
+    site_stop(&s);
+}
+
+TEST(http_proxy, socks5_refusals_are_told)
+{
+    static const struct {
+        int refuse;
+        const char *user, *scheme;
+        weft_err err;
+        const char *why;
+    } cases[] = {{5, NULL, "socks5h://", -ECONNREFUSED, "proxy: connection refused, says the proxy"},
+                 {4, NULL, "socks5h://", -EHOSTUNREACH, "proxy: host unreachable from the proxy"},
+                 {2, NULL, "socks5h://", WEFT_EPROTO, "proxy: the proxy's rules forbid it"},
+                 {77, NULL, "socks5h://", WEFT_EPROTO, "proxy: the proxy does not speak SOCKS5"},
+                 {0, "u", "socks5h://", WEFT_EPROTO, "proxy: the proxy wants a user and a password"},
+                 {0, "u", "socks5h://v:w@", WEFT_EPROTO, "proxy: the proxy refused the user or the password"}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct passer p = {.user = cases[i].user, .refuse = cases[i].refuse};
+        char why[128];
+        passer_start(&p, "127.0.0.1:1");
+        weft_http_client *c = through(cases[i].scheme, &p, NULL);
+        EXPECT_EQ(fetch_why(c, "http://no.test/", why, sizeof why), cases[i].err);
+        EXPECT_STR(why, cases[i].why);
+        weft_http_client_free(c);
+        passer_stop(&p);
+    }
+}
+
+/* ---- which one ---- */
+
+TEST(http_proxy, settings_that_cannot_be_are_refused)
+{
+    static const char *const bad[] = {"https://a:1", "socks4://a:1", "http://", "http://a b:1", "ftp://x"};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        weft_http_client *c;
+        weft_err err = weft_http_client_new(&(struct weft_http_client_opts){.proxy = bad[i]}, &c);
+        EXPECT_EQ(err, i == 2 || i == 3 ? WEFT_EADDR : WEFT_EUNSUPPORTED);
+    }
+}
+
+/* Where a URL goes: "host:port" of the proxy, or "". */
+static const char *route(const struct weft__proxies *p, const char *text)
+{
+    struct weft__url u;
+    REQUIRE(weft__url_parse(&u, text, strlen(text)) == 0);
+    const struct weft__proxy *it = weft__proxy_for(p, &u);
+    weft__url_done(&u);
+    return it ? it->at : "";
+}
+
+TEST(http_proxy, exceptions_are_names_addresses_and_networks)
+{
+    struct weft__proxies *p;
+    struct weft_http_client_opts o = {.proxy = "[::1]", .no_proxy = "local.test, .dot.test ,10.0.0.0/8,[fe80::1],fd00::/8,port.test:81"};
+    REQUIRE(weft__proxies_new(&o, &p) == 0);
+    static const struct {
+        const char *url;
+        bool proxied;
+    } cases[] = {{"http://a.test/", true}, {"http://local.test/", false}, {"https://x.LOCAL.test/", false}, {"http://notlocal.test/", true},
+                 {"http://dot.test/", false}, {"http://a.dot.test/", false}, {"http://10.1.2.3/", false}, {"http://11.1.2.3/", true},
+                 {"http://[fe80::1]/", false}, {"http://[fe80::2]/", true}, {"http://[fd12::2]/", false}, {"http://port.test/", true},
+                 {"http://port.test:81/", false}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++)
+        EXPECT_STR(route(p, cases[i].url), cases[i].proxied ? "[::1]:80" : "");
+    weft__proxies_free(p);
+    o.no_proxy = "*";
+    REQUIRE(weft__proxies_new(&o, &p) == 0);
+    EXPECT_STR(route(p, "http://a.test/"), "");
+    weft__proxies_free(p);
+}
+
+TEST(http_proxy, the_environment_counts_only_when_asked_for)
+{
+    struct weft__proxies *p;
+    static const char *const names[] = {"http_proxy", "https_proxy", "all_proxy", "no_proxy", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "HTTP_PROXY"};
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        unsetenv(names[i]);
+    REQUIRE(weft__proxies_new(&(struct weft_http_client_opts){.proxy_from_env = true}, &p) == 0);
+    EXPECT(p == NULL);
+    setenv("HTTP_PROXY", "http://evil:1", 1);
+    setenv("http_proxy", "one:1", 1);
+    setenv("ALL_PROXY", "socks5://two", 1);
+    setenv("NO_PROXY", "c.test", 1);
+    REQUIRE(weft__proxies_new(&(struct weft_http_client_opts){0}, &p) == 0);
+    EXPECT(p == NULL);
+    REQUIRE(weft__proxies_new(&(struct weft_http_client_opts){.proxy_from_env = true}, &p) == 0);
+    EXPECT_STR(route(p, "http://a.test/"), "one:1");
+    EXPECT_STR(route(p, "https://a.test/"), "two:1080");
+    EXPECT_STR(route(p, "https://c.test/"), "");
+    weft__proxies_free(p);
+    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
+        unsetenv(names[i]);
+}

@@ -2,6 +2,7 @@
  * weft_main.c - the program `weft`: picks the subcommand.
  */
 #include "crawl_main.h"
+#include "get.h"
 #include "serve.h"
 #include <stdio.h>
 #include <string.h>
@@ -12,10 +13,11 @@ static void usage(FILE *to)
     fputs("usage: weft COMMAND\n\n"
           "  weft crawl [flags] URL...         crawl the hosts of the URLs; rows go to pages.csv\n"
           "  weft crawl [flags] --list FILE    fetch a list of URLs\n"
+          "  weft get [flags] URL              fetch one URL, as curl does\n"
           "  weft serve DIR [--addr HOST:PORT] serve a folder over HTTP\n"
           "  weft version                      print the version\n"
           "  weft help                         this text\n\n"
-          "weft crawl --help and weft serve --help list the flags.\n",
+          "weft crawl --help, weft get --help and weft serve --help list the flags.\n",
           to);
 }
 
@@ -24,6 +26,8 @@ int main(int argc, char **argv)
     const char *cmd = argc > 1 ? argv[1] : "";
     if (!strcmp(cmd, "crawl"))
         return crawl_main(argc - 1, argv + 1);
+    if (!strcmp(cmd, "get"))
+        return get_main(argc - 1, argv + 1);
     if (!strcmp(cmd, "serve"))
         return serve_main(argc - 1, argv + 1);
     if (!strcmp(cmd, "version") || !strcmp(cmd, "--version") || !strcmp(cmd, "-V")) {

@@ -458,6 +458,29 @@ void weft__idle(struct weft__m *m)
         idle_sleep(m, next);
 }
 
+/* ---- a p set aside by a goroutine that blocks outside ---- */
+
+bool weft__p_has_nothing(struct weft__p *p)
+{
+    return weft__runq_len(p) == 0 && !atomic_load_explicit(&p->next, memory_order_relaxed) &&
+           atomic_load_explicit(&weft__sched.gq_n, memory_order_relaxed) == 0;
+}
+
+/* As weft__idle after its release, but the caller does not sleep for the timers and the net: somebody has to. Who stops
+ * doing so says it first and looks for an idle p then (I5, I7); we have made p idle first and look for such a one now. */
+void weft__idle_cover(bool all_idle)
+{
+    struct weft__sched *s = &weft__sched;
+
+    if (!all_idle)
+        weft__sys_barrier_all(); /* I1 sb */
+    atomic_thread_fence(memory_order_seq_cst); /* I7 sb */
+    bool timers = atomic_load_explicit(&s->duty_until, memory_order_relaxed) <= weft__timers_next();
+    bool net = atomic_load_explicit(&s->poll_sleeping, memory_order_relaxed) != 0 || !weft__poll_started() || weft__poll_waiters() == 0;
+    if (!timers || !net || idle_work_left(NULL))
+        weft__wake_worker();
+}
+
 /* ---- deadlock ---- */
 
 /* Nobody runs, nobody is about to, and nothing that is pending would start anybody. */

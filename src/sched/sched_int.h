@@ -273,7 +273,9 @@ struct weft__g *weft__global_get(struct weft__p *p, uint32_t n);
 struct weft__g *weft__steal(struct weft__m *me, struct weft__p *p);
 
 /* ---- workers: worker.c, idle.c ---- */
-void weft__drop_p(struct weft__m *m);          /* the running goroutine goes on without a p, which another worker gets */
+void weft__drop_p(struct weft__m *m);          /* the running goroutine goes on without its p; who has use for it gets it */
+bool weft__p_has_nothing(struct weft__p *p);   /* neither it nor anybody has something for it to run; owner inside enter/leave */
+void weft__idle_cover(bool all_idle);          /* after weft__p_release by a thread that does not go to sleep in weft__idle */
 void weft__schedule(void);                     /* the scheduler's loop, on an m's own stack; returns when the thread is to end */
 struct weft__m *weft__adopt(void);             /* makes the calling thread known; starts the runtime */
 void weft__wake_worker(void);                  /* there is work for one more: wakes one if nobody is looking */

@@ -286,16 +286,22 @@ struct weft__m *weft__adopt(void)
 void weft__drop_p(struct weft__m *m)
 {
     struct weft__p *p = weft__enter(m);
+    bool rests = p && weft__p_has_nothing(p), all_idle = false;
 
-    if (p) {
-        weft__less_set(m, true);
+    if (p)
+        weft__less_set(m, true); /* D1: before nbusy falls */
+    if (rests) {
+        all_idle = weft__p_release(m);
+    } else if (p) {
         weft__lock(&weft__sched.lock);
         atomic_store_explicit(&m->p, NULL, memory_order_relaxed);
         atomic_store_explicit(&p->m, NULL, memory_order_release);
         weft__unlock(&weft__sched.lock);
     }
     weft__leave(m);
-    if (p)
+    if (rests)
+        weft__idle_cover(all_idle);
+    else if (p)
         weft__hand_off(p);
 }
 

@@ -308,7 +308,7 @@ void weft_yield(void)
     }
     worker_save_errno(m, g);
     atomic_store_explicit(&g->wait, WEFT__WAIT_YIELD, memory_order_relaxed);
-    struct weft__p *p = weft__enter(m);
+    struct weft__p *p = weft__enter_regain(m);
     struct weft__g *next = NULL;
     if (weft__likely(p && !worker_wants_look(p)))
         next = worker_pick(p);

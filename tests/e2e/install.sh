@@ -11,7 +11,7 @@ unset LD_LIBRARY_PATH MAKEFLAGS MAKELEVEL
 fail() { echo "$*"; exit 1; }
 
 scripts/install "$build" "$tmp/p" >/dev/null
-for f in lib/libweft.so lib/libweft.so.0 lib/libweft.a lib/pkgconfig/weft.pc include/weft/weft.h include/weft/go.h; do
+for f in lib/libweft.so lib/libweft.so.0 lib/libweft.a lib/libweft-posix.so lib/libweft-posix.a lib/pkgconfig/weft-posix.pc lib/pkgconfig/weft.pc include/weft/weft.h include/weft/go.h; do
     [ -e "$tmp/p/$f" ] || fail "make install PREFIX=DIR leaves no $f"
 done
 for h in include/weft/*.h; do
@@ -65,6 +65,47 @@ for cc in $compilers; do
     done
     # no flag of ours but those
     $cc "$tmp/x.c" -o "$tmp/x" $(pkg-config --cflags --libs weft) || fail "$cc by its own defaults does not build x.c"
+done
+
+# with libweft-posix a blocking call hands the processor on: 50 sleeps and locks on one processor, shared and static
+cat >"$tmp/b.c" <<'C'
+#include <pthread.h>
+#include <stdio.h>
+#include <unistd.h>
+#include <weft/weft.h>
+
+static pthread_mutex_t m = PTHREAD_MUTEX_INITIALIZER;
+static int sum;
+
+static void work(void)
+{
+    pthread_mutex_lock(&m);
+    usleep(1000);
+    sum++;
+    pthread_mutex_unlock(&m);
+}
+
+int main(void)
+{
+    weft_waitgroup wg = {0};
+
+    for (int i = 0; i < 50; i++)
+        weft_waitgroup_go(&wg, work);
+    weft_waitgroup_wait(&wg);
+    printf("%d\n", sum);
+    return 0;
+}
+C
+for cc in $compilers; do
+    $cc -std=gnu11 -Wall -Wextra -Werror "$tmp/b.c" -o "$tmp/b" $(pkg-config --cflags --libs weft-posix) || fail "$cc does not build b.c"
+    $cc -std=gnu11 "$tmp/b.c" -o "$tmp/bs" -Wl,--whole-archive "$tmp/p/lib/libweft-posix.a" -Wl,--no-whole-archive \
+        $(pkg-config --static --cflags --libs weft | sed 's/-lweft/-l:libweft.a/') || fail "$cc: no static link of b.c"
+    for x in b bs; do
+        out=$(WEFT_PROCS=1 timeout 60 "$tmp/$x") || fail "$cc: $x ends with $?"
+        [ "$out" = 50 ] || fail "$cc: $x prints $out, expected 50"
+    done
+    readelf -d "$tmp/b" | grep -q libweft-posix || fail "b does not ask for libweft-posix.so"
+    readelf -Ws --dyn-syms "$tmp/bs" | grep -q ' pthread_mutex_lock$' || fail "bs does not define pthread_mutex_lock for its libraries"
 done
 
 # the library gives away no name that is not weft's

@@ -33,6 +33,7 @@ byte nidle, nspinning, done;
 bit poller, poll_sleeping, poll_event;
 bit hasp[4], spinning[4], wake[4], listed[4];
 byte threads = 1;          /* workers that exist: 1 .. threads */
+bit bound_hit;
 bit lock;
 
 #define ACQUIRE(t) atomic { lock == 0 && (t > 0 || LOCKED(0)) -> lock = 1 }
@@ -92,7 +93,7 @@ inline wake_worker(t, m)
                 if
                 :: threads < 3 -> atomic { threads++; hasp[threads] = 1; spinning[threads] = 1; run Worker(threads) };
                     break
-                :: threads == 3 ->
+                :: threads == 3 -> bound_hit = 1;
 end_bound:          false                           /* the model has no more threads: looks no further */
                 fi
             :: m >= 1 && m <= 3 -> RELEASE; wake[m] = 1; break
@@ -191,7 +192,31 @@ schedule:
 end_hog:
         false                                   /* and never comes back */
 #else
+#ifdef BLOCKS
+        /* weft__drop_p, weft__idle_cover */
+        ACQUIRE(me); atomic { hasp[me] = 0; nidle++ }; RELEASE;
+        if
+        :: BROKEN == 1
+        :: else -> atomic { DRAIN(0) }          /* membarrier */
+        fi;
+        got = 0;
+        if
+        :: !poll_sleeping && BROKEN != 10 -> got = 1
+        :: else
+        fi;
+        if
+        :: mem[Q] > 0 && BROKEN != 9 -> got = 1
+        :: else
+        fi;
+        if
+        :: got -> wake_worker(me, m)
+        :: else
+        fi;
+end_blocked:
+        false
+#else
         goto schedule
+#endif
 #endif
     :: else
     fi;

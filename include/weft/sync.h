@@ -27,6 +27,7 @@ struct weft__line {
 
 typedef struct weft_mutex {
     _Atomic uint32_t weft__state;            /* 0: free; bit 0: locked; the others: mutex.c */
+    _Atomic int32_t weft__readers;           /* of the rwmutex that this is a part of, beside the word: see there */
     struct weft__line weft__line;
 } weft_mutex;
 
@@ -71,16 +72,22 @@ WEFT_API inline void weft_mutex_unlock(weft_mutex *m)
 /* ---- rwmutex ---- */
 
 typedef struct weft_rwmutex {
-    weft_mutex weft__w;                      /* among writers */
+    union {
+        weft_mutex weft__w;                  /* among writers. Its weft__readers: those inside or waiting; far below zero
+                                                while a writer is there */
+        _Atomic uint64_t weft__both;         /* the word of w, and the readers: a writer alone changes both at once */
+    };
     struct weft__line weft__writer;          /* the writer that waits for readers to leave */
     struct weft__line weft__reader;          /* readers that wait for the writer */
-    _Atomic int32_t weft__readers;           /* readers inside or waiting; far below zero while a writer is there */
     _Atomic int32_t weft__leaving;           /* readers that the waiting writer still waits for */
 } weft_rwmutex;
 
-/* What the inline parts of rlock and runlock leave to rwmutex.c. left: readers after it. */
+/* What the inline parts of rlock and runlock leave to rwmutex.c. */
 WEFT_API WEFT_PARKS void weft__rwmutex_rlock_slow(weft_rwmutex *rw);
-WEFT_API void weft__rwmutex_runlock_slow(weft_rwmutex *rw, int32_t left);
+WEFT_API void weft__rwmutex_runlock_slow(weft_rwmutex *rw);
+
+/* Adds n to the readers; true if a writer is there. In this form, not C11's, compilers need no more than the sign flag. */
+#define WEFT__READERS_ADD(rw, n, order) (__atomic_add_fetch((int32_t *)&(rw)->weft__w.weft__readers, n, order) < 0)
 
 /**
  * weft_rwmutex_rlock, _runlock - enter and leave as one of any number of readers.
@@ -93,20 +100,20 @@ WEFT_API void weft__rwmutex_runlock_slow(weft_rwmutex *rw, int32_t left);
  */
 WEFT_API WEFT_PARKS inline void weft_rwmutex_rlock(weft_rwmutex *rw)
 {
-    if (__builtin_expect(atomic_fetch_add_explicit(&rw->weft__readers, 1, memory_order_acquire) < -1, 0)) /* RW5 */
+    if (__builtin_expect(WEFT__READERS_ADD(rw, 1, __ATOMIC_ACQUIRE), 0))   /* RW5 */
         weft__rwmutex_rlock_slow(rw);
 }
 WEFT_API inline void weft_rwmutex_runlock(weft_rwmutex *rw)
 {
-    int32_t left = atomic_fetch_sub_explicit(&rw->weft__readers, 1, memory_order_release) - 1; /* RW4 */
-    if (__builtin_expect(left < 0, 0))
-        weft__rwmutex_runlock_slow(rw, left);
+    if (__builtin_expect(WEFT__READERS_ADD(rw, -1, __ATOMIC_RELEASE), 0))  /* RW4 */
+        weft__rwmutex_runlock_slow(rw);
 }
 
 /**
  * weft_rwmutex_lock, _unlock - enter and leave as the only one.
  *
  * Parks     lock: until readers and writers are gone. unlock lets the readers that wait go first.
+ * Costs     one atomic operation each while nobody else is there.
  * Ends      the process: "sync: unlock of unlocked RWMutex".
  * Source    Go sync.RWMutex.Lock, Unlock.
  */

@@ -148,9 +148,9 @@ void weft__small_check(const struct weft__g *g);
 /* Make a parked (S3: or parking) goroutine runnable. Any thread, any stack; holds no lock. */
 void weft__ready(struct weft__g *g);
 
-/* Timers (sched/timer.c). start of an active timer moves it; move does only that, false: it was not active. stop: true if
- * it was active. fn may still be running on another thread when stop or move returns false: seq tells. None parks; all take
- * only the heap's lock. */
+/* Timers (sched/timer.c). start of an active timer moves it; move does only that, false: it was not active, or has a period.
+ * stop: true if it was active. fn may still be running on another thread when stop or move returns false: seq tells. None
+ * parks; all take only the heap's lock, and after it is dropped none looks at t again. */
 void weft__timer_start(struct weft__timer *t, weft_time when);
 bool weft__timer_move(struct weft__timer *t, weft_time when);
 bool weft__timer_stop(struct weft__timer *t);
@@ -160,6 +160,8 @@ void weft__timer_quiesce(struct weft__timer *t);
 
 /* Monotonic clock, ns; simulation replaces it (src/sys). */
 weft_time weft__now(void);
+/* An instant from now to 20 us after it: for deadlines, which may be late and never early. About half the price. */
+weft_time weft__now_later(void);
 /* Uniform random number below n (n >= 1), cheap, per thread. */
 uint32_t weft__rand_below(uint32_t n);
 

@@ -126,6 +126,7 @@ struct weft__m {
     struct weft__m *idle_next;        /* [sched.lock] */
     struct weft__m *all_next;         /* [const] */
     uint64_t rng;                     /* [own] */
+    struct weft__sys_look look;       /* [own] weft__now_later */
     int *errno_at;                    /* [const] this thread's errno */
     _Atomic int cpu_clock;            /* [const] after the thread has started; 0 before */
     int tid;                          /* [const] */

@@ -254,6 +254,7 @@ static void start_runtime(void)
     weft__lock(&start_lock);
     if (!atomic_load_explicit(&start_done, memory_order_relaxed)) {
         s->fenced = weft__sys_barrier_init() < 0;
+        weft__sys_ticks_init();
         s->threads_before = WEFT__TSAN ? 1 : 0; /* ThreadSanitizer's own, started with the first thread */
         atomic_store_explicit(&s->id_next, 2, memory_order_relaxed);
         atomic_store_explicit(&s->duty_until, WEFT__NEVER, memory_order_relaxed);

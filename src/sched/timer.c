@@ -26,6 +26,13 @@ weft_time weft__now(void)
     return weft__sys_now();
 }
 
+weft_time weft__now_later(void)
+{
+    struct weft__m *m = weft__m();
+
+    return weft__likely(m != NULL) ? weft__sys_later(&m->look) : weft__now();
+}
+
 /* ---- the heap, tlock held ---- */
 
 static void timer_place(struct weft__p *p, uint32_t i, struct weft__theap_entry e)
@@ -137,54 +144,90 @@ static struct weft__p *timer_lock_home(struct weft__timer *t)
 
 /* ---- start, stop ---- */
 
-/* Have t fire at when. anew: also when it is in no heap; else that answers false. */
-static bool timer_set(struct weft__timer *t, weft_time when, bool anew)
+/* heap[i].when has changed. Most timers that are moved stay where they are, in the last rows. */
+static inline void timer_sift(struct weft__p *p, uint32_t i)
 {
-    struct weft__m *m = weft__m();
-    bool on_g = m && m->g; /* on the scheduler's stack a section is open already (worker.c W2) */
-    /* The section keeps the monitor from retaking our p before the timer is in: its claim's barrier shows it to the
-     * next owner, who looks at the timers before it sleeps. */
-    struct weft__p *mine = on_g ? weft__enter(m) : m ? atomic_load_explicit(&m->p, memory_order_relaxed) : NULL;
-    struct weft__p *p = timer_lock_home(t);
-    bool set = p || anew;
+    if (4 * i + 1 >= p->heap_n && (i == 0 || p->heap[(i - 1) / 4].when <= p->heap[i].when))
+        return;
+    struct weft__timer *t = p->heap[i].t;
+    timer_up(p, i);
+    timer_down(p, t->heap_i);
+}
 
-    if (when < 0 || when == WEFT__NEVER)
-        when = WEFT__NEVER - 1; /* Go's "for ever": pending all the same (T4) */
-    if (p) {
-        p->heap[t->heap_i].when = t->when = when;
-        timer_up(p, t->heap_i);
-        timer_down(p, t->heap_i);
-    } else if (anew) {
-        if (!m)
-            (void)weft__adopt();
-        p = mine ? mine : atomic_load_explicit(&weft__sched.ps[0], memory_order_acquire);
-        timer_lock_with_room(p);
-        t->when = when;
-        timer_insert(p, t);
-    }
-    if (set) {
-        timer_publish(p);
-        weft__tsan_release(t); /* what the starter did happens before fn */
-        weft__unlock(&p->tlock);
-    }
-    if (on_g)
+static inline weft_time timer_within(weft_time when)
+{
+    return weft__unlikely(when < 0 || when == WEFT__NEVER) ? WEFT__NEVER - 1 : when; /* Go's "for ever": pending all the same (T4) */
+}
+
+/* t, which is in p's heap, has its time. Unlocks. */
+static inline void timer_set(struct weft__p *p, struct weft__timer *t)
+{
+    timer_publish(p);
+    weft__tsan_release(t); /* what the starter did happens before fn */
+    weft__unlock(&p->tlock);
+}
+
+/* t is in p's heap, which is locked: have it fire at when instead, and unlock. */
+static inline void timer_shift(struct weft__p *p, struct weft__timer *t, weft_time when)
+{
+    p->heap[t->heap_i].when = t->when = timer_within(when);
+    timer_sift(p, t->heap_i);
+    timer_set(p, t);
+}
+
+/* The processor whose owner will look at the timers before it sleeps, or NULL. Until timer_leave the
+ * section keeps the monitor from retaking it before the timer is in; its claim's barrier shows it to the next owner. On
+ * the scheduler's stack a section is open already (worker.c W2). */
+static inline struct weft__p *timer_enter(struct weft__m *m)
+{
+    if (weft__likely(m && m->g))
+        return weft__enter(m);
+    return m ? atomic_load_explicit(&m->p, memory_order_relaxed) : NULL;
+}
+
+static inline void timer_leave(struct weft__m *m, bool seen)
+{
+    if (weft__likely(m && m->g))
         weft__leave(m);
-    if (set && !mine) { /* no p of ours will look at it before sleeping: let a sleeper compute its timeout again */
-        (void)atomic_fetch_add_explicit(&weft__sched.nidle, 0, memory_order_seq_cst); /* I1 sb: heap_when is visible
-                                                                                         before nidle is looked at */
-        weft__wake_worker();
-    }
-    return set;
+    if (weft__likely(seen))
+        return;
+    /* No p of ours will look at it before sleeping: let a sleeper compute its timeout again. */
+    (void)atomic_fetch_add_explicit(&weft__sched.nidle, 0, memory_order_seq_cst); /* I1 sb: heap_when is visible before nidle
+                                                                                     is looked at */
+    weft__wake_worker();
 }
 
 void weft__timer_start(struct weft__timer *t, weft_time when)
 {
-    (void)timer_set(t, when, true);
+    struct weft__m *m = weft__m();
+    struct weft__p *mine = timer_enter(m), *p = timer_lock_home(t);
+
+    if (!p) {
+        if (!m)
+            (void)weft__adopt();
+        p = mine ? mine : atomic_load_explicit(&weft__sched.ps[0], memory_order_acquire);
+        timer_lock_with_room(p);
+        t->when = timer_within(when);
+        timer_insert(p, t);
+        timer_set(p, t);
+    } else {
+        timer_shift(p, t, when);
+    }
+    timer_leave(m, mine != NULL);
 }
 
 bool weft__timer_move(struct weft__timer *t, weft_time when)
 {
-    return timer_set(t, when, false);
+    struct weft__m *m = weft__m();
+    struct weft__p *mine = timer_enter(m), *p = timer_lock_home(t);
+    bool moved = p && t->period == 0;
+
+    if (weft__likely(moved))
+        timer_shift(p, t, when);
+    else if (p)
+        weft__unlock(&p->tlock);
+    timer_leave(m, mine || !moved);
+    return moved;
 }
 
 bool weft__timer_stop(struct weft__timer *t)
@@ -322,7 +365,7 @@ void weft_sleep(weft_dur d)
     g->timer.fn = timer_wake;
     g->timer.arg = g;
     g->timer.wakes = true;
-    weft_time now = weft__now();
+    weft_time now = weft__now_later();
     weft__timer_start(&g->timer, d > WEFT__NEVER - now ? WEFT__NEVER : now + d);
     weft__park(WEFT__WAIT_SLEEP);
 }

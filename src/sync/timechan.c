@@ -14,7 +14,9 @@
  *   TC5  A firing begins after the call that started the timer has left the storage: while lock holds TIMER_STARTING it
  *        waits. It does not wait for a stop, which waits for it (TC4).
  *   TC6  clean => the timer is not active, no firing is under way, and its channel is empty.
- * Locks   body->lock makes start, stop and reset of one timer exclusive. Under it: the heap's lock, the channel's lock.
+ *   TC7  A reset of an active one-shot timer moves it under the heap's lock alone: its channel is empty (TC2), nothing of the
+ *        storage but its place in the heap changes, and when that lock is dropped reset has left it (TC5).
+ * Locks   body->lock makes start, stop and other resets of one timer exclusive. Under it: the heap's lock, the channel's lock.
  *         A firing takes the channel's lock only.
  * Source  Go time/sleep.go, time/tick.go, runtime/time.go.
  */
@@ -125,7 +127,7 @@ static bool body_stop(struct timer_body *b)
 
 static weft_time body_when(weft_dur d)
 {
-    weft_time now = weft__now();
+    weft_time now = weft__now_later();
     return d <= 0 ? now : d > INT64_MAX - now ? INT64_MAX : now + d;
 }
 
@@ -140,19 +142,6 @@ static void body_start(struct timer_body *b, weft_dur d, weft_dur period)
     weft__track_new(WEFT__TRACK_TIMER, b);
     atomic_store_explicit(&b->lock.v, TIMER_STARTING, memory_order_relaxed); /* TC5; we hold it */
     weft__timer_start(&b->t, body_when(d));
-}
-
-/* Give an active one-shot timer another time: its channel is empty (TC2), so nothing else is to be done. False: it is not
- * that, and nothing has changed. Lock held. */
-static bool body_move(struct timer_body *b, weft_dur d)
-{
-    if (b->clean || b->t.period != 0)
-        return false;
-    atomic_store_explicit(&b->lock.v, TIMER_STARTING, memory_order_relaxed); /* TC5 */
-    bool moved = weft__timer_move(&b->t, body_when(d));
-    if (!moved)
-        atomic_store_explicit(&b->lock.v, 1, memory_order_relaxed); /* a stop is to come, which a firing must not wait for */
-    return moved;
 }
 
 /* Stop, become of that kind, start. */
@@ -187,13 +176,12 @@ bool weft_timer_reset(weft_timer *t, weft_dur d)
     struct timer_body *b = (struct timer_body *)t;
     if (b->cookie != body_cookie(b))
         return false;
+    if (weft__likely(weft__timer_move(&b->t, body_when(d))))           /* TC7 */
+        return true;
     weft__lock(&b->lock);
-    bool stopped = body_move(b, d);
-    if (!stopped) {
-        stopped = body_stop(b);
-        if (b->t.fn)
-            body_start(b, d, 0);
-    }
+    bool stopped = body_stop(b);
+    if (b->t.fn)
+        body_start(b, d, 0);
     weft__unlock(&b->lock);
     return stopped;
 }

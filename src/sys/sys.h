@@ -10,8 +10,31 @@
 #include <stdbool.h>
 #include <weft/base.h>
 
+#include "../arch/arch.h"
+
 /* Monotonic clock, ns since an arbitrary start. */
 weft_time weft__sys_now(void);
+/*
+ * An instant that is not before now and, by the clock, less than 20 us after it: for deadlines, at half the price (ticks.c).
+ * look: the calling thread's own, zeroed at first.
+ */
+struct weft__sys_look {
+    uint64_t ticks; /* the counter at the last look at the clock */
+    uint64_t room;  /* how far it may have gone on since; 0: no look yet */
+    weft_time at;   /* what is answered for that moment */
+};
+extern _Atomic uint64_t weft__sys_tick_scale; /* 2^-32 ns a tick */
+weft_time weft__sys_later_look(struct weft__sys_look *look);
+static inline weft_time weft__sys_later(struct weft__sys_look *look)
+{
+    uint64_t gone = weft__ticks() - look->ticks;
+
+    if (gone >= look->room)
+        return weft__sys_later_look(look);
+    return look->at + (weft_dur)(gone * atomic_load_explicit(&weft__sys_tick_scale, memory_order_relaxed) >> 32); /* TK1 */
+}
+/* Once, before it. */
+void weft__sys_ticks_init(void);
 /* CPU time that the thread behind the clock id has used, ns; -1 when it is gone. */
 int64_t weft__sys_thread_cpu(int clock_id);
 /* The clock id of the calling thread, for weft__sys_thread_cpu. */

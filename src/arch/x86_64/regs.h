@@ -16,4 +16,11 @@ static inline struct weft__m *weft__m(void)
     return m;
 }
 
+/* The time stamp counter; not ordered with what is around it. */
+#define WEFT__TICKS 1
+static inline unsigned long long weft__ticks(void)
+{
+    return __builtin_ia32_rdtsc();
+}
+
 #endif

@@ -89,6 +89,12 @@ extern WEFT_API void WEFT__ENTRY(weft__defer_entry_all)(void);
 extern WEFT_API void weft__defer_run(struct weft__defer *d);
 extern WEFT_API void WEFT__ENTRY(weft__try_entry)(void);
 WEFT_API void weft__try_begin(struct weft__try *t);
+/* What the entry does not fill in by itself. */
+#if defined(__x86_64__)
+#define WEFT__TRY_BEGIN(t) ((void)0)
+#else
+#define WEFT__TRY_BEGIN(t) ((t).msg = NULL, weft__try_begin(&(t)))
+#endif
 
 static inline __attribute__((unused)) void weft__defer_end(struct weft__defer **d)
 {
@@ -124,8 +130,10 @@ static inline __attribute__((unused)) void weft__defer_end(struct weft__defer **
     __extension__({                                                                           \
         WEFT__CHECK_RESULT("weft_try", fn_, __VA_ARGS__);                                     \
         WEFT__SITE(weft__site_, fn_, __VA_ARGS__);                                            \
-        struct weft__try weft__t_ = {.fn = (void *)(fn_), .site = &weft__site_};             \
-        weft__try_begin(&weft__t_);                                                           \
+        struct weft__try weft__t_;                                                            \
+        weft__t_.fn = (void *)(fn_);                                                          \
+        weft__t_.site = &weft__site_;                                                         \
+        WEFT__TRY_BEGIN(weft__t_);                                                            \
         WEFT__ENTER(WEFT__ENTRY(weft__try_entry), weft__t_, fn_, __VA_ARGS__);                             \
         __asm__ volatile("" : "+m"(weft__t_) : : "memory");                                   \
         weft__t_.msg;                                                                         \

@@ -24,6 +24,15 @@ void __asan_handle_no_return(void);
 _Static_assert(offsetof(struct weft__try, head) == 16, "try.S");
 _Static_assert(offsetof(struct weft__try, prev) == 24, "try.S");
 _Static_assert(offsetof(struct weft__site, stack_bytes) == 20, "try.S");
+#if defined(__x86_64__)
+_Static_assert(offsetof(struct weft__try, msg) == 32, "try.S");
+_Static_assert(offsetof(struct weft__try, outer) == 40, "try.S");
+_Static_assert(offsetof(struct weft__try, deferred) == 48, "try.S");
+_Static_assert(offsetof(struct weft__m_head, g) == 16, "try.S");
+_Static_assert(offsetof(struct weft__g, try_top) == 0x60, "try.S");
+_Static_assert(offsetof(struct weft__g, defer_top) == 0x68, "try.S, defer.S");
+_Static_assert(offsetof(struct weft__g, panic) == 0x70, "try.S");
+#endif
 
 /* Known to the assembly only. */
 void weft__try_land(void);
@@ -32,11 +41,17 @@ _Noreturn void weft__try_nil(void);
 _Unwind_Reason_Code weft__try_personality(int version, _Unwind_Action actions, _Unwind_Exception_Class class,
                                           struct _Unwind_Exception *exc, struct _Unwind_Context *ctx);
 
+/* x86-64: called by the entry for a thread that is not known yet, and so links too; aarch64: by the macro, before the entry. */
 void weft__try_begin(struct weft__try *t)
 {
     struct weft__g *g = weft__self();
 
     t->head = &g->try_top;
+#if defined(__x86_64__)
+    t->msg = NULL;
+    t->prev = g->try_top;
+    g->try_top = t;
+#endif
     t->outer = g->panic;
     t->deferred = g->defer_top;
 }

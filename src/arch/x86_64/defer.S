@@ -3,7 +3,9 @@
  *
  * struct weft__defer (weft/unwind.h): 0 fn, 8 site, 16 six integer registers, 64 rax, 72 head, 80 prev; then, unless the
  * site says ints_only: 88 eight vector registers, 216 the stack arguments. struct weft__site: 20 stack_bytes,
- * 24 ints_only. unwind/defer.c checks these at compile time. The entries end in weft__defer_link (unwind/defer.c).
+ * 24 ints_only. unwind/defer.c checks these at compile time. The entries link the record into the goroutine's chain as
+ * weft__defer_link (unwind/defer.c) does, by which they end on a thread that weft does not know yet: 16 of the thread's
+ * m is g, 0x68 of that defer_top.
  *
  * The copy of the stack arguments goes up to an upper bound and so may read past them, into the caller's own frame,
  * never beyond it: the record itself lies there and is larger. Upwards, so that the true arguments, which lie below
@@ -24,7 +26,20 @@ weft__defer_entry_ints:
 	movq %rcx,40(%r10)
 	movq %r8,48(%r10)
 	movq %r9,56(%r10)
-	movq %r10,%rdi
+	movq weft__tls_m@gottpoff(%rip),%r11
+	movq %fs:(%r11),%r11
+	testq %r11,%r11
+	jz 9f
+	movq 16(%r11),%r11
+	testq %r11,%r11
+	jz 9f
+	movq 0x68(%r11),%rax
+	movq %rax,80(%r10)
+	leaq 0x68(%r11),%rax
+	movq %rax,72(%r10)
+	movq %r10,0x68(%r11)
+	ret
+9:	movq %r10,%rdi
 	jmp weft__defer_link
 	.cfi_endproc
 	.size weft__defer_entry_ints,.-weft__defer_entry_ints
@@ -61,7 +76,20 @@ weft__defer_entry_all:
 	addq $8,%rax
 	cmpq %rcx,%rax
 	jb 1b
-2:	movq %r10,%rdi
+2:	movq weft__tls_m@gottpoff(%rip),%r11
+	movq %fs:(%r11),%r11
+	testq %r11,%r11
+	jz 9f
+	movq 16(%r11),%r11
+	testq %r11,%r11
+	jz 9f
+	movq 0x68(%r11),%rax
+	movq %rax,80(%r10)
+	leaq 0x68(%r11),%rax
+	movq %rax,72(%r10)
+	movq %r10,0x68(%r11)
+	ret
+9:	movq %r10,%rdi
 	jmp weft__defer_link
 	.cfi_endproc
 	.size weft__defer_entry_all,.-weft__defer_entry_all
@@ -82,7 +110,7 @@ weft__defer_run:
 	testq %rax,%rax
 	jz 4f
 	movq %rcx,(%rax)
-	jmp weft__defer_call
+	jmp 5f
 4:	ret
 	.cfi_endproc
 	.size weft__defer_run,.-weft__defer_run
@@ -94,7 +122,7 @@ weft__defer_run:
 weft__defer_call:
 	.cfi_startproc
 	endbr64
-	movq (%rdi),%r11
+5:	movq (%rdi),%r11
 	movq 8(%rdi),%rax
 	movq %rdi,%r10
 	testq %r11,%r11
@@ -146,4 +174,5 @@ weft__defer_call:
 	.size weft__defer_call,.-weft__defer_call
 	.hidden weft__defer_link
 	.hidden weft__defer_nil
+	.hidden weft__tls_m
 	.section .note.GNU-stack,"",@progbits

@@ -2,8 +2,10 @@
  * try.S (x86-64) - the frame at which a panic stops.
  *
  * weft__try_entry is reached through a pointer of fn's type, with %r10 = struct weft__try (weft/unwind.h: 0 fn, 8 site,
- * 16 head, 24 prev, 32 msg). It links the record into the goroutine's chain, calls fn on a copy of the stack
- * arguments (up to an upper bound: the copy may read into the caller's frame, as in defer.S) and unlinks it.
+ * 16 head, 24 prev, 32 msg, 40 outer, 48 deferred). It fills that in from the thread's m (16 g) and its goroutine (0x60
+ * try_top, 0x68 defer_top, 0x70 panic; unwind/try.c checks these), links the record into the chain, calls fn on a copy of
+ * the stack arguments (up to an upper bound: the copy may read into the caller's frame, as in defer.S) and unlinks it.
+ * On a thread that weft does not know yet weft__try_begin (unwind/try.c) fills it in.
  * A panic is unwound to this frame like to any frame with clean-ups: the personality routine (unwind/try.c) finds the
  * record in %rbx and sends the goroutine to weft__try_land, with the frame's registers restored.
  */
@@ -24,11 +26,24 @@ weft__try_entry:
 	.cfi_offset %rbx,-24
 	subq $8,%rsp
 	movq %r10,%rbx
-	movq 16(%rbx),%r11
-	movq (%r11),%r10
+	movq weft__tls_m@gottpoff(%rip),%r11
+	movq %fs:(%r11),%r11
+	testq %r11,%r11
+	jz 5f
+	movq 16(%r11),%r11
+	testq %r11,%r11
+	jz 5f
+	movq 0x60(%r11),%r10
 	movq %r10,24(%rbx)
-	movq %rbx,(%r11)
-	movq 8(%rbx),%r10
+	leaq 0x60(%r11),%r10
+	movq %r10,16(%rbx)
+	movq 0x68(%r11),%r10
+	movq %r10,48(%rbx)
+	movq 0x70(%r11),%r10
+	movq %r10,40(%rbx)
+	movq $0,32(%rbx)
+	movq %rbx,0x60(%r11)
+6:	movq 8(%rbx),%r10
 	movl 20(%r10),%r11d
 	testl %r11d,%r11d
 	jz 2f
@@ -54,6 +69,41 @@ weft__try_entry:
 	ret
 	.cfi_restore_state
 4:	call weft__try_nil		/* panics, into this very frame */
+5:	subq $192,%rsp
+	movq %rdi,(%rsp)
+	movq %rsi,8(%rsp)
+	movq %rdx,16(%rsp)
+	movq %rcx,24(%rsp)
+	movq %r8,32(%rsp)
+	movq %r9,40(%rsp)
+	movq %rax,48(%rsp)
+	movups %xmm0,64(%rsp)
+	movups %xmm1,80(%rsp)
+	movups %xmm2,96(%rsp)
+	movups %xmm3,112(%rsp)
+	movups %xmm4,128(%rsp)
+	movups %xmm5,144(%rsp)
+	movups %xmm6,160(%rsp)
+	movups %xmm7,176(%rsp)
+	movq %rbx,%rdi
+	call weft__try_begin
+	movq (%rsp),%rdi
+	movq 8(%rsp),%rsi
+	movq 16(%rsp),%rdx
+	movq 24(%rsp),%rcx
+	movq 32(%rsp),%r8
+	movq 40(%rsp),%r9
+	movq 48(%rsp),%rax
+	movups 64(%rsp),%xmm0
+	movups 80(%rsp),%xmm1
+	movups 96(%rsp),%xmm2
+	movups 112(%rsp),%xmm3
+	movups 128(%rsp),%xmm4
+	movups 144(%rsp),%xmm5
+	movups 160(%rsp),%xmm6
+	movups 176(%rsp),%xmm7
+	addq $192,%rsp
+	jmp 6b
 	.globl weft__try_land
 	.hidden weft__try_land
 weft__try_land:
@@ -67,6 +117,7 @@ weft__try_land:
 	.hidden weft__try_personality
 	.hidden weft__try_landed
 	.hidden weft__try_nil
+	.hidden weft__tls_m
 	.hidden DW.ref.weft__try_personality
 	.weak DW.ref.weft__try_personality
 	.section .data.rel.local.DW.ref.weft__try_personality,"awG",@progbits,DW.ref.weft__try_personality,comdat

@@ -58,6 +58,7 @@ struct weft__timer {
     uint64_t seq;                                   /* [heap lock] handed to fn; tells stale firings apart */
     struct weft__p *_Atomic heap_p;                 /* [T1] */
     uint32_t heap_i;                                /* [heap lock] place in the heap */
+    bool sure;                                      /* [const] never stopped or moved: it need not know its place */
     bool wakes;                                     /* [const] firing readies or starts somebody whoever waits: counts
                                                        against a deadlock. A channel timer has false and answers by asleep() */
     bool (*asleep)(struct weft__timer *t);          /* [const] for wakes == false: true when nobody waits on it, or NULL */

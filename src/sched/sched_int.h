@@ -57,10 +57,10 @@ struct weft__spawn {
     uint64_t args[WEFT__INT_REGS];    /* the integer argument registers, as weft__go_entry saves them */
 } __attribute__((aligned(128)));
 
-/* One entry of the timer heap; when is copied here so that sifting touches no timer. */
+/* One entry of the timer heap; when is copied here so that sifting looks at no timer. */
 struct weft__theap_entry {
     weft_time when;
-    struct weft__timer *t;
+    uintptr_t t; /* the timer's address; bit 0: it is never stopped or moved, its heap_i is not kept up */
 };
 
 struct weft__p {

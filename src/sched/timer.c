@@ -4,7 +4,8 @@
  * Role    Start, stop and move timers; run the due ones on a scheduler's stack. The goroutine side (weft_sleep) is at the
  *         end. Near worker.c and idle.c (who run them), sync/ and poll/ (who use them). Layer 2.
  * Invariants, under a p's tlock:
- *   T3  heap[i].when >= heap[(i-1)/4].when; heap[i].t->heap_i == i, heap[i].t->heap_p is this p.
+ *   T3  heap[i].when >= heap[(i-1)/4].when; the timer of heap[i] has this p as heap_p and, unless it is sure to fire, i as
+ *       heap_i. A sleep is sure: to note each place it passes would be a cache miss a step among many sleepers.
  *   T4  heap_when is heap[0].when, or WEFT__NEVER.
  *   T5  a heap is run by one thread at a time (heap_runner), so firing names one timer at most.
  * Locks   tlock, short; fn is called without it.
@@ -35,13 +36,20 @@ weft_time weft__now_later(void)
 
 /* ---- the heap, tlock held ---- */
 
+static inline struct weft__timer *timer_of(struct weft__theap_entry e)
+{
+    return (struct weft__timer *)(e.t & ~(uintptr_t)1);
+}
+
 static void timer_place(struct weft__p *p, uint32_t i, struct weft__theap_entry e)
 {
     p->heap[i] = e;
-    e.t->heap_i = i;
+    if (!(e.t & 1))
+        ((struct weft__timer *)e.t)->heap_i = i; /* T3 */
 }
 
-static void timer_up(struct weft__p *p, uint32_t i)
+/* Each of both returns where the entry has come to. */
+static uint32_t timer_up(struct weft__p *p, uint32_t i)
 {
     struct weft__theap_entry e = p->heap[i];
 
@@ -50,9 +58,10 @@ static void timer_up(struct weft__p *p, uint32_t i)
         i = (i - 1) / 4;
     }
     timer_place(p, i, e);
+    return i;
 }
 
-static void timer_down(struct weft__p *p, uint32_t i)
+static uint32_t timer_down(struct weft__p *p, uint32_t i)
 {
     struct weft__theap_entry e = p->heap[i];
     uint32_t n = p->heap_n;
@@ -70,6 +79,7 @@ static void timer_down(struct weft__p *p, uint32_t i)
         i = best;
     }
     timer_place(p, i, e);
+    return i;
 }
 
 static void timer_publish(struct weft__p *p)
@@ -77,17 +87,15 @@ static void timer_publish(struct weft__p *p)
     atomic_store_explicit(&p->heap_when, p->heap_n ? p->heap[0].when : WEFT__NEVER, memory_order_relaxed); /* T4 */
 }
 
-static void timer_remove(struct weft__p *p, struct weft__timer *t)
+/* The entry at place i, which is t's. */
+static void timer_remove(struct weft__p *p, struct weft__timer *t, uint32_t i)
 {
-    uint32_t i = t->heap_i;
-
-    WEFT_ASSERT(i < p->heap_n && p->heap[i].t == t, "T3");
+    WEFT_ASSERT(i < p->heap_n && timer_of(p->heap[i]) == t, "T3");
     struct weft__theap_entry last = p->heap[--p->heap_n];
     atomic_store_explicit(&t->heap_p, NULL, memory_order_release); /* T6 */
-    if (last.t != t) {
-        timer_place(p, i, last);
-        timer_up(p, i);
-        timer_down(p, last.t->heap_i);
+    if (i < p->heap_n) {
+        p->heap[i] = last;
+        (void)timer_down(p, timer_up(p, i));
     }
 }
 
@@ -96,8 +104,8 @@ static void timer_insert(struct weft__p *p, struct weft__timer *t)
     uint32_t i = p->heap_n++;
 
     atomic_store_explicit(&t->heap_p, p, memory_order_relaxed);
-    p->heap[i] = (struct weft__theap_entry){t->when, t};
-    timer_up(p, i);
+    p->heap[i] = (struct weft__theap_entry){t->when, (uintptr_t)t | t->sure};
+    (void)timer_up(p, i);
 }
 
 /* Room for one more; the lock is dropped while memory is asked for. */
@@ -149,9 +157,7 @@ static inline void timer_sift(struct weft__p *p, uint32_t i)
 {
     if (4 * i + 1 >= p->heap_n && (i == 0 || p->heap[(i - 1) / 4].when <= p->heap[i].when))
         return;
-    struct weft__timer *t = p->heap[i].t;
-    timer_up(p, i);
-    timer_down(p, t->heap_i);
+    (void)timer_down(p, timer_up(p, i));
 }
 
 static inline weft_time timer_within(weft_time when)
@@ -237,7 +243,7 @@ bool weft__timer_stop(struct weft__timer *t)
     if (!p)
         return false;
     weft__tsan_acquire(p); /* asleep() may have looked at the storage that now becomes free */
-    timer_remove(p, t);
+    timer_remove(p, t, t->heap_i);
     timer_publish(p);
     weft__unlock(&p->tlock);
     return true;
@@ -281,7 +287,7 @@ static bool timers_fire(struct weft__p *p, weft_time now)
     bool any = false;
 
     while (p->heap_n && p->heap[0].when <= now) {
-        struct weft__timer *t = p->heap[0].t;
+        struct weft__timer *t = timer_of(p->heap[0]);
         void (*fn)(struct weft__timer *, void *, uint64_t) = t->fn;
         void *arg = t->arg;
         uint64_t seq = t->seq;
@@ -289,9 +295,9 @@ static bool timers_fire(struct weft__p *p, weft_time now)
         if (t->period > 0) {
             t->when += t->period * (1 + (now - t->when) / t->period); /* ticks that were missed are dropped */
             p->heap[0].when = t->when;
-            timer_down(p, 0);
+            (void)timer_down(p, 0);
         } else {
-            timer_remove(p, t);
+            timer_remove(p, t, 0);
         }
         timer_publish(p);
         weft__unlock(&p->tlock);
@@ -338,7 +344,7 @@ bool weft__timers_can_wake(void)
             continue;
         weft__lock(&p->tlock);
         for (uint32_t k = 0; k < p->heap_n && !can; k++) {
-            struct weft__timer *t = p->heap[k].t;
+            struct weft__timer *t = timer_of(p->heap[k]);
             weft__tsan_acquire(t);
             can = t->wakes || (t->asleep && !t->asleep(t));
         }
@@ -364,8 +370,9 @@ void weft_sleep(weft_dur d)
         return;
     g->timer.fn = timer_wake;
     g->timer.arg = g;
-    g->timer.wakes = true;
+    g->timer.wakes = g->timer.sure = true;
     weft_time now = weft__now_later();
     weft__timer_start(&g->timer, d > WEFT__NEVER - now ? WEFT__NEVER : now + d);
     weft__park(WEFT__WAIT_SLEEP);
+    g->timer.sure = false; /* select uses it too */
 }

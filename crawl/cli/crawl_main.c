@@ -177,7 +177,6 @@ static void crawl_free(struct crawl *c)
     weft_free(c->readers);
     weft_ctx_unref(c->stop);
     weft_ctx_unref(c->kill);
-    scope_done(&c->scope);
     weft_http_client_free(c->client);
 }
 
@@ -249,6 +248,7 @@ int crawl_main(int argc, char **argv)
         status = crawl_end(c);
         crawl_free(c);
     }
+    scope_done(&c->scope);
     frontier_free(f);
     free(product);
     free(c);

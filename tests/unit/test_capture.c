@@ -223,7 +223,7 @@ TEST(capture, variadic_functions)
 
     ALL_THREE(variadic_sum, "idldi", 1000000, 200000.0, 30000L, 4000.0f, 567);
     ALL_THREE(variadic_sum, "pbh", ((struct pair){1, 200000}), b, ((struct d3){0, 0, 34567}));
-    ALL_THREE(variadic_sum, "iiiiiiiibddddddddd", 0, 0, 0, 0, 0, 0, 0, 234567, b, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0);
+    ALL_THREE(variadic_sum, "iiiiiiiibdddddd", 0, 0, 0, 0, 0, 0, 0, 234567, b, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0);
 }
 
 /* ---- floating point structs, which some processors keep in vector registers ---- */

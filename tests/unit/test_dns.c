@@ -3,7 +3,7 @@
  */
 #include <arpa/inet.h>
 
-#include "../../src/net/conn_int.h"
+#include "../../src/net/dns/dns.h"
 #include "net_pair.h"
 
 struct deaf {
@@ -455,4 +455,49 @@ TEST(dns, families_are_tried_by_turns)
         }
         EXPECT_STR(got, cases[c][1]);
     }
+}
+
+/* ---- the hosts file ---- */
+
+static void file_write(const char *path, const char *text)
+{
+    FILE *f = fopen(path, "w");
+    REQUIRE(f && fputs(text, f) >= 0 && fclose(f) == 0);
+}
+
+static const char *hosts_text(struct weft__hosts *h, const char *path, const char *name)
+{
+    static char out[256];
+    char one[WEFT_ADDR_TEXT];
+    weft_addr a[4];
+    int n = weft__hosts_find(h, path, name, a, 4);
+    *out = '\0';
+    for (int i = 0; i < n; i++) {
+        weft_addr_text(&a[i], one, sizeof one);
+        snprintf(out + strlen(out), sizeof out - strlen(out), "%s ", one);
+    }
+    return out;
+}
+
+TEST(dns, a_hosts_file_is_read_and_read_again_when_it_has_changed)
+{
+    struct weft__hosts h = {0};
+    char path[64];
+    snprintf(path, sizeof path, "/tmp/weft-test-hosts-%d", (int)getpid());
+    file_write(path, "# comment\n127.0.0.1 localhost\n10.0.0.1\tOne.Test one # alias\r\n::1 localhost six\nnonsense name\n10.0.0.2 one.test\n"
+                     "10.0.0.3\n10.0.0.4 last");
+    EXPECT_STR(hosts_text(&h, path, "localhost"), "127.0.0.1:0 [::1]:0 ");
+    EXPECT_STR(hosts_text(&h, path, "one.test"), "10.0.0.1:0 10.0.0.2:0 ");
+    EXPECT_STR(hosts_text(&h, path, "one"), "10.0.0.1:0 ");
+    EXPECT_STR(hosts_text(&h, path, "last"), "10.0.0.4:0 ");
+    EXPECT_STR(hosts_text(&h, path, "name"), "");
+    EXPECT_STR(hosts_text(&h, path, "alias"), "");
+    file_write(path, "10.0.0.9 one.test another.name.that.makes.it.longer\n");
+    h.looked = 0;   /* as if 5 s had passed */
+    EXPECT_STR(hosts_text(&h, path, "one.test"), "10.0.0.9:0 ");
+    EXPECT_STR(hosts_text(&h, path, "localhost"), "");
+    unlink(path);
+    h.looked = 0;
+    EXPECT_STR(hosts_text(&h, path, "one.test"), "");
+    weft__hosts_done(&h);
 }

@@ -3,6 +3,9 @@
  */
 #ifndef WEFT_NET_DNS_DNS_H
 #define WEFT_NET_DNS_DNS_H
+#include <sys/types.h>
+#include <time.h>
+
 #include "../conn_int.h"
 
 enum { WEFT__DNS_ADDRS = 64 };   /* most addresses kept for one name */
@@ -17,6 +20,25 @@ struct weft__dns_question {
 WEFT_PARKS void weft__dns_ask(struct weft__dns_question *q);
 /* The answer: count addresses that are good for ttl, or err. Readies who waits; q is the cache's again. */
 void weft__dns_answer(struct weft__dns_question *q, weft_err err, const weft_addr *addrs, int count, weft_dur ttl);
+/* ---- hosts.c ---- */
+
+enum { WEFT__HOSTS_BUCKETS = 256 };
+/* A hosts file as it was when it was read last. Zeroed is not read yet. */
+struct weft__hosts {
+    char *text;
+    struct weft__hosts_entry *entry;
+    uint32_t len, cap;
+    uint32_t bucket[WEFT__HOSTS_BUCKETS];
+    bool read;
+    weft_time looked;
+    off_t size;
+    ino_t inode;
+    struct timespec mtime;
+};
+/* The addresses of a name in lower case, in the order of the file at path: how many. */
+int weft__hosts_find(struct weft__hosts *h, const char *path, const char *name, weft_addr *ret, int max);
+void weft__hosts_done(struct weft__hosts *h);
+
 /* Forget all names and keep at most max of them (0: the default). */
 void weft__dns_forget(uint32_t max);
 

@@ -90,19 +90,19 @@ struct weft__g {
     struct weft__panic *panic;       /* [own] innermost panic under way: unwind/ */
     char *panic_text;                /* [own] last recovered message and its history (panic.c); freed with the next one or at
                                         the end */
-    struct weft__try *panic_within;  /* [own] the weft_try around the one that stopped it */
     uint32_t blocked_seen;           /* [own; monitor under a claim] times the monitor saw it blocked in a system call */
     _Atomic uint32_t wake;           /* [G2] tied goroutines: futex word */
-    _Atomic uint32_t wg_returns;     /* [own; WG5] waits for a waitgroup that have parked and returned; never reset */
     /* the rest */
     char *stack_lo;                  /* [const] lowest usable byte, above the guard */
     char *stack_hi;                  /* [const] one past the highest */
     char *limit;                     /* [own] small-stack mode: what %fs:0x70 is while it runs; NULL on a full stack */
     struct weft__g *full;            /* [own] small-stack mode: descriptor of the full stack that it is on, or NULL */
+    struct weft__try *panic_within;  /* [own] the weft_try around the one that stopped it */
     bool system;                     /* [const] the runtime's own: dumps leave it out */
     uint8_t stack_class;             /* [const] size of the slot: stack.c */
     uint32_t lock_thread_depth;      /* [own] */
     uint32_t pins;                   /* [own] keep.c */
+    _Atomic uint32_t wg_returns;     /* [own; WG5] waits for a waitgroup that have parked and returned; never reset */
     uint32_t blocky_parks;           /* [own] parks since it was tied for that */
     uint32_t blocky_limit;           /* [own] parks after which it is tried with a P again; doubles each time */
     char label[24];                  /* [own] weft_go_named */

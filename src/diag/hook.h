@@ -14,6 +14,8 @@ struct weft__g;
 /* check.c: what must not be held. */
 void weft__check_park(void);
 void weft__check_ready(void);
+/* mutexes.c: the program's. */
+void weft__mutexes_check(const struct weft__g *g);
 
 /* g has been made and is about to be queued. */
 static inline void weft__hook_spawn(struct weft__g *g)
@@ -27,6 +29,7 @@ static inline void weft__hook_park(struct weft__g *g, int why)
     (void)g, (void)why;
 #if WEFT_DEBUG
     weft__check_park();
+    weft__mutexes_check(g);
 #endif
 }
 

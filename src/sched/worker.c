@@ -306,6 +306,7 @@ void weft_yield(void)
         sched_yield();
         return;
     }
+    weft__hook_park(g, WEFT__WAIT_YIELD);
     worker_save_errno(m, g);
     atomic_store_explicit(&g->wait, WEFT__WAIT_YIELD, memory_order_relaxed);
     struct weft__p *p = weft__enter_regain(m);

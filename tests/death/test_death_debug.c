@@ -4,6 +4,7 @@
  * Near    src/diag/check.c, track.c, leak.c; docs/design/tools.md. Freed channels: tests/unit/test_chan.c. In a build without
  *         WEFT_DEBUG only what works in every build is here.
  */
+#include <pthread.h>
 #include <weft/weft.h>
 
 #include "sched/sched.h"
@@ -42,7 +43,88 @@ DEATH_LEAKS(goroutines_that_have_not_run_are_listed, "WEFT_LEAKS=1",
     exit(0);
 }
 
+/* ---- the program's own mutexes ---- */
+
+static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+
+static void lock_twice_over_yield(void)
+{
+    pthread_mutex_t m = PTHREAD_MUTEX_INITIALIZER;
+
+    for (int i = 0; i < 100; i++) {
+        pthread_mutex_lock(&m);
+        pthread_mutex_unlock(&m);
+        weft_yield();
+    }
+    REQUIRE(pthread_mutex_trylock(&mutex) == 0);
+    pthread_mutex_unlock(&mutex);
+    pthread_mutex_destroy(&m);
+    weft_lock_thread(); /* keeps its thread: it may */
+    pthread_mutex_lock(&mutex);
+    weft_sleep(WEFT_MS);
+    pthread_mutex_unlock(&mutex);
+    weft_unlock_thread();
+}
+
+TEST(held_mutex, is_no_mistake_between_parks_nor_on_a_locked_thread)
+{
+    for (int i = 0; i < 3; i++) {
+        weft_waitgroup wg = {0};
+        weft_waitgroup_go(&wg, lock_twice_over_yield);
+        weft_waitgroup_wait(&wg);
+    }
+}
+
+static void *hold_on_a_thread(void *arg)
+{
+    weft_yield();
+    pthread_mutex_lock(&mutex);
+    weft_sleep(WEFT_MS);
+    pthread_mutex_unlock(&mutex);
+    return arg;
+}
+
+TEST(held_mutex, is_no_mistake_on_a_thread_of_the_program)
+{
+    pthread_t t;
+    REQUIRE(pthread_create(&t, NULL, hold_on_a_thread, NULL) == 0);
+    for (int i = 0; i < 20; i++)
+        weft_sleep(WEFT_MS / 4);
+    pthread_join(t, NULL);
+}
+
 #if WEFT_DEBUG
+
+#if !WEFT__TSAN
+static void receive_with_mutex(weft_receiver(int) ch)
+{
+    pthread_mutex_lock(&mutex);
+    weft_recv(ch);
+    pthread_mutex_unlock(&mutex);
+}
+
+DEATH(death_debug, a_park_that_takes_a_pthread_mutex_along, 2,
+      "^fatal error: a pthread mutex is held at a park: the goroutine may wake on another thread\n"
+      "\tmutex 0x[0-9a-f]+, locked in receive_with_mutex( at .*test_death_debug\\.c:[0-9]+)?\n(.*\n)*"
+      "goroutine [0-9]+ \\[(running|chan receive)\\]:\n(.*\n)*receive_with_mutex\\(")
+{
+    weft_chan(int) ch = weft_make(int);
+    weft_go(receive_with_mutex, ch);
+    weft_sleep(60 * WEFT_MIN);
+}
+
+static void yield_with_mutex(void)
+{
+    REQUIRE(pthread_mutex_trylock(&mutex) == 0);
+    weft_yield();
+}
+
+DEATH(death_debug, a_yield_that_takes_a_pthread_mutex_along, 2, "^fatal error: a pthread mutex is held at a park")
+{
+    weft_go(yield_with_mutex);
+    weft_sleep(60 * WEFT_MIN);
+}
+#endif
 
 static void park_under_lock(void)
 {

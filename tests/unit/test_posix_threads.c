@@ -305,6 +305,45 @@ TEST_ENV(posix, a_mutex_excludes_goroutines_and_threads, "WEFT_PROCS=2")
     pthread_mutex_destroy(&lock);
 }
 
+/* Its thread sleeps, and it counts as asleep like any other. */
+DEATH(posix, a_parked_holder_is_part_of_a_deadlock, 2, "all goroutines are asleep - deadlock!")
+{
+    weft_chan(int) never = weft_make(int);
+
+    weft_yield();
+    lock_init(PTHREAD_MUTEX_NORMAL);
+    pthread_mutex_lock(&lock);
+    (void)weft_recv(never);
+}
+
+static void end_locked(void)
+{
+    pthread_mutex_lock(&lock);
+}
+
+static void is_free(weft_waitgroup *wg)
+{
+    EXPECT(!weft__g()->tied);
+    weft_yield();
+    weft_waitgroup_done(wg);
+}
+
+TEST_ENV(posix, a_goroutine_that_ends_with_a_lock_leaves_no_other_tied, "WEFT_PROCS=1")
+{
+    weft_waitgroup wg = {0};
+
+    weft_yield();
+    lock_init(PTHREAD_MUTEX_NORMAL);
+    weft_waitgroup_go(&wg, end_locked);
+    weft_waitgroup_wait(&wg);
+    weft_waitgroup_add(&wg, 20);
+    for (int i = 0; i < 20; i++)
+        weft_go(is_free, &wg);
+    weft_waitgroup_wait(&wg);
+    EXPECT_EQ(pthread_mutex_trylock(&lock), EBUSY);
+    EXPECT(!weft__g()->tied);
+}
+
 /* ---- the other locks: each wait hands the only processor on ---- */
 
 static pthread_rwlock_t rw;

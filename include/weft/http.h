@@ -32,6 +32,9 @@ typedef struct weft_http_response weft_http_response;
 /* What on_redirect answers, besides a negative weft_err. */
 enum { WEFT_HTTP_FOLLOW = 0, WEFT_HTTP_KEEP = 1 };
 
+/* When a client speaks HTTP/2: where https agrees on it; and over http too, without asking, so only to servers known for it. */
+enum { WEFT_HTTP2_TLS = 1, WEFT_HTTP2_ALWAYS = 2 };
+
 /* Zero in any field means its default. */
 struct weft_http_client_opts {
     int idle_per_host_max;      /* idle connections kept per host: default 100; < 0: keep none, every call dials */
@@ -62,6 +65,8 @@ struct weft_http_client_opts {
      * 3xx response over; a negative weft_err: fail with it. to_url is absolute, without fragment. May park. */
     int (*on_redirect)(int count, int status, const char *from_url, const char *to_url, void *arg);
     void *arg;                  /* for allow and on_redirect */
+    int http2;                  /* default: HTTP/1.1 only; WEFT_HTTP2_TLS; WEFT_HTTP2_ALWAYS. One connection per host then,
+                                 * which conns_per_host_max does not count */
 };
 
 /*

@@ -71,6 +71,7 @@ weft_err weft_http_client_new(const struct weft_http_client_opts *opts, weft_htt
     c->o.proxy = NULL;
     atomic_store_explicit(&c->refs, 1, memory_order_relaxed);
     c->lru.next = c->lru.prev = &c->lru;
+    c->h2s.next = c->h2s.prev = &c->h2s;
     *ret_client = c;
     return 0;
 }

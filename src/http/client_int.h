@@ -22,6 +22,9 @@ struct weft__host {
     struct weft__hlink idle;       /* [client lock] its idle connections, newest first */
     uint32_t idle_len, refs;       /* [client lock] refs: calls and connections */
     uint64_t hash;                 /* [const] of key */
+    struct weft__h2 *h2;           /* [client lock] h2dial.c: its connection of HTTP/2, or NULL */
+    weft_chan(char) gate;          /* [client lock] h2dial.c: who dials to find out; NULL: nobody has */
+    bool h1;                       /* [client lock] it is known to speak HTTP/1 only */
     weft_chan(char) slots;         /* [const] as many values as calls with a connection; NULL: no limit */
     uint32_t key_len;              /* [const] */
     char key[];                    /* [const] "https://host:port" as in struct weft__url */
@@ -48,6 +51,8 @@ struct weft_http_client {
     uint32_t buckets_len, hosts_len;  /* [lock] */
     struct weft__hlink lru;           /* [lock] idle connections, longest idle first */
     uint32_t idle_len;                /* [lock] */
+    struct weft__hlink h2s;           /* [lock] connections of HTTP/2 */
+    uint32_t h2_round;                /* [lock] counts weft__h2_clear */
     _Atomic uint32_t refs;            /* [H1] the owner, responses, calls, and the reaper while armed */
     bool closed;                      /* [lock] nothing is kept any more */
     bool reaping;                     /* [lock] the timer is armed or its function runs */
@@ -65,7 +70,7 @@ struct weft__host *weft__host_get(struct weft_http_client *c, const struct weft_
                                   struct weft__hconn **ret_idle);
 void weft__host_put(struct weft_http_client *c, struct weft__host *host);
 /* One of conns_per_host_max: waits for it until the instant `until` (0: no limit). */
-WEFT_PARKS weft_err weft__host_enter(weft_ctx *ctx, struct weft__host *host, weft_time until);
+WEFT_PARKS weft_err weft__host_enter(weft_ctx *ctx, weft_chan(char) slots, weft_time until);
 void weft__host_leave(struct weft__host *host);
 /* An idle connection, or NULL. */
 struct weft__hconn *weft__pool_take(struct weft_http_client *c, struct weft__host *host, weft_time now);
@@ -94,12 +99,15 @@ struct weft_http_response {
     struct weft_http_client *client;  /* holds a reference; in the pool of responses: the next one */
     struct weft__host *host;          /* entered and referenced while hc or a dial is under way */
     struct weft__hconn *hc;           /* NULL: none (any more) */
+    struct weft__h2 *h2c;             /* HTTP/2: a reference of the connection, instead of host and hc; else NULL */
+    struct weft__h2_stream *h2;       /* and the stream; NULL: not yet */
     struct weft__rx *rx;              /* NULL while the answer is waited for */
     weft_time start, sent, deadline;  /* deadline 0: none */
     weft_dur dns, connect, tls, first_byte;
     uint32_t head_wire_bytes;         /* of responses 1xx before it */
     uint16_t redirects;
     bool keep, reused, got_bytes;
+    bool untouched;                   /* HTTP/2: the server has not looked at the request */
     struct weft__url url;
 };
 /* Set up the decoders that the fields ask for. */
@@ -108,6 +116,10 @@ weft_err weft__response_decoding(struct weft_http_response *r, bool decode);
 void weft__response_end_hop(struct weft_http_response *r);
 
 /* ---- hop.c ---- */
+/* r->rx, with its buffer. False when memory is short. */
+bool weft__rx_take(struct weft_http_response *r);
+/* conn, of HTTP/1, into the pool. */
+weft_err weft__hconn_keep(struct weft_http_response *r, weft_conn *conn, const struct weft__proxy *proxy);
 /* One request and its response's head, on a kept connection or a new one. */
 WEFT_PARKS weft_err weft__hop(weft_ctx *ctx, struct weft_http_response *r, struct weft__send *s);
 

@@ -18,6 +18,7 @@
 #define WEFT_HTTP_H2_INT_H
 #include <nghttp2/nghttp2.h>
 
+#include "client_int.h"
 #include "h2.h"
 
 #define WEFT__H2_WINDOW (256 * 1024)         /* of a stream: body that has come and was not read */
@@ -34,12 +35,15 @@ struct weft__h2_bucket {
 struct weft__h2_stream {
     void *pool_next;
     struct weft__h2 *c;                      /* [const] */
-    struct weft__h2_stream *next, *prev;     /* [c->m] c->streams, while the session has it */
+    struct weft__hlink link;                 /* [c->m] in c->streams, while the session has it */
     int32_t id;                              /* [const] */
     uint8_t refs;                            /* [c->m, Z4] */
     bool started;                            /* [c->m] a goroutine runs its handler */
     bool handled;                            /* [c->m] the handler's goroutine is through */
     bool returned;                           /* [own of the handler's goroutine] the handler did return */
+    bool final, interim;                     /* [c->m] of a call: the head is there, and no 1xx; a 100 came */
+    weft_time deadline;                      /* [const] of a call; 0 none */
+    bool refused;                            /* [c->m] of a call: the server has not looked at it */
     bool closed;                             /* [c->m] the session has forgotten it */
     bool in_ended;                           /* [c->m] the peer's last byte is here */
     weft_err err;                            /* [c->m] why it broke off; 0: it has not */
@@ -59,6 +63,7 @@ struct weft__h2_stream {
     bool fin;                                /* [c->m] nothing comes behind data and more */
     const char *data, *more;                 /* [c->m, Z5] */
     size_t data_len, more_len;               /* [c->m] */
+    char *rest;                              /* [c->m] of a call: data that is ours; or NULL */
     weft_cond wake;                          /* with c->m: any of the above has changed */
     struct weft__hbuf *near;                 /* [own] the small out */
     struct weft__exch x;
@@ -67,9 +72,17 @@ struct weft__h2_stream {
 struct weft__h2 {
     weft_mutex m;                            /* Z1 */
     _Atomic uint32_t lives;                  /* [Z7] goroutines that use c; the last one frees it */
-    struct weft__sconn *sc;                  /* [const] */
+    weft_conn *conn;                         /* [const] */
+    struct weft__sconn *sc;                  /* [const] a server's connection; NULL: a client's */
+    size_t head_max;                         /* [const] bytes of a head's fields */
+    weft_dur head_timeout, io_timeout, idle_timeout;   /* [const] */
+    weft_time write_limit;                   /* [Z2] the write deadline */
+    struct weft_http_client *client;         /* [const] with a reference, as host; NULL: a server's */
+    struct weft__host *host;                 /* [const] */
+    struct weft__hlink in_client;            /* [client lock] its connections of HTTP/2 */
+    uint32_t round;                          /* [client lock] weft__h2_clear has seen it */
     nghttp2_session *session;                /* [m] */
-    struct weft__h2_stream streams;          /* [m] list head */
+    struct weft__hlink streams;              /* [m] oldest first */
     uint32_t streams_len, handlers;          /* [m] the session's; goroutines */
     uint32_t streams_max;                    /* [const] */
     bool in_pass, woke;                      /* [m, Z3]; somebody has been made ready in this pass */
@@ -90,7 +103,13 @@ struct weft__h2 {
     weft_cond ended;                         /* handlers or writing has fallen */
 };
 
-/* ---- h2serve.c ---- */
+#define WEFT__H2_STREAM_OF(x) ((struct weft__h2_stream *)((char *)(x) - offsetof(struct weft__h2_stream, link)))
+
+/* ---- h2conn.c ---- */
+/* For conn, which is the caller's to close. limits are those of struct weft__h2. */
+struct weft__h2 *weft__h2_new(weft_conn *conn, const struct weft__h2 *limits);
+/* The connection's goroutine: bytes that are there already, then until the end. */
+WEFT_PARKS void weft__h2_run(struct weft__h2 *c, const char *bytes, size_t n);
 /* Send what is queued, unless somebody else will (Z2, Z3). With c->m, which it gives back. */
 WEFT_PARKS void weft__h2_send(struct weft__h2 *c);
 /* The same for the end of a handler: others that end now may join in. */
@@ -118,6 +137,8 @@ void weft__h2_guard_credit(struct weft__h2 *c);
 struct weft__h2_stream *weft__h2_stream_new(struct weft__h2 *c, int32_t id);
 /* One field of the request's head. */
 void weft__h2_stream_field(struct weft__h2_stream *st, const char *name, size_t nn, const char *value, size_t nv);
+/* The same without a look at whose it is: kept, and content-length noted. */
+void weft__h2_head_field(struct weft__h2_stream *st, const char *name, size_t nn, const char *value, size_t nv);
 /* The head is whole: a goroutine runs the handler. */
 void weft__h2_stream_start(struct weft__h2_stream *st);
 /* It broke off: reads and writes end with err, its context is cancelled. */
@@ -130,13 +151,19 @@ void weft__h2_stream_drop(struct weft__h2_stream *st);   /* a reference less */
 /* Body has come: it is kept for the handler, or counted as read. */
 void weft__h2_body_in(struct weft__h2_stream *st, const char *data, size_t len);
 void weft__h2_body_drop(struct weft__h2_stream *st);
-/* Parks until st->wake or the time limit; dir 0 to read, 1 to write. */
-WEFT_PARKS void weft__h2_wait(struct weft__h2_stream *st, int dir);
+/* Up to len bytes of it to ret_buf, and counted as read. */
+size_t weft__h2_body_take(struct weft__h2_stream *st, char *ret_buf, size_t len);
+/* Parks until st->wake or the instant `until`, 0 for none; then in_err or out_err is set. dir 0 to read, 1 to write. */
+WEFT_PARKS void weft__h2_wait(struct weft__h2_stream *st, int dir, weft_time until);
+/* The instant at which a wait that begins now is too long. */
+weft_time weft__h2_limit(const struct weft__h2 *c);
 
 /* ---- h2reply.c ---- */
 void weft__h2_reply_init(struct weft__h2_stream *st, bool is_head);
 /* With c->m: the handler has returned, all it left behind is queued. */
 void weft__h2_reply_finish(struct weft__h2_stream *st);
+/* With c->m: data_len and more_len bytes wait for the session, or fin is set: it goes on. */
+void weft__h2_data_resume(struct weft__h2_stream *st);
 /* With c->m: "100 Continue". */
 void weft__h2_reply_continue(struct weft__h2_stream *st);
 /* nghttp2's data source and sender for st's body. */
@@ -144,5 +171,14 @@ ssize_t weft__h2_reply_source(nghttp2_session *session, int32_t id, uint8_t *buf
                               nghttp2_data_source *source, void *arg);
 int weft__h2_reply_put(nghttp2_session *session, nghttp2_frame *frame, const uint8_t *head, size_t length,
                        nghttp2_data_source *source, void *arg);
+
+/* ---- h2dial.c ---- */
+/* With c->m: does it take new requests? */
+bool weft__h2_usable(struct weft__h2 *c);
+
+/* ---- h2call.c, with c->m ---- */
+/* A field of an answer or of its trailers; a block of them is whole. */
+void weft__h2_call_field(struct weft__h2_stream *st, const char *name, size_t nn, const char *value, size_t nv);
+void weft__h2_call_head(struct weft__h2_stream *st);
 
 #endif

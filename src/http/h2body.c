@@ -82,10 +82,23 @@ void weft__h2_body_drop(struct weft__h2_stream *st)
     body_consumed(st, body_out(st, NULL, SIZE_MAX));
 }
 
-void weft__h2_wait(struct weft__h2_stream *st, int dir)
+size_t weft__h2_body_take(struct weft__h2_stream *st, char *ret_buf, size_t len)
 {
-    st->until[dir] = weft_now() + st->c->sc->server->o.io_timeout;
-    weft__h2_look_at(st->c, st->until[dir]);   /* Z6 */
+    size_t n = body_out(st, ret_buf, len);
+    body_consumed(st, n);
+    return n;
+}
+
+weft_time weft__h2_limit(const struct weft__h2 *c)
+{
+    return weft_now() + c->io_timeout;
+}
+
+void weft__h2_wait(struct weft__h2_stream *st, int dir, weft_time until)
+{
+    st->until[dir] = until;
+    if (until)
+        weft__h2_look_at(st->c, until);   /* Z6 */
     weft_cond_wait(&st->wake);
     st->until[dir] = 0;
 }
@@ -106,13 +119,11 @@ ssize_t weft__h2_read(struct weft_http_request *rq, void *ret_buf, size_t len)
         weft_mutex_lock(&c->m);
     }
     while (!st->in && !st->in_ended && !st->err && !st->in_err)
-        weft__h2_wait(st, 0);
+        weft__h2_wait(st, 0, weft__h2_limit(c));
     if (st->err || (st->in_err && !st->in))
         n = st->err ? st->err : st->in_err;
     else
-        n = (ssize_t)body_out(st, ret_buf, len);
-    if (n > 0)
-        body_consumed(st, (size_t)n);
+        n = (ssize_t)weft__h2_body_take(st, ret_buf, len);
     bool more = n > 0 && !st->in_ended && nghttp2_session_want_write(c->session);
     if (more)
         weft__h2_send(c);

@@ -57,3 +57,37 @@ void weft__h2_reset(struct weft_http_writer *w)
 {
     (void)w;
 }
+
+int weft__h2_connect(weft_ctx *ctx, struct weft_http_response *r, const struct weft_http_call *call)
+{
+    (void)ctx;
+    return r->client->o.http2 == WEFT_HTTP2_ALWAYS && !r->url.https ? weft__call_fail(call, "HTTP/2", WEFT_EUNSUPPORTED) : 0;
+}
+
+weft_err weft__h2_exchange(weft_ctx *ctx, struct weft_http_response *r, const struct weft__send *s)
+{
+    (void)ctx, (void)r, (void)s;
+    return WEFT_EUNSUPPORTED;
+}
+
+void weft__h2_call_end(struct weft_http_response *r)
+{
+    (void)r;
+}
+
+ssize_t weft__h2_wire_read(weft_ctx *ctx, struct weft__wire *w, void *ret_buf, size_t len)
+{
+    (void)ctx, (void)w, (void)ret_buf, (void)len;
+    return WEFT_EUNSUPPORTED;
+}
+
+ssize_t weft__h2_wire_next(weft_ctx *ctx, struct weft__wire *w, size_t max, const char **ret_piece)
+{
+    (void)ctx, (void)w, (void)max, (void)ret_piece;
+    return WEFT_EUNSUPPORTED;
+}
+
+void weft__h2_clear(struct weft_http_client *client)
+{
+    (void)client;
+}

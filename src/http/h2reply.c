@@ -2,7 +2,7 @@
  * h2reply.c - the answer of a handler as frames of a stream.
  *
  * Role    As reply.c: fields and body gather in one buffer, a small answer is queued whole when the handler ends; a larger
- *         one waits for the peer's window. Near reply.c (who hands over), h2session.c, h2serve.c (who sends). Layer 5.
+ *         one waits for the peer's window. Near reply.c (who hands over), h2session.c, h2conn.c (who sends). Layer 5.
  *
  *   out:   | name NUL value NUL ... | body ..... |      once the head is queued the body begins at 0
  *          0             fields_end             len
@@ -225,6 +225,14 @@ int weft__h2_reply_put(nghttp2_session *session, nghttp2_frame *frame, const uin
     return 0;
 }
 
+void weft__h2_data_resume(struct weft__h2_stream *st)
+{
+    if (!st->deferred || !(st->data_len || st->more_len || st->fin))
+        return;
+    st->deferred = false;
+    (void)nghttp2_session_resume_data(st->c->session, st->id);
+}
+
 /* ---- the handler's writes ---- */
 
 /* With c->m: data and more are the session's. */
@@ -239,9 +247,8 @@ static void reply_offer(struct weft__h2_stream *st, const char *more, size_t mor
         bool body = !w->no_body && (st->data_len || st->more_len || !st->fin || w->trailers_len);
         st->fin |= !body;
         reply_submit(st, body);
-    } else if (st->deferred && (st->data_len || st->more_len || st->fin)) {
-        st->deferred = false;
-        (void)nghttp2_session_resume_data(st->c->session, st->id);
+    } else {
+        weft__h2_data_resume(st);
     }
 }
 
@@ -260,7 +267,7 @@ static weft_err reply_push(struct weft_http_writer *w, const char *more, size_t 
         weft_mutex_lock(&c->m);
     }
     while (st->data_len + st->more_len && !st->err && !st->out_err)
-        weft__h2_wait(st, 1);
+        weft__h2_wait(st, 1, weft__h2_limit(c));
     if (!w->err)
         w->err = st->err ? st->err : st->data_len + st->more_len ? st->out_err : 0;   /* A1 */
     st->data_len = st->more_len = 0;

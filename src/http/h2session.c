@@ -3,7 +3,7 @@
  *
  * Role    Turn what the session tells into calls on streams. All run inside a nghttp2 function, so with c->m held (Z1), and
  *         none parks. nghttp2 checks framing, HPACK, pseudo-header fields, forbidden fields and content-length.
- * Near    h2serve.c (who feeds the session), h2stream.c, h2body.c, h2reply.c, h2guard.c. Layer 5.
+ * Near    h2conn.c (who feeds the session), h2stream.c, h2body.c, h2reply.c, h2guard.c. Layer 5.
  *
  * Limits  SETTINGS: streams_max requests at a time, 256 KiB of body unread per stream and 1 MiB per connection, fields as
  *         head_bytes_max. A head is kept up to that (then 431), read over up to 8 times that, and then ends the connection.
@@ -42,7 +42,7 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
         return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
     (void)nghttp2_session_set_stream_user_data(session, frame->hd.stream_id, st);
     if (!(frame->hd.flags & NGHTTP2_FLAG_END_HEADERS)) {   /* the rest may take long: slow heads have a limit */
-        st->until[0] = weft_now() + c->sc->server->o.head_timeout;
+        st->until[0] = weft_now() + c->head_timeout;
         weft__h2_look_at(c, st->until[0]);
     }
     return 0;
@@ -54,14 +54,14 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
     struct weft__h2 *c = arg;
     (void)session, (void)flags;
     c->bomb += (uint32_t)(nn + nv + 32);
-    if (c->bomb / BOMB > c->sc->server->o.head_bytes_max) {
+    if (c->bomb / BOMB > c->head_max) {
         c->calm = NGHTTP2_ENHANCE_YOUR_CALM;
         return NGHTTP2_ERR_CALLBACK_FAILURE;
     }
-    if (frame->headers.cat != NGHTTP2_HCAT_REQUEST)
-        return 0;   /* trailers: read over */
     struct weft__h2_stream *st = session_stream(c, frame->hd.stream_id);
-    if (st)
+    if (st && c->client)
+        weft__h2_call_field(st, (const char *)name, nn, (const char *)value, nv);
+    else if (st && frame->headers.cat == NGHTTP2_HCAT_REQUEST)   /* else trailers: read over */
         weft__h2_stream_field(st, (const char *)name, nn, (const char *)value, nv);
     return 0;
 }
@@ -81,6 +81,8 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
     switch (frame->hd.type) {
     case NGHTTP2_HEADERS:
         st = session_stream(c, frame->hd.stream_id);
+        if (st && c->client)
+            weft__h2_call_head(st);
         if (st && end)
             session_in_ended(st);
         if (st && frame->headers.cat == NGHTTP2_HCAT_REQUEST)
@@ -95,8 +97,8 @@ static int on_frame_recv(nghttp2_session *session, const nghttp2_frame *frame, v
         if ((frame->hd.flags & NGHTTP2_FLAG_ACK) && c->leaving)
             weft__h2_left(c);
         break;
-    case NGHTTP2_RST_STREAM:
-        return weft__h2_guard_reset(c) ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
+    case NGHTTP2_RST_STREAM:   /* a server may */
+        return c->client || weft__h2_guard_reset(c) ? 0 : NGHTTP2_ERR_CALLBACK_FAILURE;
     default:
         break;
     }
@@ -135,26 +137,47 @@ static int on_frame_send(nghttp2_session *session, const nghttp2_frame *frame, v
         uint32_t code = frame->rst_stream.error_code;
         if (code == NGHTTP2_PROTOCOL_ERROR || code == NGHTTP2_FLOW_CONTROL_ERROR || code == NGHTTP2_STREAM_CLOSED ||
             code == NGHTTP2_FRAME_SIZE_ERROR)
-            if (!weft__h2_guard_reset(c))
+            if (!c->client && !weft__h2_guard_reset(c))
                 (void)nghttp2_session_terminate_session(session, c->calm);
         return 0;
     }
     if ((frame->hd.type == NGHTTP2_HEADERS || frame->hd.type == NGHTTP2_DATA) && (frame->hd.flags & NGHTTP2_FLAG_END_STREAM)) {
         struct weft__h2_stream *st = session_stream(c, frame->hd.stream_id);
-        if (st && !st->in_ended)
+        if (st && !st->in_ended && !c->client)
             (void)nghttp2_submit_rst_stream(session, NGHTTP2_FLAG_NONE, st->id, NGHTTP2_NO_ERROR);
+    }
+    return 0;
+}
+
+/* A request that was given up before it left, or that may not leave any more: there never was a stream of the session's. */
+static int on_frame_not_send(nghttp2_session *session, const nghttp2_frame *frame, int error, void *arg)
+{
+    struct weft__h2 *c = arg;
+    (void)error;
+    if (!c->client || frame->hd.type != NGHTTP2_HEADERS || frame->headers.cat != NGHTTP2_HCAT_REQUEST)
+        return 0;
+    for (struct weft__hlink *x = c->streams.next; x != &c->streams; x = x->next) {
+        struct weft__h2_stream *st = WEFT__H2_STREAM_OF(x);
+        if (st->id == frame->hd.stream_id) {
+            (void)nghttp2_session_set_stream_user_data(session, st->id, NULL);
+            weft__h2_stream_closed(st, NGHTTP2_REFUSED_STREAM);
+            break;
+        }
     }
     return 0;
 }
 
 static weft_err session_settings(struct weft__h2 *c)
 {
-    size_t head = c->sc->server->o.head_bytes_max;
-    nghttp2_settings_entry iv[] = {{NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, c->streams_max},
-                                   {NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, WEFT__H2_WINDOW},
-                                   {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, (uint32_t)head},
-                                   {NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1}};
-    if (nghttp2_submit_settings(c->session, NGHTTP2_FLAG_NONE, iv, sizeof iv / sizeof *iv) ||
+    nghttp2_settings_entry iv[4] = {{NGHTTP2_SETTINGS_INITIAL_WINDOW_SIZE, WEFT__H2_WINDOW},
+                                    {NGHTTP2_SETTINGS_MAX_HEADER_LIST_SIZE, (uint32_t)c->head_max},
+                                    {NGHTTP2_SETTINGS_ENABLE_PUSH, 0}};
+    size_t n = 3;
+    if (!c->client) {
+        iv[2] = (nghttp2_settings_entry){NGHTTP2_SETTINGS_MAX_CONCURRENT_STREAMS, c->streams_max};
+        iv[n++] = (nghttp2_settings_entry){NGHTTP2_SETTINGS_NO_RFC7540_PRIORITIES, 1};
+    }
+    if (nghttp2_submit_settings(c->session, NGHTTP2_FLAG_NONE, iv, n) ||
         nghttp2_session_set_local_window_size(c->session, NGHTTP2_FLAG_NONE, 0, WEFT__H2_CONN_WINDOW))
         return WEFT_ENOMEM;
     return 0;
@@ -174,10 +197,11 @@ weft_err weft__h2_session_new(struct weft__h2 *c)
     nghttp2_session_callbacks_set_on_data_chunk_recv_callback(cb, on_data_chunk);
     nghttp2_session_callbacks_set_on_stream_close_callback(cb, on_stream_close);
     nghttp2_session_callbacks_set_on_frame_send_callback(cb, on_frame_send);
+    nghttp2_session_callbacks_set_on_frame_not_send_callback(cb, on_frame_not_send);
     nghttp2_session_callbacks_set_send_data_callback(cb, weft__h2_reply_put);
     nghttp2_option_set_no_auto_window_update(opt, 1);
     nghttp2_option_set_no_closed_streams(opt, 1);
-    if (nghttp2_session_server_new2(&c->session, cb, c, opt) == 0) {
+    if ((c->client ? nghttp2_session_client_new2 : nghttp2_session_server_new2)(&c->session, cb, c, opt) == 0) {
         err = session_settings(c);
         if (err)
             nghttp2_session_del(c->session);

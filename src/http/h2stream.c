@@ -58,6 +58,7 @@ static struct weft__h2_stream *stream_get(void)
 static void stream_put(struct weft__h2_stream *st)
 {
     struct weft__exch *x = &st->x;
+    free(st->rest);
     weft__reply_done(&x->w);
     weft__head_done(&x->head);
     x->head.fields_cap = WEFT__HEAD_FIELDS;
@@ -74,7 +75,7 @@ struct weft__h2_stream *weft__h2_stream_new(struct weft__h2 *c, int32_t id)
     struct weft__h2_stream *st = stream_get();
     if (!st)
         return NULL;
-    memset(&st->id, 0, offsetof(struct weft__h2_stream, near) - offsetof(struct weft__h2_stream, id));
+    memset(&st->c, 0, offsetof(struct weft__h2_stream, near) - offsetof(struct weft__h2_stream, c));
     st->c = c;
     st->id = id;
     st->refs = 1;
@@ -88,9 +89,8 @@ struct weft__h2_stream *weft__h2_stream_new(struct weft__h2 *c, int32_t id)
     memset(&h->p, 0, sizeof h->p);
     h->p.http_major = 2;
     h->p.method = HTTP_CONNECT;   /* until :method says another */
-    st->next = &c->streams;
-    st->prev = c->streams.prev;
-    st->next->prev = st->prev->next = st;
+    st->link = (struct weft__hlink){&c->streams, c->streams.prev};
+    st->link.next->prev = st->link.prev->next = &st->link;
     c->streams_len++;
     return st;
 }
@@ -134,7 +134,7 @@ static uint32_t head_text(struct weft__h2_stream *st, const char *s, size_t n)
     return at;
 }
 
-static void head_field(struct weft__h2_stream *st, const char *name, size_t nn, const char *value, size_t nv)
+static void head_put(struct weft__h2_stream *st, const char *name, size_t nn, const char *value, size_t nv)
 {
     struct weft__head *h = &st->x.head;
     if (h->fields_len == h->fields_cap) {
@@ -152,6 +152,17 @@ static void head_field(struct weft__h2_stream *st, const char *name, size_t nn, 
     uint32_t name_at = head_text(st, name, nn), value_at = head_text(st, value, nv);
     if (name_at && value_at)
         h->fields[h->fields_len++] = (struct weft__hfield){name_at, (uint32_t)nn, value_at, (uint32_t)nv};
+}
+
+void weft__h2_head_field(struct weft__h2_stream *st, const char *name, size_t nn, const char *value, size_t nv)
+{
+    llhttp_t *p = &st->x.head.p;
+    if (nn == 14 && memcmp(name, "content-length", 14) == 0) {   /* digits: nghttp2 has seen to it */
+        p->flags |= F_CONTENT_LENGTH;
+        for (size_t i = 0; i < nv; i++)
+            p->content_length = p->content_length * 10 + (uint64_t)(value[i] - '0');
+    }
+    head_put(st, name, nn, value, nv);
 }
 
 static void head_method(struct weft__h2_stream *st, const char *value, size_t nv)
@@ -181,7 +192,7 @@ static void head_pseudo(struct weft__h2_stream *st, const char *name, const char
         h->target = head_text(st, value, nv);
         h->target_len = (uint32_t)nv;
     } else if (name[1] == 'a') {
-        head_field(st, "host", 4, value, nv);
+        head_put(st, "host", 4, value, nv);
         st->authority = h->fields_len;
     }
 }
@@ -196,11 +207,7 @@ static bool head_special(struct weft__h2_stream *st, const char *name, size_t nn
             st->status = 400;
         return true;
     }
-    if (nn == 14 && memcmp(name, "content-length", 14) == 0) {   /* digits: nghttp2 has seen to it */
-        h->p.flags |= F_CONTENT_LENGTH;
-        for (size_t i = 0; i < nv; i++)
-            h->p.content_length = h->p.content_length * 10 + (uint64_t)(value[i] - '0');
-    } else if (nn == 6 && memcmp(name, "cookie", 6) == 0) {
+    if (nn == 6 && memcmp(name, "cookie", 6) == 0) {
         st->cookies++;
     } else if (nn == 6 && memcmp(name, "expect", 6) == 0) {
         h->expects = true;
@@ -211,14 +218,14 @@ static bool head_special(struct weft__h2_stream *st, const char *name, size_t nn
 void weft__h2_stream_field(struct weft__h2_stream *st, const char *name, size_t nn, const char *value, size_t nv)
 {
     st->head_size += (uint32_t)(nn + nv + 32);
-    if (st->head_size > st->c->sc->server->o.head_bytes_max)
+    if (st->head_size > st->c->head_max)
         st->status = 431;
     if (st->status)
         return;
     if (name[0] == ':')
         head_pseudo(st, name, value, nv);
     else if (!head_special(st, name, nn, value, nv))
-        head_field(st, name, nn, value, nv);
+        weft__h2_head_field(st, name, nn, value, nv);
 }
 
 /* RFC 9113 8.2.3: several cookie fields are one, cut up. */
@@ -362,12 +369,18 @@ void weft__h2_stream_closed(struct weft__h2_stream *st, uint32_t code)
 {
     struct weft__h2 *c = st->c;
     st->closed = true;
-    st->next->prev = st->prev;
-    st->prev->next = st->next;
+    st->link.next->prev = st->link.prev;
+    st->link.prev->next = st->link.next;
     c->streams_len--;
     if (!c->handlers && !c->streams_len)
         c->idle_since = weft_now();
-    if (!st->handled && (code != NGHTTP2_NO_ERROR || !st->fin))
-        weft__h2_stream_break(st, -ECONNRESET);
+    if (c->client) {
+        st->refused = code == NGHTTP2_REFUSED_STREAM;
+        weft_cond_broadcast(&st->wake);
+        c->woke = true;
+    }
+    bool whole = c->client ? st->in_ended : code == NGHTTP2_NO_ERROR && st->fin;
+    if (!st->handled && !whole)
+        weft__h2_stream_break(st, code == NGHTTP2_PROTOCOL_ERROR && c->client ? WEFT_EPROTO : -ECONNRESET);
     weft__h2_stream_drop(st);
 }

@@ -103,6 +103,14 @@ static int trailer_on_end(struct weft__head *h)
     return 0;
 }
 
+bool weft__trailer_add(struct weft__head *h, const char *name, size_t nn, const char *value, size_t nv)
+{
+    if (!trailer_put(h, name, nn) || !trailer_put(h, "", 1) || !trailer_put(h, value, nv) || !trailer_put(h, "", 1))
+        return false;
+    h->trailers->count++;
+    return true;
+}
+
 bool weft__trailer_at(const struct weft__trailers *t, size_t i, struct weft_http_field *ret_field)
 {
     if (!t || i >= t->count)

@@ -20,12 +20,14 @@
 
 #include "../net/conn_int.h"
 #include "client_int.h"
+#include "h2.h"
 #include "jar.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 #define CONTINUE_WAIT WEFT_SEC
+#define UNTOUCHED_MAX 3   /* times that a request is sent again which a server of HTTP/2 has not looked at */
 
 static struct weft__hpool rx_pool = {.keep_max = 1024};
 
@@ -47,7 +49,7 @@ static void rx_give(struct weft_http_response *r)
     r->rx = NULL;
 }
 
-static bool rx_take(struct weft_http_response *r)
+bool weft__rx_take(struct weft_http_response *r)
 {
     struct weft__rx *x = weft__hpool_get(&rx_pool);
     if (!x)
@@ -67,6 +69,8 @@ void weft__response_end_hop(struct weft_http_response *r)
 {
     struct weft__hconn *hc = r->hc;
     bool slots = r->host && r->host->slots;
+    if (r->h2c)
+        weft__h2_call_end(r);
     if (hc) {
         struct weft__wire *w = r->rx ? &r->rx->wire : NULL;
         bool clean = w && r->keep && weft__wire_skip_buffered(w) && w->pos == w->end;   /* R2 */
@@ -88,6 +92,32 @@ void weft__response_end_hop(struct weft_http_response *r)
 
 /* ---- a connection ---- */
 
+/* conn, which is closed when memory is short, as one of the pool's. */
+static struct weft__hconn *hconn_of(struct weft_http_response *r, weft_conn *conn, const struct weft__proxy *proxy)
+{
+    struct weft__hconn *hc = calloc(1, sizeof *hc);
+    struct weft__host *host = hc ? weft__host_get(r->client, &r->url, 0, NULL) : NULL;
+    if (!host) {
+        free(hc);
+        (void)weft_conn_close(conn);
+        return NULL;
+    }
+    hc->conn = conn;
+    hc->host = host;
+    hc->https = r->url.https;
+    hc->proxy = proxy;
+    hc->armed = r->deadline != 0;
+    return hc;
+}
+
+weft_err weft__hconn_keep(struct weft_http_response *r, weft_conn *conn, const struct weft__proxy *proxy)
+{
+    struct weft__hconn *hc = hconn_of(r, conn, proxy);
+    if (hc)
+        weft__pool_put(r->client, hc, false);
+    return hc ? 0 : WEFT_ENOMEM;
+}
+
 static weft_err hconn_new(weft_ctx *ctx, struct weft_http_response *r, const struct weft_http_call *call)
 {
     weft_conn *conn;
@@ -95,21 +125,9 @@ static weft_err hconn_new(weft_ctx *ctx, struct weft_http_response *r, const str
     weft_err err = weft__reach(ctx, r, call, &conn, &proxy);
     if (err < 0)
         return err;
-    struct weft__hconn *hc = calloc(1, sizeof *hc);
-    struct weft__host *host = hc ? weft__host_get(r->client, &r->url, 0, NULL) : NULL;
-    if (!host) {
-        free(hc);
-        (void)weft_conn_close(conn);
-        return weft__call_fail(call, "", WEFT_ENOMEM);
-    }
-    hc->conn = conn;
-    hc->host = host;
-    hc->https = r->url.https;
-    hc->proxy = proxy;
-    hc->armed = r->deadline != 0;
-    r->hc = hc;
+    r->hc = hconn_of(r, conn, proxy);
     r->sent = weft_now();
-    return 0;
+    return r->hc ? 0 : weft__call_fail(call, "", WEFT_ENOMEM);
 }
 
 /* C1, C2: a slot, then a connection from the pool or a new one. */
@@ -118,7 +136,7 @@ static weft_err hop_connect(weft_ctx *ctx, struct weft_http_response *r, const s
     struct weft__host *host = weft__host_get(r->client, &r->url, r->sent, fresh ? NULL : &r->hc);
     if (!host)
         return weft__call_fail(call, "", WEFT_ENOMEM);
-    weft_err err = host->slots ? weft__host_enter(ctx, host, r->deadline) : 0;
+    weft_err err = host->slots ? weft__host_enter(ctx, host->slots, r->deadline) : 0;
     if (err < 0) {
         weft__host_put(r->client, host);
         return weft__call_fail(call, "waiting for a connection", err);
@@ -154,7 +172,7 @@ static ssize_t head_read_first(weft_ctx *ctx, struct weft_http_response *r)
         weft_err err = weft_conn_wait(ctx, conn, WEFT_READ);
         if (err < 0)
             return err;
-        if (!rx_take(r))
+        if (!weft__rx_take(r))
             return WEFT_ENOMEM;
         ssize_t n = r->hc->https ? weft_conn_read(ctx, conn, r->rx->buf->data, r->rx->buf->cap)
                                  : weft__conn_try_read(conn, r->rx->buf->data, r->rx->buf->cap);
@@ -372,13 +390,16 @@ weft_err weft__hop(weft_ctx *ctx, struct weft_http_response *r, struct weft__sen
     weft_http_jar *jar = r->client->o.jar;
     s->cookies = jar ? weft__jar_give(jar, &r->url) : NULL;
     weft_err err;
+    int tries = 0;
     for (;;) {
-        err = hop_connect(ctx, r, s->call, fresh);
+        r->untouched = false;
+        int h2 = weft__h2_connect(ctx, r, s->call);
+        err = h2 ? (h2 < 0 ? h2 : 0) : hop_connect(ctx, r, s->call, fresh);
         if (err == 0)
-            err = hop_exchange(ctx, r, s);
+            err = h2 ? weft__h2_exchange(ctx, r, s) : hop_exchange(ctx, r, s);
         if (err == 0)
             break;
-        bool again = !fresh && hop_again(r, s, err);
+        bool again = r->untouched ? tries++ < UNTOUCHED_MAX : !fresh && hop_again(r, s, err);
         r->keep = false;
         weft__response_end_hop(r);
         if (!again)

@@ -22,6 +22,7 @@
 #include <weft/select.h>
 
 #include "client_int.h"
+#include "h2.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -98,6 +99,7 @@ static void hosts_grow(struct weft_http_client *c)
 static void host_free(struct weft__host *h)
 {
     weft_free(h->slots);
+    weft_free(h->gate);
     free(h);
 }
 
@@ -202,12 +204,12 @@ void weft__host_put(struct weft_http_client *c, struct weft__host *host)
         host_free(host);
 }
 
-weft_err weft__host_enter(weft_ctx *ctx, struct weft__host *host, weft_time until)
+weft_err weft__host_enter(weft_ctx *ctx, weft_chan(char) slots, weft_time until)
 {
-    if (weft_try_send(host->slots, 0))
+    if (weft_try_send(slots, 0))
         return 0;
     weft_dur left = until ? until - weft_now() : INT64_MAX / 2;
-    switch (weft_select(weft_on_send(host->slots, 0), weft_on_recv(weft_ctx_done(ctx), NULL), weft_on_timeout(left))) {
+    switch (weft_select(weft_on_send(slots, 0), weft_on_recv(weft_ctx_done(ctx), NULL), weft_on_timeout(left))) {
     case 0:
         return 0;
     case 1:
@@ -305,6 +307,7 @@ void weft__pool_put(struct weft_http_client *c, struct weft__hconn *hc, bool unr
 
 void weft__pool_clear(struct weft_http_client *c)
 {
+    weft__h2_clear(c);
     for (;;) {
         weft__lock(&c->lock);
         struct weft__hconn *hc = c->idle_len ? HC_OF(c->lru.next, in_lru) : NULL;

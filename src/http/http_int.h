@@ -70,6 +70,8 @@ struct weft__trailers {
     bool in_value;
     char text[];
 };
+/* One more, for HTTP/2. False: too many, or memory is short. */
+bool weft__trailer_add(struct weft__head *h, const char *name, size_t nn, const char *value, size_t nv);
 /* Trailer number i; false past the last. */
 bool weft__trailer_at(const struct weft__trailers *t, size_t i, struct weft_http_field *ret_field);
 
@@ -115,6 +117,7 @@ struct weft__wire {
     uint64_t left;                 /* LENGTH: bytes to come, those in the buffer included */
     uint64_t wire_bytes, plain_bytes;
     const char *why;               /* words for the last error */
+    struct weft__h2_stream *h2;    /* HTTP/2: the body comes from there; else NULL */
 };
 /* The framing of a complete head's body. WEFT_EPROTO when it is one that readers could differ about. */
 weft_err weft__wire_framing(struct weft__head *h, bool is_request, bool no_body, enum weft__framing *ret_framing,

@@ -10,6 +10,7 @@
 #include <weft/tls.h>
 
 #include "client_int.h"
+#include "h2.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -29,7 +30,7 @@ static weft_err reach_tls(weft_ctx *ctx, struct weft_http_response *r, const str
     struct weft_tls_config cfg = r->client->tls;
     cfg.server_name = host;
     if (!cfg.alpn)
-        cfg.alpn = "http/1.1";
+        cfg.alpn = weft__h2_built && r->client->o.http2 ? "h2,http/1.1" : "http/1.1";
     weft_time t = weft_now();
     weft_err err = weft_tls_client(ctx, *conn, &cfg, conn);
     if (err < 0)

@@ -102,6 +102,25 @@ static void put_own_fields(struct text *t, const struct weft__send *s)
         PUT_LIT(t, "Connection: close\r\n");
 }
 
+const char *weft__request_host(const struct weft__send *s)
+{
+    return s->drop_secrets ? NULL : own_field(s, "host");
+}
+
+bool weft__request_field(const struct weft__send *s, size_t i, struct weft_http_field *ret_field)
+{
+    *ret_field = (struct weft_http_field){0};
+    if (i == 0 && s->user_agent && !own_field(s, "user-agent"))
+        *ret_field = (struct weft_http_field){"user-agent", s->user_agent};
+    if (i == 1 && s->ask_coding && !s->own_coding)
+        *ret_field = (struct weft_http_field){"accept-encoding", WEFT__CODINGS};
+    if (i == 2 && s->cookies && (s->drop_secrets || !own_field(s, "cookie")))
+        *ret_field = (struct weft_http_field){"cookie", s->cookies};
+    if (i >= 3 && i - 3 < s->call->fields_len && !field_dropped(s, s->call->fields[i - 3].name))
+        *ret_field = s->call->fields[i - 3];
+    return i < 3 || i - 3 < s->call->fields_len;
+}
+
 static void head_build(struct text *t, const struct weft__send *s)
 {
     const struct weft__url *u = s->url;

@@ -21,6 +21,10 @@ struct weft__send {
     bool closing;                /* say Connection: close */
 };
 
+/* For HTTP/2. The value of Host if the caller gave one, or NULL; field number i, whose name is NULL when it stays out; false
+ * past the last. */
+const char *weft__request_host(const struct weft__send *s);
+bool weft__request_field(const struct weft__send *s, size_t i, struct weft_http_field *ret_field);
 /* The head, and with it the body if that is in memory, in one write where they fit a buffer. *keep becomes false when the
  * caller's fields say close. */
 WEFT_PARKS weft_err weft__request_send(weft_ctx *ctx, weft_conn *conn, const struct weft__send *s, bool *keep);

@@ -10,7 +10,7 @@
  * Limits  Framing may cost 16 times the plain bytes and 1 MiB on top: a peer cannot feed chunk extensions for ever.
  * Failure WEFT_EEOF (ended early), WEFT_EPROTO (bad chunk), those of the connection. w->why has words.
  */
-#include "http_int.h"
+#include "h2.h"
 
 #include <string.h>
 #include <strings.h>
@@ -158,12 +158,16 @@ ssize_t weft__wire_next(weft_ctx *ctx, struct weft__wire *w, size_t max, const c
 {
     if (w->done)
         return 0;
+    if (w->h2)
+        return weft__h2_wire_next(ctx, w, max, ret_piece);
     return w->framing == WEFT__BODY_CHUNKED ? wire_next_chunked(ctx, w, max, ret_piece)
                                             : wire_next_simple(ctx, w, max, ret_piece);
 }
 
 ssize_t weft__wire_read(weft_ctx *ctx, struct weft__wire *w, void *ret_buf, size_t len)
 {
+    if (w->h2)
+        return w->done ? 0 : weft__h2_wire_read(ctx, w, ret_buf, len);
     bool straight = w->framing != WEFT__BODY_CHUNKED && !w->done && w->pos == w->end && len >= 4096;
     if (!straight) {
         const char *piece;
@@ -189,6 +193,8 @@ ssize_t weft__wire_read(weft_ctx *ctx, struct weft__wire *w, void *ret_buf, size
 bool weft__wire_skip_buffered(struct weft__wire *w)
 {
     const char *piece;
+    if (w->h2)
+        return w->done;
     while (!w->done) {
         bool more = w->pos < w->end || (w->framing == WEFT__BODY_CHUNKED && (w->head->out_len || w->head->message_done));
         if (!more || weft__wire_next(NULL, w, SIZE_MAX, &piece) < 0)

@@ -1,5 +1,5 @@
 /*
- * h2serve.c - an HTTP/2 connection of a server, from its first bytes to its end.
+ * h2conn.c - an HTTP/2 connection of a server, from its first bytes to its end.
  *
  * Role    The connection's goroutine reads, gives what came to the session, which starts a goroutine per request, lets
  *         those run, and sends what they have answered in one write. Answers that come later are sent by those who made
@@ -43,7 +43,7 @@ void weft__h2_look_at(struct weft__h2 *c, weft_time at)
     if (c->look_at && c->look_at <= at)
         return;
     c->look_at = at;
-    (void)weft_conn_set_read_deadline(c->sc->conn, at);   /* closed: the next read says so */
+    (void)weft_conn_set_read_deadline(c->conn, at);   /* closed: the next read says so */
 }
 
 /* One direction's wait of a stream. */
@@ -67,12 +67,11 @@ static weft_time sweep_wait(struct weft__h2_stream *st, int dir, weft_time now, 
 /* Z6: the read deadline has come: whose wait is over, and when is the next look? */
 static void h2_sweep(struct weft__h2 *c)
 {
-    struct weft_http_server_opts *o = &c->sc->server->o;
-    weft_time now = weft_now(), next = now + o->idle_timeout;
-    for (struct weft__h2_stream *st = c->streams.next; st != &c->streams; st = st->next)
+    weft_time now = weft_now(), next = now + c->idle_timeout;
+    for (struct weft__hlink *x = c->streams.next; x != &c->streams; x = x->next)
         for (int dir = 0; dir < 2; dir++)
-            next = sweep_wait(st, dir, now, next);
-    weft_time end = c->leaving == 1 ? c->leave_at : !c->streams_len && !c->handlers ? c->idle_since + o->idle_timeout : next;
+            next = sweep_wait(WEFT__H2_STREAM_OF(x), dir, now, next);
+    weft_time end = c->leaving == 1 ? c->leave_at : !c->streams_len && !c->handlers ? c->idle_since + c->idle_timeout : next;
     if (c->calm)
         (void)nghttp2_session_terminate_session(c->session, c->calm);
     else if (end <= now)
@@ -151,9 +150,11 @@ static ssize_t h2_put(struct weft__h2 *c, bool waits)
     const char *p = c->out->data + c->out_pos;
     size_t n = c->out_len - c->out_pos;
     if (!waits)
-        return weft__conn_try_write(c->sc->conn, p, n);
-    weft__sconn_write_limit(c->sc, c->sc->server->o.io_timeout);
-    return weft_conn_write(NULL, c->sc->conn, p, n);
+        return weft__conn_try_write(c->conn, p, n);
+    weft_time limit = weft__h2_limit(c);
+    if (limit - c->write_limit > WEFT_SEC || limit < c->write_limit)
+        (void)weft_conn_set_write_deadline(c->conn, c->write_limit = limit);
+    return weft_conn_write(NULL, c->conn, p, n);
 }
 
 static void h2_writer(struct weft__h2 *c);
@@ -276,18 +277,18 @@ static bool h2_late(struct weft__h2 *c)
 static int h2_step(struct weft__h2 *c)
 {
     struct weft__sconn *sc = c->sc;
-    if (weft__sconn_closing(sc)) {
+    if (sc && weft__sconn_closing(sc)) {
         weft_mutex_lock(&c->m);
         weft__h2_leave(c);
         weft__h2_send(c);
     }
-    weft_err err = weft_conn_wait(NULL, sc->conn, WEFT_READ);
+    weft_err err = weft_conn_wait(NULL, c->conn, WEFT_READ);
     if (err)
         return err == WEFT_EDEADLINE ? h2_late(c) : err;
     struct weft__hbuf *b = weft__hbuf_get(0);
     if (!b)
         return WEFT_ENOMEM;
-    ssize_t n = weft__conn_read_soon(sc->conn, b->data, b->cap);
+    ssize_t n = weft__conn_read_soon(c->conn, b->data, b->cap);
     int r = n == WEFT_EDEADLINE ? h2_late(c) : n > 0 ? h2_pass(c, b->data, (size_t)n) : n == 0 ? WEFT_EEOF : (int)n;
     weft__hbuf_put(b);
     return r;
@@ -295,14 +296,14 @@ static int h2_step(struct weft__h2 *c)
 
 /* ---- its life ---- */
 
-static struct weft__h2 *h2_new(struct weft__sconn *sc)
+struct weft__h2 *weft__h2_new(weft_conn *conn, const struct weft__h2 *limits)
 {
-    struct weft__h2 *c = calloc(1, sizeof *c);
+    struct weft__h2 *c = malloc(sizeof *c);
     if (!c)
         return NULL;
-    c->sc = sc;
+    *c = *limits;
+    c->conn = conn;
     c->streams.next = c->streams.prev = &c->streams;
-    c->streams_max = sc->server->o.streams_max > 0 ? (uint32_t)sc->server->o.streams_max : 250;
     c->ended.m = &c->m;
     c->idle_since = weft_now();
     atomic_store_explicit(&c->lives, 1, memory_order_relaxed);
@@ -317,36 +318,45 @@ static void h2_end(struct weft__h2 *c, weft_err err)
 {
     weft_mutex_lock(&c->m);
     c->dead = true;
-    for (struct weft__h2_stream *st = c->streams.next; st != &c->streams; st = st->next)
-        weft__h2_stream_break(st, err < 0 ? err : WEFT_ECLOSED);
-    if (err == 0) {   /* all is said: the peer should get to read it */
+    for (struct weft__hlink *x = c->streams.next; x != &c->streams; x = x->next)
+        weft__h2_stream_break(WEFT__H2_STREAM_OF(x), err < 0 ? err : WEFT_ECLOSED);
+    if (err == 0 && c->sc) {   /* all is said: the peer should get to read it */
         weft_mutex_unlock(&c->m);
         weft__sconn_linger(c->sc);
         weft_mutex_lock(&c->m);
     }
-    (void)weft_conn_set_write_deadline(c->sc->conn, 1);   /* frees a writer that waits */
+    (void)weft_conn_set_write_deadline(c->conn, 1);   /* frees a writer that waits */
     while (c->handlers || c->writing)
         weft_cond_wait(&c->ended);
     nghttp2_session_del(c->session);
     c->session = NULL;
     while (c->streams.next != &c->streams)
-        weft__h2_stream_closed(c->streams.next, NGHTTP2_CANCEL);
+        weft__h2_stream_closed(WEFT__H2_STREAM_OF(c->streams.next), NGHTTP2_CANCEL);
     weft_mutex_unlock(&c->m);
-    weft__h2_unref(c);
 }
 
-void weft__h2_serve(struct weft__sconn *sc, const char *bytes, size_t n)
+void weft__h2_run(struct weft__h2 *c, const char *bytes, size_t n)
 {
-    struct weft__h2 *c = h2_new(sc);
-    if (!c)
-        return;
     int r = 1;
     weft_mutex_lock(&c->m);
-    weft__h2_look_at(c, c->idle_since + sc->server->o.idle_timeout);
+    weft__h2_look_at(c, c->idle_since + c->idle_timeout);
     weft__h2_send(c);   /* SETTINGS */
     if (n)
         r = h2_pass(c, bytes, n);
     while (r > 0)
         r = h2_step(c);
     h2_end(c, r);
+}
+
+void weft__h2_serve(struct weft__sconn *sc, const char *bytes, size_t n)
+{
+    const struct weft_http_server_opts *o = &sc->server->o;
+    const struct weft__h2 limits = {.sc = sc, .head_max = o->head_bytes_max, .head_timeout = o->head_timeout,
+                                    .io_timeout = o->io_timeout, .idle_timeout = o->idle_timeout,
+                                    .streams_max = o->streams_max > 0 ? (uint32_t)o->streams_max : 250};
+    struct weft__h2 *c = weft__h2_new(sc->conn, &limits);
+    if (!c)
+        return;
+    weft__h2_run(c, bytes, n);
+    weft__h2_unref(c);
 }

@@ -3,9 +3,9 @@
  *
  * Words   A *call* is one request as the program makes it, redirects included. A *response* owns its connection until
  *         weft_http_response_free. A *handler* answers one request of a server, in the connection's goroutine.
- * Differs from Go's net/http: a response must always be freed; its headers live as long as it does; the
- *         client has no HTTP/2; it decodes gzip, deflate and, where they were built in, Brotli and Zstandard; proxies of the
- *         environment are used only when asked for.
+ * Differs from Go's net/http: a response must always be freed; its headers live as long as it does; a client speaks
+ *         HTTP/2 only when told so; it decodes gzip, deflate and, where they were built in, Brotli and Zstandard; proxies of
+ *         the environment are used only when asked for.
  * Parks   only calls marked WEFT_PARKS; the others return at once and are for whoever owns the object at that time.
  * Source  RFC 9110, 9112, 9113, 3986; Go net/http. Parsing is llhttp's, strict, and nghttp2's.
  */
@@ -157,7 +157,7 @@ WEFT_API WEFT_PARKS WEFT_MUST_USE
 weft_err weft_http_do(weft_ctx *ctx, weft_http_client *client, const struct weft_http_call *call,
                       weft_http_response **ret_resp);
 
-/** weft_http_status, weft_http_version - the status, 100 .. 999; the version, 10 or 11 for HTTP/1.0 and 1.1. */
+/** weft_http_status, weft_http_version - the status, 100 .. 999; the version: 10, 11 or 20 for HTTP/1.0, 1.1 and 2. */
 WEFT_API int weft_http_status(const weft_http_response *resp);
 WEFT_API int weft_http_version(const weft_http_response *resp);
 

@@ -6,8 +6,8 @@
  * Near    h2dial.c (which connection), h2session.c (what comes), h2body.c (windows), hop.c, sendreq.c. Layer 5.
  *
  * Invariants Z1 to Z7 in h2_int.h, where the call is what the handler is for a server, and
- *   X1  a stream's second reference is the call's, from opening to weft__h2_call_end; each context watched has one more.
- *   X2  data points to the caller's memory only while the caller waits in here; then to rest, a copy of what is left.
+ *   Y4  a stream's second reference is the call's, from opening to weft__h2_call_end; each context watched has one more.
+ *   Y5  data points to the caller's memory only while the caller waits in here; then to rest, a copy of what is left.
  *
  * Limits  As HTTP/1: head_bytes_max, the call's deadline, a second for a 100-continue. A body from a reader is sent before
  *         the answer is read, so a server that answers more than 256 KiB first and reads later stalls the two.
@@ -72,7 +72,7 @@ static void call_poke(void *arg)
     struct weft__h2 *c = st->c;
     weft_mutex_lock(&c->m);
     weft_cond_broadcast(&st->wake);
-    weft__h2_stream_drop(st);   /* X1 */
+    weft__h2_stream_drop(st);   /* Y4 */
     weft_mutex_unlock(&c->m);
     weft__h2_unref(c);
 }
@@ -88,7 +88,7 @@ static weft_err call_wait(weft_ctx *ctx, struct weft__h2_stream *st, int dir, we
     if (until && weft_now() >= until)
         return WEFT_EDEADLINE;
     if (ctx) {
-        st->refs++;   /* X1 */
+        st->refs++;   /* Y4 */
         atomic_fetch_add_explicit(&c->lives, 1, memory_order_relaxed);   /* Z7: the caller has one */
         h = weft_ctx_after_func(ctx, call_poke, st);
     }
@@ -172,12 +172,12 @@ static weft_err call_open(struct weft_http_response *r, const struct weft__send 
         st->started = true;
         st->deadline = r->deadline;
         st->fin = !s->reader;
-        st->data = s->body;   /* X2 */
+        st->data = s->body;   /* Y5 */
         st->data_len = s->body_len;
         source.source.ptr = st;
         st->id = nghttp2_submit_request(c->session, NULL, nv, n, s->reader || s->body_len ? &source : NULL, st);
         if (st->id > 0) {
-            st->refs++;   /* X1 */
+            st->refs++;   /* Y4 */
             r->h2 = st;
         } else {
             r->untouched = st->id == NGHTTP2_ERR_STREAM_ID_NOT_AVAILABLE;
@@ -212,7 +212,7 @@ static weft_err call_taken(weft_ctx *ctx, struct weft_http_response *r, bool ear
         }
         err = WEFT_ENOMEM;
     }
-    st->data_len = 0;   /* X2 */
+    st->data_len = 0;   /* Y5 */
     return err;
 }
 
@@ -430,7 +430,7 @@ void weft__h2_call_end(struct weft_http_response *r)
         weft__h2_body_drop(st);
         if (!done && !c->dead)
             (void)nghttp2_submit_rst_stream(c->session, NGHTTP2_FLAG_NONE, st->id, NGHTTP2_CANCEL);
-        weft__h2_stream_drop(st);   /* X1 */
+        weft__h2_stream_drop(st);   /* Y4 */
         weft__h2_send(c);
     }
     weft__h2_unref(c);

@@ -357,3 +357,41 @@ TEST(timer, each_true_of_reset_and_stop_is_a_run_that_does_not_come)
         weft_sleep(WEFT_MS);
     EXPECT_EQ(atomic_load(&func_runs), started - stopped);
 }
+
+static void sleep_then_select(weft_chan(int) ch, int i)
+{
+    for (int round = 0; round < 20; round++) {
+        weft_sleep((1 + (i * 7 + round) % 13) * WEFT_US);
+        EXPECT_EQ(weft_select(weft_on_timeout((1000 + i * 37 % 101) * WEFT_SEC), weft_on_recv(ch, NULL)), 1);
+    }
+}
+
+/* A sleep does not keep its place among the timers; a select that is over before its time has to find its own. */
+TEST(timer, a_select_after_a_sleep_stops_its_time_limit)
+{
+    weft_chan(int) ch = weft_make(int);
+    weft_waitgroup wg = {0};
+
+    for (int i = 0; i < 40; i++)
+        weft_waitgroup_go(&wg, sleep_then_select, ch, i);
+    for (int i = 0; i < 40 * 20; i++)
+        weft_send(ch, i);
+    weft_waitgroup_wait(&wg);
+    weft_free(ch);
+}
+
+/* Deadlines are reckoned from a look at the clock that may be some microseconds old (src/sys/ticks.c). */
+TEST(timer, nothing_fires_before_its_time)
+{
+    for (int i = 0; i < 2000; i++) {
+        weft_dur d = 1 + i % 40 * WEFT_US;
+        weft_time t0 = weft_now();
+        weft_sleep(d);
+        EXPECT(weft_now() - t0 >= d);
+        weft_timer t = {0};
+        t0 = weft_now();
+        weft_timer_start(&t, WEFT_SEC);
+        EXPECT(weft_timer_reset(&t, d));
+        EXPECT(weft_recv(weft_timer_chan(&t)) - t0 >= d);
+    }
+}

@@ -18,6 +18,7 @@
 
 #include <stdatomic.h>
 
+#include "../sched/section.h"
 #include "../sys/sys.h"
 
 #define CTX_OF_UP(w) ((struct ctx_node *)((char *)(w) - offsetof(struct ctx_node, up)))
@@ -192,13 +193,13 @@ static void ctx_late(struct weft__timer *timer, void *arg, uint64_t seq)
 }
 
 /* For deadlock detection: nobody would learn of this deadline. Watches and children count as somebody. */
-static bool ctx_asleep(struct weft__timer *timer)
+__attribute__((no_sanitize("thread"))) static bool ctx_asleep(struct weft__timer *timer)
 {
     struct ctx_node *n = &CTX_OF_TIMER(timer)->n;
-    weft__lock(&n->lock);
+    weft__look_lock(&n->lock);
     bool asked = atomic_load_explicit(&n->asked, memory_order_relaxed);
     bool nobody = n->line.next == &n->line;
-    weft__unlock(&n->lock);
+    weft__look_unlock(&n->lock);
     return nobody && !(asked && weft__chan_has_receivers(&n->done));
 }
 

@@ -26,6 +26,16 @@ bool weft__may_spin(void)
            !atomic_load_explicit(&p->next, memory_order_relaxed);
 }
 
+void weft__look_lock(struct weft__lock *l)
+{
+    weft__lock(l);
+}
+
+void weft__look_unlock(struct weft__lock *l)
+{
+    weft__unlock(l);
+}
+
 struct weft__m *weft__read_begin(void)
 {
     struct weft__m *m = weft__m();

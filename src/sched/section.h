@@ -8,6 +8,14 @@
 /* Does spinning hold up nobody? Another processor runs, and no goroutine waits for the caller's. A hint, any thread. */
 bool weft__may_spin(void);
 
+/*
+ * A lock, but without an edge for ThreadSanitizer, which does not see this file: for a look by the runtime that orders nothing
+ * in the program. What is looked at has to be read in a function without its instrumentation.
+ */
+struct weft__lock;
+void weft__look_lock(struct weft__lock *l);
+void weft__look_unlock(struct weft__lock *l);
+
 struct weft__m;
 
 /*

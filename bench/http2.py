@@ -73,7 +73,7 @@ def main():
         print(json.dumps(res))
         if opt.out:
             with open(opt.out, "a") as f:
-                f.write(json.dumps(dict(machine(), date=datetime.date.today().isoformat(), **res)) + "\n")
+                f.write(json.dumps(dict(machine=machine(), date=datetime.date.today().isoformat(), **res)) + "\n")
 
 
 if __name__ == "__main__":

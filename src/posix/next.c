@@ -15,13 +15,20 @@
 struct weft__next weft__next_table;
 int weft__next_known;
 
+/* clang links its sanitizers into the program, where our definitions take the place of theirs: by this name they can still
+ * be had. gcc's are libraries, which come next. */
+#if WEFT__INTERCEPTORS
+#define X(name) extern __typeof__(name) __interceptor_##name __attribute__((weak));
+#include "next.def"
+#undef X
+#define NEXT_OF(name) (__interceptor_##name ? (void *)(uintptr_t)__interceptor_##name : dlsym(RTLD_NEXT, #name))
+#else
+#define NEXT_OF(name) dlsym(RTLD_NEXT, #name)
+#endif
+
 void weft__next_find(void)
 {
-    void *at;
-
-#define X(name)                                                                                            \
-    at = dlsym(RTLD_NEXT, #name);                                                                          \
-    __atomic_store_n((void **)(void *)&weft__next_table.name, at, __ATOMIC_RELAXED);
+#define X(name) __atomic_store_n((void **)(void *)&weft__next_table.name, NEXT_OF(name), __ATOMIC_RELAXED);
 #include "next.def"
 #undef X
     __atomic_store_n(&weft__next_known, 1, __ATOMIC_RELEASE); /* PX1 */

@@ -35,10 +35,10 @@ struct weft__hconn {
     struct weft__hlink in_host, in_lru;   /* [client lock] while idle */
     weft_conn *conn;               /* [own] */
     struct weft__host *host;       /* [const] holds one of its refs */
-    weft_time since;               /* [own] idle since */
-    const struct weft__proxy *proxy;   /* [const] requests go to this HTTP proxy, with the whole URL; else NULL */
-    bool armed;                    /* [own] a deadline is set on conn */
-    bool https;                    /* [const] */
+    int64_t since : 61;            /* [own] idle since, an instant; beside the bits, as a call that waits pays for each byte */
+    uint64_t armed : 1;            /* [own] a deadline is set on conn */
+    uint64_t https : 1;            /* [const] */
+    uint64_t relayed : 1;          /* [const] requests go to the client's HTTP proxy, with the whole URL */
 };
 
 struct weft_http_client {
@@ -102,8 +102,9 @@ struct weft_http_response {
     struct weft__h2 *h2c;             /* HTTP/2: a reference of the connection, instead of host and hc; else NULL */
     struct weft__h2_stream *h2;       /* and the stream; NULL: not yet */
     struct weft__rx *rx;              /* NULL while the answer is waited for */
-    weft_time start, sent, deadline;  /* deadline 0: none */
-    weft_dur dns, connect, tls, first_byte;
+    weft_time start, deadline;        /* deadline 0: none */
+    weft_time sent;                   /* once got_bytes: what first_byte will say */
+    uint32_t dns_us, connect_us, tls_us;   /* a call that waits pays for each byte here */
     uint32_t head_wire_bytes;         /* of responses 1xx before it */
     uint16_t redirects;
     bool keep, reused, got_bytes;
@@ -119,14 +120,15 @@ void weft__response_end_hop(struct weft_http_response *r);
 /* r->rx, with its buffer. False when memory is short. */
 bool weft__rx_take(struct weft_http_response *r);
 /* conn, of HTTP/1, into the pool. */
-weft_err weft__hconn_keep(struct weft_http_response *r, weft_conn *conn, const struct weft__proxy *proxy);
+weft_err weft__hconn_keep(struct weft_http_response *r, weft_conn *conn, bool relayed);
 /* One request and its response's head, on a kept connection or a new one. */
 WEFT_PARKS weft_err weft__hop(weft_ctx *ctx, struct weft_http_response *r, struct weft__send *s);
 
 /* ---- reach.c ---- */
-/* A new connection for r->url, through the proxy if there is one, with TLS if the URL says so. */
+/* A new connection for r->url, through the proxy if there is one, with TLS if the URL says so. *ret_relayed: requests on it
+ * are the HTTP proxy's to pass on. */
 WEFT_PARKS weft_err weft__reach(weft_ctx *ctx, struct weft_http_response *r, const struct weft_http_call *call,
-                                weft_conn **ret_conn, const struct weft__proxy **ret_proxy);
+                                weft_conn **ret_conn, bool *ret_relayed);
 
 /* ---- words for errors ---- */
 void weft__call_reason(const struct weft_http_call *call, const char *what, const char *why);

@@ -344,7 +344,7 @@ static weft_err call_receive(weft_ctx *ctx, struct weft_http_response *r, const 
     r->untouched = st->refused;
     if (err == 0) {
         r->got_bytes = true;
-        r->first_byte = weft_now() - r->sent;
+        r->sent = weft_now() - r->sent;
         err = weft__rx_take(r) ? call_head_copy(r) : WEFT_ENOMEM;
     }
     if (err == 0)

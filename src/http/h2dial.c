@@ -103,15 +103,15 @@ static struct weft__h2 *h2_client_new(struct weft_http_response *r, weft_conn *c
 /* Dial: r->h2c, or host->h1 and the connection in the pool. */
 static weft_err dial(weft_ctx *ctx, struct weft_http_response *r, struct weft__host *host, const struct weft_http_call *call)
 {
-    const struct weft__proxy *proxy;
+    bool relayed;
     struct weft_tls_state state;
     weft_conn *conn;
-    r->dns = r->connect = r->tls = 0;
-    weft_err err = weft__reach(ctx, r, call, &conn, &proxy);
+    r->dns_us = r->connect_us = r->tls_us = 0;
+    weft_err err = weft__reach(ctx, r, call, &conn, &relayed);
     if (err < 0)
         return err;
     bool tls = weft_tls_state_get(conn, &state) == 0;
-    if (tls ? strcmp(state.alpn, "h2") == 0 : proxy == NULL) {
+    if (tls ? strcmp(state.alpn, "h2") == 0 : !relayed) {
         r->h2c = h2_client_new(r, conn);
         if (r->h2c)
             return 0;
@@ -121,7 +121,7 @@ static weft_err dial(weft_ctx *ctx, struct weft_http_response *r, struct weft__h
     weft__lock(&r->client->lock);
     host->h1 = true;   /* Y3 */
     weft__unlock(&r->client->lock);
-    return weft__hconn_keep(r, conn, proxy);
+    return weft__hconn_keep(r, conn, relayed);
 }
 
 /* With the gate: 1, 0 or an error as weft__h2_connect. */
@@ -166,7 +166,7 @@ int weft__h2_connect(weft_ctx *ctx, struct weft_http_response *r, const struct w
     r->h2c = host_h2(r->client, host);
     r->reused = r->h2c != NULL;
     if (r->reused)
-        r->dns = r->connect = r->tls = 0;
+        r->dns_us = r->connect_us = r->tls_us = 0;
     int state = r->reused;
     if (!r->reused) {
         weft_chan(char) gate = host_gate(r->client, host);

@@ -93,7 +93,7 @@ void weft__response_end_hop(struct weft_http_response *r)
 /* ---- a connection ---- */
 
 /* conn, which is closed when memory is short, as one of the pool's. */
-static struct weft__hconn *hconn_of(struct weft_http_response *r, weft_conn *conn, const struct weft__proxy *proxy)
+static struct weft__hconn *hconn_of(struct weft_http_response *r, weft_conn *conn, bool relayed)
 {
     struct weft__hconn *hc = calloc(1, sizeof *hc);
     struct weft__host *host = hc ? weft__host_get(r->client, &r->url, 0, NULL) : NULL;
@@ -105,14 +105,14 @@ static struct weft__hconn *hconn_of(struct weft_http_response *r, weft_conn *con
     hc->conn = conn;
     hc->host = host;
     hc->https = r->url.https;
-    hc->proxy = proxy;
+    hc->relayed = relayed;
     hc->armed = r->deadline != 0;
     return hc;
 }
 
-weft_err weft__hconn_keep(struct weft_http_response *r, weft_conn *conn, const struct weft__proxy *proxy)
+weft_err weft__hconn_keep(struct weft_http_response *r, weft_conn *conn, bool relayed)
 {
-    struct weft__hconn *hc = hconn_of(r, conn, proxy);
+    struct weft__hconn *hc = hconn_of(r, conn, relayed);
     if (hc)
         weft__pool_put(r->client, hc, false);
     return hc ? 0 : WEFT_ENOMEM;
@@ -121,11 +121,11 @@ weft_err weft__hconn_keep(struct weft_http_response *r, weft_conn *conn, const s
 static weft_err hconn_new(weft_ctx *ctx, struct weft_http_response *r, const struct weft_http_call *call)
 {
     weft_conn *conn;
-    const struct weft__proxy *proxy;
-    weft_err err = weft__reach(ctx, r, call, &conn, &proxy);
+    bool relayed;
+    weft_err err = weft__reach(ctx, r, call, &conn, &relayed);
     if (err < 0)
         return err;
-    r->hc = hconn_of(r, conn, proxy);
+    r->hc = hconn_of(r, conn, relayed);
     r->sent = weft_now();
     return r->hc ? 0 : weft__call_fail(call, "", WEFT_ENOMEM);
 }
@@ -142,7 +142,7 @@ static weft_err hop_connect(weft_ctx *ctx, struct weft_http_response *r, const s
         return weft__call_fail(call, "waiting for a connection", err);
     }
     r->host = host;
-    r->dns = r->connect = r->tls = 0;
+    r->dns_us = r->connect_us = r->tls_us = 0;
     if (host->slots && !fresh)
         r->hc = weft__pool_take(r->client, host, weft_now());
     r->reused = r->hc != NULL;
@@ -203,7 +203,7 @@ static weft_err head_read(weft_ctx *ctx, struct weft_http_response *r, const str
     if (n <= 0)
         return head_ended(r, call, n);
     if (!r->got_bytes)
-        r->first_byte = weft_now() - r->sent;
+        r->sent = weft_now() - r->sent;
     r->got_bytes = true;
     r->rx->have += (uint32_t)n;
     return 0;
@@ -360,7 +360,7 @@ static weft_err hop_exchange(weft_ctx *ctx, struct weft_http_response *r, struct
     r->got_bytes = false;
     r->keep = true;
     r->head_wire_bytes = 0;
-    s->proxy = r->hc->proxy;
+    s->proxy = r->hc->relayed ? &r->client->proxies->http : NULL;
     int state = hop_send(ctx, r, s);
     if (state == 0)
         state = hop_receive(ctx, r, s->call, false);

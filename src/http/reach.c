@@ -9,11 +9,18 @@
 #include <weft/ctx.h>
 #include <weft/tls.h>
 
+#include "../net/conn_int.h"
 #include "client_int.h"
 #include "h2.h"
 
 #include <stdio.h>
 #include <string.h>
+
+/* Microseconds, rounded up; more than an hour is an hour. */
+static uint32_t reach_us(weft_dur d)
+{
+    return d > 3600 * WEFT_SEC ? 3600000000u : (uint32_t)((d + WEFT_US - 1) / WEFT_US);
+}
 
 /* Closes conn and says why its handshake failed. */
 static weft_err reach_tls_fail(const struct weft_http_call *call, weft_conn *conn, weft_err err)
@@ -35,13 +42,23 @@ static weft_err reach_tls(weft_ctx *ctx, struct weft_http_response *r, const str
     weft_err err = weft_tls_client(ctx, *conn, &cfg, conn);
     if (err < 0)
         return reach_tls_fail(call, *conn, err);
-    r->tls = weft_now() - t;
+    r->tls_us = reach_us(weft_now() - t);
     return 0;
 }
 
-/* TCP to addr, with the call's deadline set. */
-static weft_err reach_dial(weft_ctx *ctx, struct weft_http_response *r, const struct weft_http_call *call, const char *addr,
-                           weft_conn **ret_conn)
+/* "host:port: why" */
+static weft_err reach_dial_fail(const struct weft_http_response *r, const struct weft_http_call *call, const char *at, weft_err err)
+{
+    const struct weft__url *u = &r->url;
+    char text[272];
+    bool v6 = u->text[u->host - 1] == '[';
+    (void)snprintf(text, sizeof text, v6 ? "[%.*s]:%u" : "%.*s:%u", (int)u->host_len, u->text + u->host, u->port);
+    return weft__call_fail(call, at ? at : text, err);
+}
+
+/* TCP to the text at, or to the URL's host, with the call's deadline set. */
+static weft_err reach_dial(weft_ctx *ctx, struct weft_http_response *r, const struct weft_http_call *call, const char *at,
+                           const char *host, weft_conn **ret_conn)
 {
     const struct weft_http_client_opts *o = &r->client->o;
     weft_dur dns = 0;
@@ -49,12 +66,12 @@ static weft_err reach_dial(weft_ctx *ctx, struct weft_http_response *r, const st
     struct weft_dial_opts d = {.allow = o->allow, .allow_arg = o->arg, .keepalive_s = -1, .ret_resolve = &dns};
     weft_time t = weft_now();
     if (r->deadline && (d.timeout = r->deadline - t) <= 0)
-        return weft__call_fail(call, addr, WEFT_EDEADLINE);
-    weft_err err = weft_dial_with(ctx, "tcp", addr, &d, ret_conn);
-    r->dns = dns;
+        return reach_dial_fail(r, call, at, WEFT_EDEADLINE);
+    weft_err err = at ? weft_dial_with(ctx, "tcp", at, &d, ret_conn) : weft__dial_host(ctx, host, r->url.port, &d, ret_conn);
+    r->dns_us = reach_us(dns);
     if (err < 0)
-        return weft__call_fail(call, addr, err);
-    r->connect = weft_now() - t - dns;
+        return reach_dial_fail(r, call, at, err);
+    r->connect_us = reach_us(weft_now() - t - dns);
     if (r->deadline)
         (void)weft_conn_set_deadline(*ret_conn, r->deadline);
     return 0;
@@ -66,7 +83,7 @@ static weft_err reach_proxy(weft_ctx *ctx, struct weft_http_response *r, const s
 {
     weft_conn *conn;
     const char *why = NULL;
-    weft_err err = reach_dial(ctx, r, call, p->at, &conn);
+    weft_err err = reach_dial(ctx, r, call, p->at, host, &conn);
     if (err < 0)
         return err;
     if (r->url.https || p->kind != WEFT__PROXY_HTTP)
@@ -81,22 +98,16 @@ static weft_err reach_proxy(weft_ctx *ctx, struct weft_http_response *r, const s
 }
 
 weft_err weft__reach(weft_ctx *ctx, struct weft_http_response *r, const struct weft_http_call *call, weft_conn **ret_conn,
-                     const struct weft__proxy **ret_proxy)
+                     bool *ret_relayed)
 {
     const struct weft__url *u = &r->url;
     const struct weft__proxy *p = weft__proxy_for(r->client->proxies, u);
-    char host[256], addr[272];
+    char host[256];
     weft_conn *conn;
     weft_err err;
     memcpy(host, u->text + u->host, u->host_len);   /* at most 255: url.c */
     host[u->host_len] = '\0';
-    if (p) {
-        err = reach_proxy(ctx, r, call, p, host, &conn);
-    } else {
-        bool v6 = memchr(host, ':', u->host_len) != NULL;
-        (void)snprintf(addr, sizeof addr, v6 ? "[%s]:%u" : "%s:%u", host, u->port);
-        err = reach_dial(ctx, r, call, addr, &conn);
-    }
+    err = p ? reach_proxy(ctx, r, call, p, host, &conn) : reach_dial(ctx, r, call, NULL, host, &conn);
     if (err < 0)
         return err;
     if (u->https) {
@@ -107,6 +118,6 @@ weft_err weft__reach(weft_ctx *ctx, struct weft_http_response *r, const struct w
             return err;
     }
     *ret_conn = conn;
-    *ret_proxy = p && p->kind == WEFT__PROXY_HTTP && !u->https ? p : NULL;
+    *ret_relayed = p && p->kind == WEFT__PROXY_HTTP && !u->https;
     return 0;
 }

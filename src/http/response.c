@@ -57,8 +57,8 @@ int weft_http_redirects(const weft_http_response *r)
 
 void weft_http_times(const weft_http_response *r, struct weft_http_times *ret_times)
 {
-    *ret_times = (struct weft_http_times){.dns = r->dns, .connect = r->connect, .tls = r->tls, .first_byte = r->first_byte,
-                                          .total = weft_now() - r->start, .reused = r->reused};
+    *ret_times = (struct weft_http_times){.dns = r->dns_us * WEFT_US, .connect = r->connect_us * WEFT_US, .tls = r->tls_us * WEFT_US,
+                                          .first_byte = r->sent, .total = weft_now() - r->start, .reused = r->reused};
 }
 
 uint64_t weft_http_wire_bytes(const weft_http_response *r)

@@ -38,6 +38,10 @@ WEFT_PARKS ssize_t weft__conn_sendfile(weft_conn *conn, int fd, uint64_t at, siz
 WEFT_PARKS weft_err weft__conn_wait_end(weft_conn *conn);
 void weft__conn_wake_end(weft_conn *conn);
 
+/* dial.c: weft_dial_with to TCP, for who has host and port apart. */
+WEFT_PARKS weft_err weft__dial_host(weft_ctx *ctx, const char *host, uint16_t port, const struct weft_dial_opts *opts,
+                                    weft_conn **ret_conn);
+
 /* addr.c */
 /* "host:port" split: host copied without brackets. WEFT_EADDR. */
 weft_err weft__addr_split(const char *text, char *ret_host, size_t n, uint16_t *ret_port);

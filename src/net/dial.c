@@ -34,6 +34,8 @@ struct dial {
     const struct weft_dial_opts *opts;
     struct weft__network net;
     weft_time until;               /* 0: no limit known */
+    const char *host;              /* NULL: the text has host and port */
+    uint16_t port;                 /* of host */
 };
 
 static int dial_bind(int fd, const char *text, int family)
@@ -247,11 +249,17 @@ static WEFT_PARKS weft_err dial_all(const struct dial *d, weft_addr *list, int c
 /* Addresses of a text; the context of a time limit is made only when a server is asked. */
 static WEFT_PARKS int dial_resolve(struct dial *d, const char *addr, weft_addr *ret)
 {
-    if (weft_addr_parse(ret, addr) == 0)
+    bool literal = d->host ? weft__addr_literal(d->host, ret) : weft_addr_parse(ret, addr) == 0;
+    if (literal && d->host)
+        weft__addr_set_port(ret, d->port);
+    if (literal)
         return d->net.family == AF_UNSPEC || ret->u.sa.sa_family == d->net.family ? 1 : WEFT_ENOHOST;
     weft_time start = weft__now();
     weft_ctx *ctx = d->opts->timeout > 0 ? weft_with_timeout(d->ctx, d->opts->timeout) : d->ctx;
-    int count = weft__net_resolve(ctx, &d->net, addr, false, ret, DIAL_ADDRS);
+    int count = d->host ? weft_resolve(ctx, d->host, ret, DIAL_ADDRS)
+                        : weft__net_resolve(ctx, &d->net, addr, false, ret, DIAL_ADDRS);
+    for (int i = 0; d->host && i < count; i++)
+        weft__addr_set_port(&ret[i], d->port);
     if (ctx != d->ctx)
         weft_ctx_unref(ctx);
     if (d->opts->ret_resolve)
@@ -289,6 +297,12 @@ weft_err weft_dial_with(weft_ctx *ctx, const char *network, const char *addr, co
     static const struct weft_dial_opts plain;
     struct dial d = {.ctx = ctx, .opts = opts ? opts : &plain, .net = weft__network_of(network)};
     return d.net.ok ? dial_run(&d, addr, ret_conn) : WEFT_ENETWORK;
+}
+
+weft_err weft__dial_host(weft_ctx *ctx, const char *host, uint16_t port, const struct weft_dial_opts *opts, weft_conn **ret_conn)
+{
+    struct dial d = {.ctx = ctx, .opts = opts, .net = {.ok = true, .family = AF_UNSPEC}, .host = host, .port = port};
+    return dial_run(&d, NULL, ret_conn);
 }
 
 weft_err weft_dial(weft_ctx *ctx, const char *network, const char *addr, weft_conn **ret_conn)

@@ -55,12 +55,31 @@ static void drop(struct weft__head *h)
     weft__hbuf_put(h->buf);
 }
 
+/* N1, N2: what the one-pass reader takes, llhttp takes alike. */
+static void fuzz_scan(llhttp_type_t type, const uint8_t *s, size_t len, const struct weft__head *want, int state)
+{
+    static struct weft__head h;
+    struct weft__hbuf *b = weft__hbuf_get(len);
+    CHECK(b);
+    memcpy(b->data, s, len);
+    if (type == HTTP_RESPONSE ? weft__head_scan_response(&h, b, len) : weft__head_scan(&h, b, 0, len)) {
+        CHECK(state == 1 && h.p.flags == (want->p.flags & (F_CONTENT_LENGTH | F_CONNECTION_CLOSE | F_CONNECTION_KEEP_ALIVE)));
+        CHECK(type != HTTP_RESPONSE || h.p.status_code == want->p.status_code);
+        check_fields(&h, want);
+    } else {
+        CHECK(memcmp(b->data, s, len) == 0);
+    }
+    weft__hbuf_put(b);
+}
+
 static void fuzz_message(llhttp_type_t type, const uint8_t *s, size_t len)
 {
     struct weft__head h, g;
     size_t once[] = {len}, cuts[] = {len / 3, len / 2, len};
     int a = parse_cut(&h, type, s, len, once, 1), b = parse_cut(&g, type, s, len, cuts, 3);
     CHECK(a == b);
+    fuzz_scan(type, s, len, &h, a);
+    h.keep_trailers = type == HTTP_RESPONSE;
     if (a == 1) {
         check_fields(&h, &g);
         struct weft__wire w = {.head = &h, .buf = h.buf, .pos = h.end, .base = h.end, .end = (uint32_t)len, .why = ""};
@@ -68,6 +87,9 @@ static void fuzz_message(llhttp_type_t type, const uint8_t *s, size_t len)
             w.done = w.framing == WEFT__BODY_NONE;
             bool whole = weft__wire_skip_buffered(&w);
             CHECK(w.pos <= w.end && w.pos >= h.end && whole <= w.done);
+            struct weft_http_field f;
+            for (size_t i = 0; whole && weft__trailer_at(h.trailers, i, &f); i++)
+                CHECK(weft__http_field_ok(f.name, f.value));
         }
     }
     drop(&h);

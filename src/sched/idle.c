@@ -11,6 +11,8 @@
  *   I5  a pending timer has somebody awake (a worker with a p, which looks before it sleeps, or the monitor, which
  *       watches while anybody runs), or a sleeper whose duty is no later than it. duty_until is the earliest duty.
  *       Model: tests/model/duty.pml.
+ *   I8  a p that is left alone (p->alone, set by a thief: runq.c) has somebody who runs it, and the monitor watches while
+ *       anybody runs: it ends that in time, or when the p's goroutine goes on and on. Until then its queue is no other's work.
  *   I6  nbusy counts the ps with an owner or between two: also one beyond weft_procs until its owner retires it, for
  *       somebody runs there. So nidle == procs does not say that all are idle, nbusy == 0 does.
  * Order
@@ -20,10 +22,12 @@
  *   I7 sb  poller: poll_sleeping changed, fence -> queue, nidle loads | waker: queue or nidle changed, fence -> poll_sleeping
  *          load. So either the poller finds the work or the processor itself, or the waker breaks its sleep or tries again.
  *          A seq_cst store alone does not do it: on ARM later plain loads may go before it.
+ *   I8 sb  pusher: queue store -> alone load | monitor: alone = 0, membarrier -> queue load. So either the pusher wakes a
+ *          worker again or the monitor does.
  *   W1     wake = 1 release -> the sleeper's exchange acquire. Carries m->p, m->tied_g.
  *   D1     nless, nidle, foreign_parked are counted before somebody stops being visible elsewhere, so that a deadlock
  *          report never overlooks a goroutine that is between two states.
- * Model   tests/model/idle.pml.
+ * Model   tests/model/idle.pml, idle_hog.pml, idle_alone.pml.
  */
 #include "sched_int.h"
 
@@ -271,7 +275,7 @@ static bool idle_work_left(struct weft__m *m)
         return true;
     for (int i = 0; i < n; i++) {
         struct weft__p *p = atomic_load_explicit(&s->ps[i], memory_order_acquire);
-        if (p && weft__runq_len(p) != 0)
+        if (p && weft__runq_len(p) != 0 && atomic_load_explicit(&p->alone, memory_order_relaxed) == 0) /* I8 */
             return true;
     }
     return false;
@@ -413,14 +417,22 @@ static void idle_poll(struct weft__m *m, weft_time next)
     idle_drop_duty(m);
 }
 
-/* There is work that we looked for before and did not get: its owner is in its section. Perhaps it waits for the very CPU
- * that we are on, so looking again at once could last a time slice. */
-static void idle_nap(struct weft__m *m)
+/* There is work that we looked for before and did not get: its owner is in its section, or has little and gets on with it.
+ * Perhaps it waits for the very CPU that we are on, so looking again at once could last a time slice. Counted as spinning:
+ * nobody else needs to be woken meanwhile (I4). False: all processors are busy. */
+static bool idle_look_again(struct weft__m *m)
 {
     _Atomic uint32_t never = 0;
 
+    m->spinning = true;
+    atomic_fetch_add_explicit(&weft__sched.nspinning, 1, memory_order_seq_cst);
     if (m->fruitless++ > 0)
         weft__sys_futex_wait(&never, 0, IDLE_NAP);
+    if (idle_retake(m, false))
+        return true;
+    m->spinning = false;
+    atomic_fetch_sub_explicit(&weft__sched.nspinning, 1, memory_order_seq_cst); /* I1 sb */
+    return false;
 }
 
 void weft__idle(struct weft__m *m)
@@ -437,14 +449,19 @@ void weft__idle(struct weft__m *m)
         all_idle = weft__p_release(m);
         weft__leave(m);
     }
-    /* I1 sb. Where all processors are idle nobody has a queue to push to: whoever takes one from now on takes sched.lock
-     * after us, and so sees nidle and nspinning as we left them. */
-    if (!all_idle)
-        weft__sys_barrier_all();
-    if (idle_work_left(m)) {
-        idle_nap(m);
-        if (idle_retake(m, true))
+    for (;;) {
+        /* I1 sb. Where all processors are idle nobody has a queue to push to: whoever takes one from now on takes sched.lock
+         * after us, and so sees nidle and nspinning as we left them. */
+        if (!all_idle)
+            weft__sys_barrier_all();
+        if (!idle_work_left(m))
+            break;
+        if (idle_look_again(m))
             return;
+        /* Who saw us counted meanwhile and woke nobody relies on us; while no processor is idle, on their owners. */
+        if (atomic_load_explicit(&s->nidle, memory_order_seq_cst) == 0)
+            break;
+        all_idle = false;
     }
     if (atomic_load_explicit(&s->nidle, memory_order_seq_cst) == 0) { /* all processors are busy: not needed */
         idle_sleep(m, WEFT__NEVER);

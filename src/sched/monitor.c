@@ -10,6 +10,7 @@
  * Protocol, once a tick (1 ms, sooner when a timer is due sooner), for every owned p:
  *   tick moved on        -> progress; if timers are due, the net or the global queue waits: poke it to look.
  *   tick stands still    -> other work waits behind it (its queue, global, timers due, net) for a slice: claim, retake.
+ *   left alone by thieves -> until its time is up, or its tick stands still (I8, idle.c).
  *   an idle p beside it  -> move its queue and next slot to the global queue (a claim) and wake a worker.
  * Limits  Blocked goroutines lose the processor after 1 ms, computing ones after 2 or 10 ms (MON_SLICE), or as soon as a
  *         timer is due and no processor is idle. Blocked means that its thread used less than 1/8 of the wall time. While all processors
@@ -26,7 +27,7 @@
 
 #include <errno.h>
 
-enum { MON_IDLE_TICKS = 10, MON_LOOK_GROWTH = 4 };
+enum { MON_IDLE_TICKS = 10, MON_TRIM_TICKS = 1024, MON_LOOK_GROWTH = 4 };
 #define MON_TICK WEFT_MS
 #define MON_TICK_MIN (20 * WEFT_US)
 #define MON_SLICE_OUTSIDE (2 * WEFT_MS) /* a computing goroutine, while the net or the global queue waits */
@@ -121,15 +122,29 @@ static bool mon_has_local(struct weft__p *p)
     return weft__runq_len(p) != 0 || atomic_load_explicit(&p->next, memory_order_relaxed) != NULL;
 }
 
+/* I8: p may be robbed again; somebody looks at what waits there now. */
+static void mon_end_alone(struct weft__p *p)
+{
+    atomic_store_explicit(&p->alone, 0, memory_order_seq_cst); /* I8 sb */
+    weft__sys_barrier_all();
+    if (weft__runq_len(p) != 0 && atomic_load_explicit(&weft__sched.nidle, memory_order_relaxed) != 0)
+        weft__wake_worker();
+}
+
 /* One processor. outside: work that any worker could do waits; due: timers are. Returns true if it was retaken. */
 static bool mon_look(struct weft__p *p, weft_time now, bool outside, bool due)
 {
     struct weft__m *m = atomic_load_explicit(&p->m, memory_order_acquire);
     uint32_t tick = atomic_load_explicit(&p->tick, memory_order_relaxed);
 
+    bool alone = atomic_load_explicit(&p->alone, memory_order_relaxed) != 0;
+
+    if (alone && now >= atomic_load_explicit(&p->alone_until, memory_order_relaxed))
+        mon_end_alone(p);
     if (!m)
         return false;
     if (tick != p->mon_tick || m != p->mon_m) {
+        atomic_store_explicit(&p->still, 0, memory_order_relaxed);
         p->mon_tick = tick;
         p->mon_m = m;
         p->mon_since = now;
@@ -141,8 +156,11 @@ static bool mon_look(struct weft__p *p, weft_time now, bool outside, bool due)
     if (atomic_load_explicit(&m->in, memory_order_relaxed))
         return false; /* in the scheduler: it looks around by itself */
     bool idle = atomic_load_explicit(&weft__sched.nidle, memory_order_relaxed) != 0;
+    atomic_store_explicit(&p->still, 1, memory_order_relaxed);
     if (idle) {
-        if (mon_has_local(p))
+        if (alone && weft__runq_len(p) != 0)
+            mon_end_alone(p);
+        else if (mon_has_local(p))
             mon_share(p, m);
         return false;
     }
@@ -222,6 +240,7 @@ static void *mon_main(void *arg)
     struct weft__sched *s = &weft__sched;
     struct mon_look look = {.at = WEFT__NEVER};
     int idle_ticks = 0;
+    uint32_t ticks = 0;
 
     (void)arg;
     atomic_store_explicit(&s->mon_tid, weft__sys_tid(), memory_order_relaxed);
@@ -239,6 +258,8 @@ static void *mon_main(void *arg)
         weft__stop_if_frozen();
         if (weft__all_idle()) {
             if (++idle_ticks >= MON_IDLE_TICKS) {
+                if (weft__spawn_trim(true))
+                    continue;
                 weft_time now = weft__now();
                 weft_dur nap = mon_sooner(weft__scavenge(now, true), mon_deadlock(s, now, &look));
                 if (nap != 0)
@@ -251,6 +272,8 @@ static void *mon_main(void *arg)
         idle_ticks = 0;
         look.at = WEFT__NEVER; /* who goes to sleep last looks itself */
         mon_tick(s, weft__now());
+        if (++ticks % MON_TRIM_TICKS == 0)
+            (void)weft__spawn_trim(false);
         (void)weft__scavenge(weft__now(), false);
     }
     return NULL;

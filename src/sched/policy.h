@@ -18,7 +18,8 @@ struct weft__policy {
     uint32_t steal_max;            /* goroutines that one theft takes at most */
     uint32_t quick_ns;             /* a p that starts or queues one each so many ns is quick: robbing it costs more than it
                                       gains; 0: none is */
-    uint32_t quick_patience;       /* ns after which a quick one is robbed all the same */
+    uint32_t quick_patience;       /* ns for which a quick one is left alone at first, */
+    uint32_t quick_patience_max;   /* and at most */
 };
 extern struct weft__policy weft__policy;
 

@@ -16,8 +16,13 @@
 
 #include <string.h>
 
+enum { THEFT_FEW = 32, THEFT_MANY = 512 };
+
 #define WATCH_MIN (2 * WEFT_US)   /* shorter says nothing about how quick a p is */
 #define WATCH_MAX (500 * WEFT_US) /* longer ago was another time */
+#define THEFT_GAP (20 * WEFT_US)  /* between two thefts of few: a claim costs both sides 3 us */
+#define THEFT_GAP_MANY (300 * WEFT_US)  /* from one whose goroutine readies others, and goes on */
+#define ALONE_AGAIN (10 * WEFT_MS) /* and so it is after this for a p that was left alone */
 
 bool weft__runq_grow(struct weft__p *p)
 {
@@ -111,28 +116,48 @@ struct weft__g *weft__global_get(struct weft__p *p, uint32_t n)
     return weft__runnable_g(p, first);
 }
 
-/* Moves up to half of the victim's queue; the caller holds the claim on its m. */
+/* Moves up to half of the victim's queue; the caller holds the claim on its m, who may be waiting for its end: so nothing of
+ * the goroutines themselves is touched, nor prefetched as weft__runq_pop does. */
 static weft__runnable runq_move_half(struct weft__p *from, struct weft__p *to)
 {
     uint32_t n = weft__runq_len(from);
-    weft__runnable first = 0, r;
+    uint32_t head = atomic_load_explicit(&from->head, memory_order_relaxed);
 
     n = n - n / 2;
     if (n > weft__policy.steal_max)
         n = weft__policy.steal_max;
-    for (uint32_t i = 0; i < n && (r = weft__runq_pop(from)); i++) {
-        if (!first)
-            first = r;
-        else
-            weft__p_put(to, r);
-    }
+    if (n == 0)
+        return 0;
+    weft__runnable first = from->ring[head & (from->slots - 1)];
+    for (uint32_t i = 1; i < n; i++)
+        weft__p_put(to, from->ring[(head + i) & (from->slots - 1)]);
+    atomic_store_explicit(&from->head, head + n, memory_order_relaxed);
     return first;
 }
 
 /*
- * Is robbing v a gain? A stolen goroutine costs the thief some cache misses of 0.4 us, so one that would have run for less is
- * better left to a v that gets on with its queue: "quick". What v does for long, or has much of, is stolen. Thieves share
- * what they have seen of v; a mix-up between them only moves the moment of the theft.
+ * v is quick: its queue is not worth the trip. Each such verdict in a row doubles the time. True: it was left alone just
+ * before, so this one theft is made all the same, in case that it does pay.
+ */
+static bool runq_leave_alone(struct weft__p *v, weft_time now)
+{
+    uint32_t patience = atomic_load_explicit(&v->patience, memory_order_relaxed);
+    bool again = patience != 0 && now - atomic_load_explicit(&v->alone_until, memory_order_relaxed) < ALONE_AGAIN;
+
+    patience = again ? patience * 2 : weft__policy.quick_patience;
+    if (patience > weft__policy.quick_patience_max)
+        patience = weft__policy.quick_patience_max;
+    atomic_store_explicit(&v->patience, patience, memory_order_relaxed);
+    atomic_store_explicit(&v->alone_until, now + patience, memory_order_relaxed);
+    atomic_store_explicit(&v->alone, 1, memory_order_relaxed); /* I8 */
+    return again;
+}
+
+/*
+ * Is robbing v a gain? A stolen goroutine costs the thief some cache misses of 0.4 us, and what it shares with those that
+ * stay costs as much again and again. So one that runs for less is better left to a v that gets on with its queue: "quick".
+ * What v does for long is stolen. Thieves share what they have seen of v; a mix-up between them only moves the moment of
+ * the theft.
  */
 static bool runq_worth_a_theft(struct weft__p *v, uint32_t waiting)
 {
@@ -140,9 +165,12 @@ static bool runq_worth_a_theft(struct weft__p *v, uint32_t waiting)
     weft_time now = weft__now(), at = atomic_load_explicit(&v->watch_at, memory_order_relaxed);
     weft_time since = atomic_load_explicit(&v->watch_since, memory_order_relaxed);
     uint32_t done = act - atomic_load_explicit(&v->watch_act, memory_order_relaxed);
+    weft_dur since_theft = now - atomic_load_explicit(&v->robbed_at, memory_order_relaxed);
 
-    if (weft__policy.quick_ns == 0 || waiting > 4 * weft__policy.steal_max)
+    if (weft__policy.quick_ns == 0)
         return true;
+    if (waiting < THEFT_FEW && since_theft < THEFT_GAP)
+        return false;
     if (since != 0 && now - at < WATCH_MIN)
         return false;
     atomic_store_explicit(&v->watch_at, now, memory_order_relaxed);
@@ -151,9 +179,11 @@ static bool runq_worth_a_theft(struct weft__p *v, uint32_t waiting)
         atomic_store_explicit(&v->watch_since, now, memory_order_relaxed);
         return false;
     }
-    if (done >= (now - at) / weft__policy.quick_ns && now - since < weft__policy.quick_patience)
-        return false;
     atomic_store_explicit(&v->watch_since, 0, memory_order_relaxed);
+    if (done >= (now - at) / weft__policy.quick_ns)
+        return atomic_load_explicit(&v->still, memory_order_relaxed) == 0 ? runq_leave_alone(v, now)
+                                                                          : waiting >= THEFT_MANY || since_theft >= THEFT_GAP_MANY;
+    atomic_store_explicit(&v->patience, 0, memory_order_relaxed);
     return true;
 }
 
@@ -167,12 +197,14 @@ struct weft__g *weft__steal(struct weft__m *me, struct weft__p *p)
         struct weft__p *v = atomic_load_explicit(&s->ps[(start + i) % n], memory_order_acquire);
         struct weft__m *m = v ? atomic_load_explicit(&v->m, memory_order_acquire) : NULL;
         uint32_t waiting = v ? weft__runq_len(v) : 0;
-        if (v == p || !m || waiting == 0 || !runq_worth_a_theft(v, waiting) || !weft__claim(m))
+        if (v == p || !m || waiting == 0 || atomic_load_explicit(&v->alone, memory_order_relaxed) != 0 || /* I8 */
+            !runq_worth_a_theft(v, waiting) || !weft__claim(m))
             continue;
         weft__runnable r = 0;
         if (atomic_load_explicit(&m->p, memory_order_relaxed) == v)
             r = runq_move_half(v, p);
         weft__unclaim(m);
+        atomic_store_explicit(&v->robbed_at, weft__now(), memory_order_relaxed);
         if (r)
             return weft__runnable_g(p, r);
     }

@@ -19,8 +19,8 @@
  *   V2     hold = 0 release  ->  hold load acquire. Carries the end of the discard.
  *   G1     on_cpu == 0 (acquire) as in weft__ready: the stack pointer is saved. The state's stores are releases: who sees
  *          PARKED or DEAD sees no on_cpu from before that run.
- * Limits  Passes take at most a hundredth of the time, and none is made while all slots together are below 4 MiB
- *         (weft__scavenge_pace). An idle process makes passes until one finds nothing, then none: no wake-ups.
+ * Limits  While goroutines run it takes at most a hundredth of a CPU, and no pass is made while all slots together are below
+ *         4 MiB (weft__scavenge_pace). An idle process makes passes until one finds nothing, then none: no wake-ups.
  * Failure The kernel refuses to discard (locked memory) or has no membarrier(2): no (more) passes.
  * Model   tests/model/scavenge.pml, scavenge_fresh.pml; tests/sim/prop_stack.c.
  */
@@ -48,7 +48,7 @@ static struct {
     char *at;
     uint32_t found;       /* marked or discarded in this pass */
     weft_dur cost;        /* of this pass, in CPU time: on a busy machine the clock would count the others' */
-    weft_time next;       /* earliest start of the next */
+    weft_time next;       /* earliest start of the next, or of this one's next step */
     struct scav_stack {
         struct weft__g *g;
         char *lo;         /* of its stack */
@@ -191,20 +191,21 @@ weft_dur weft__scavenge(weft_time now, bool idle)
     scav.dirty |= !idle;
     if (scav.off || weft__sched.fenced || !scav.dirty) /* fenced: V1 needs membarrier(2) */
         return -1;
-    if (!scav.under_way) {
-        if (now < scav.next)
-            return scav.next - now;
-        if (!scav_begin(now, idle))
-            return -1;
-    }
+    if (now < scav.next && !(idle && scav.under_way))
+        return scav.next - now;
+    if (!scav.under_way && !scav_begin(now, idle))
+        return -1;
     scav.idle &= idle;
     scav.discarded = 0;
     int clock = weft__sys_thread_clock();
     int64_t from = weft__sys_thread_cpu(clock);
     bool more = scav_step();
-    scav.cost += weft__sys_thread_cpu(clock) - from;
-    if (more)
+    weft_dur step = weft__sys_thread_cpu(clock) - from;
+    scav.cost += step;
+    if (more) {
+        scav.next = now + step * weft__scavenge_pace.share;
         return 0;
+    }
     weft_dur every = idle ? weft__scavenge_pace.idle : weft__scavenge_pace.busy;
     if (every < scav.cost * weft__scavenge_pace.share)
         every = scav.cost * weft__scavenge_pace.share;

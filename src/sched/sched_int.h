@@ -101,6 +101,11 @@ struct weft__p {
     _Atomic weft_time watch_since;    /* [stat, thieves'] a thief has had an eye on it since then, 0: none */
     _Atomic weft_time watch_at;       /* [stat, thieves'] and last looked then, */
     _Atomic uint32_t watch_act;       /* [stat, thieves'] when this many were started and queued */
+    _Atomic uint32_t alone;           /* [I8] 1: nobody robs it, and what it queues wakes nobody; runq.c */
+    _Atomic uint32_t still;           /* [stat, monitor's] 1: its goroutine goes on, so it is not quick */
+    _Atomic weft_time alone_until;    /* [stat, thieves'] when that ends, or ended */
+    _Atomic weft_time robbed_at;      /* [stat, thieves'] last theft */
+    _Atomic uint32_t patience;        /* [stat, thieves'] ns that it was left alone for; 0: was not */
 } __attribute__((aligned(128)));
 
 struct weft__m {
@@ -322,6 +327,9 @@ _Noreturn void weft__g_no_memory(void);
 void weft__g_init(struct weft__g *g, const struct weft__call *call, const void *regs, const void *stack_args);
 /* A record for a spawn by p, or by a thread without a p; NULL when memory is short. */
 struct weft__spawn *weft__spawn_alloc(struct weft__p *p);
+/* Some memory of records that nobody uses back to the system; the monitor's. now: also what was in use a moment ago. False:
+ * there is none. */
+bool weft__spawn_trim(bool now);
 struct weft__g *weft__stack_carve(struct weft__p *p);
 /* For a stack of at least this many bytes: warm or fresh; NULL when memory is short. */
 struct weft__g *weft__stack_take(struct weft__p *p, size_t bytes);
@@ -387,8 +395,8 @@ struct weft__scavenge_pace {
 };
 extern struct weft__scavenge_pace weft__scavenge_pace;
 uint64_t weft__scavenge_discards(void);        /* stacks discarded so far, about */
-/* A step of giving unused stack memory back; the monitor's. idle: no processor is in use. Returns how long until the next
- * step while that stays so: 0 the next tick, -1 for good. */
+/* A step of giving unused stack memory back; the monitor's. idle: no processor is in use. Returns how
+ * long until the next step while that stays so: 0 the next tick, -1 for good. */
 weft_dur weft__scavenge(weft_time now, bool idle);
 void weft__hold_wait(struct weft__g *g);       /* until the scavenger is done with g's stack */
 
@@ -410,6 +418,13 @@ bool weft__timers_can_wake(void);              /* some pending timer would wake 
 void weft__monitor_start(void);
 size_t weft__g_count(void);                    /* weft_num_goroutines, from any thread */
 void weft__monitor_poke(void);                 /* something runs again */
+
+/* p, or a thread without one (NULL), has queued more than it will run next: should an idle processor be woken? */
+static inline bool weft__wants_help(const struct weft__p *p)
+{
+    return atomic_load_explicit(&weft__sched.nidle, memory_order_relaxed) != 0 &&
+           (!p || atomic_load_explicit(&p->alone, memory_order_relaxed) == 0); /* I1 sb, I8 */
+}
 
 static inline uint64_t weft__m_rand(struct weft__m *m)
 {

@@ -8,11 +8,11 @@
  * Invariants
  *   K1  a chunk's base is a multiple of its slot size: slot i is at base + i * slot.
  *   K2  slots below cut belong to a goroutine, live or dead, or to a p's range of slots that it will use next: those have
- *       no guard yet, and a descriptor of zeros, that is a dead one. Descriptors are never unmapped (S6 in sched.h).
+ *       their guards, or are about to, and a descriptor of zeros, that is a dead one. Descriptors are never unmapped (S6 in sched.h).
  *   K3  a chunk's fields but cut are written before stack_chunk_n counts it, and never again.
  *   K4  a dead goroutine of another class than the default is on that class's free list, and on no p's.
- * Locks   stack_lock guards cutting and the free lists of the classes: short. A p takes a range of slots at a time; the
- *         guard's system call, at a slot's first use, is made without the lock where there is a p.
+ * Locks   stack_lock guards cutting and the free lists of the classes: short. A p takes a range of slots at a time, and
+ *         makes their guards in one system call, without the lock.
  * Order   K5  stack_chunk_n release  ->  acquire in weft__g_by_addr, weft__stack_slots. Carries a chunk's fields (K3).
  *         K6  cut release  ->  acquire in weft__stack_slots, weft__g_by_addr. Carries that the slots exist, not what is in
  *             their descriptors: a slot of a p's range gets its bounds later.
@@ -130,12 +130,17 @@ static char *stack_cut(uint32_t class, uint32_t want, uint32_t *ret_n)
     return c->base + i * c->slot;
 }
 
-/* Makes a slot that was just cut ready for use; NULL when the guard is refused (the slot is lost). */
+/* Guards for n slots that were just cut; false when one is refused (the slots are lost). */
+static bool stack_guard(char *lo, uint32_t class, uint32_t n)
+{
+    return class == STACK_SMALL || weft__sys_guards(lo, stack_slot(class), n, WEFT__GUARD_BYTES) == 0;
+}
+
+/* Makes a slot with its guard ready for use. */
 static struct weft__g *stack_slot_init(char *lo, uint32_t class)
 {
-    if (!lo || (class != STACK_SMALL && weft__sys_guard(lo, WEFT__GUARD_BYTES) < 0))
-        return NULL;
     struct weft__g *g = (struct weft__g *)(lo + stack_slot(class) - STACK_G_BYTES);
+
     g->stack_lo = class == STACK_SMALL ? lo : lo + WEFT__GUARD_BYTES;
     g->stack_hi = (char *)g;
     weft__stack_known(g->stack_lo, g->stack_hi);
@@ -153,10 +158,12 @@ struct weft__g *weft__stack_carve(struct weft__p *p)
         weft__lock(&stack_lock);
         lo = stack_cut(class, p ? STACK_RANGE : 1, &n);
         weft__unlock(&stack_lock);
+        if (!lo || !stack_guard(lo, class, n))
+            return NULL;
         if (p)
-            p->range_n = lo ? n : 0;
+            p->range_n = n;
     }
-    if (p && lo) {
+    if (p) {
         p->range = lo + stack_slot(class);
         p->range_n--;
     }
@@ -176,7 +183,9 @@ static struct weft__g *stack_take(uint32_t class)
     else
         lo = stack_cut(class, 1, &n);
     weft__unlock(&stack_lock);
-    return g ? g : stack_slot_init(lo, class);
+    if (g)
+        return g;
+    return lo && stack_guard(lo, class, 1) ? stack_slot_init(lo, class) : NULL;
 }
 
 struct weft__g *weft__stack_take(struct weft__p *p, size_t bytes)

@@ -25,8 +25,8 @@
 #include <sched.h>
 
 struct weft__sched weft__sched;
-struct weft__policy weft__policy = {.next_max = 16, .global_every = 64, .steal_max = 256, .quick_ns = 250,
-                                    .quick_patience = WEFT_MS};
+struct weft__policy weft__policy = {.next_max = 16, .global_every = 64, .steal_max = 256, .quick_ns = 4000,
+                                    .quick_patience = WEFT_MS, .quick_patience_max = 16 * WEFT_MS};
 __thread struct weft__m *weft__tls_m __attribute__((tls_model("initial-exec"), visibility("hidden")));
 
 static const char *const worker_wait_text[] = {
@@ -287,7 +287,7 @@ void weft__ready(struct weft__g *g)
         weft__leave(m);
     /* One goroutine alone waits for the caller's next park: moving it to another CPU costs more (monitor.c covers a
      * caller that goes on computing). */
-    if (surplus && atomic_load_explicit(&weft__sched.nidle, memory_order_relaxed) != 0)
+    if (surplus && weft__wants_help(p))
         weft__wake_worker();
 }
 

@@ -4,7 +4,7 @@
  * Role    Each function is one kernel service in the form sys.h states; a simulation, where there is one, answers instead.
  *         Layer 1.
  * Limits  Membarrier needs Linux 4.14, and a sandbox that lets it through; WEFT_MEMBARRIER=0 does without.
- *         Guards by MADV_GUARD_INSTALL from 6.13 on, else mprotect.
+ *         Guards by MADV_GUARD_INSTALL from 6.13 on, else mprotect; several in one call where process_madvise(2) knows PIDFD_SELF.
  */
 #include "sys.h"
 
@@ -22,12 +22,18 @@
 #include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
 #ifndef MADV_GUARD_INSTALL
 #define MADV_GUARD_INSTALL 102
 #endif
+
+#ifndef SYS_process_madvise
+#define SYS_process_madvise 440
+#endif
+enum { REAL_PIDFD_SELF = -10001 }; /* PIDFD_SELF_THREAD_GROUP of linux/pidfd.h */
 
 /* The C library's own: nothing parks in here, and the accessor of weft/base.h is an edge between goroutines for
  * ThreadSanitizer, which the scheduler's sleeps would then hand on to everybody. */
@@ -148,6 +154,24 @@ int weft__sys_guard(void *addr, size_t bytes)
         atomic_store_explicit(&no_guard_install, 1, memory_order_relaxed);
     }
     return mprotect(addr, bytes, PROT_NONE) != 0 ? -errno : 0;
+}
+
+int weft__sys_guards(char *addr, size_t stride, uint32_t n, size_t bytes)
+{
+    static _Atomic int no_batches; /* 1 once the kernel has refused one: before 6.15, or a sandbox */
+    struct iovec v[32];
+    int r = 0;
+
+    if (n <= 32 && !atomic_load_explicit(&no_batches, memory_order_relaxed)) {
+        for (uint32_t i = 0; i < n; i++)
+            v[i] = (struct iovec){addr + i * stride, bytes};
+        if (syscall(SYS_process_madvise, REAL_PIDFD_SELF, v, n, MADV_GUARD_INSTALL, 0) == (long)(n * bytes))
+            return 0;
+        atomic_store_explicit(&no_batches, 1, memory_order_relaxed);
+    }
+    for (uint32_t i = 0; r == 0 && i < n; i++) /* again where it is done already: that does no harm */
+        r = weft__sys_guard(addr + i * stride, bytes);
+    return r;
 }
 
 void *weft__sys_alloc(size_t bytes)

@@ -58,6 +58,8 @@ int weft__sys_barrier_init(void);
 void *weft__sys_reserve(size_t bytes, size_t align);
 /* Makes [addr, addr+bytes) fault on any touch. Returns 0 or -errno. */
 int weft__sys_guard(void *addr, size_t bytes);
+/* The same for n places, each stride bytes after the one before: in one call where the kernel can. */
+int weft__sys_guards(char *addr, size_t stride, uint32_t n, size_t bytes);
 
 /* Zeroed memory from the C library; NULL when short. */
 void *weft__sys_alloc(size_t bytes);

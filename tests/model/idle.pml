@@ -7,11 +7,12 @@
  * everything else is under sched.lock or by locked instructions, which are one step here. A steal is one step (claim.pml).
  * Checked: every goroutine pushed is taken (no lost wake-up); a processor has one owner; counters end where they began.
  *
- * VARIANTS 1 2 3 5 6 7: BROKEN=1 no membarrier before the second look; 2 the second look comes before nidle is counted; 3 no second
+ * VARIANTS 1 2 3 5 6 7 11: BROKEN=1 no membarrier before the second look; 2 the second look comes before nidle is counted; 3 no second
  * look; 4 a worker that stops spinning wakes nobody; 5 the pusher wakes nobody when it finds a sleeper in the poller;
  * 6 the worker is counted out of nspinning after its second look; 7 the waker does not
  * ask whether the poller was left meanwhile; 8 a waker that found no processor does not look again
- * (4 and 8 show in idle_hog.pml).
+ * (4 and 8 show in idle_hog.pml, 9 and 10 in idle_cover.pml); 11 a worker that was counted as looking while it napped, and got no processor, does
+ * not look once more.
  */
 #ifndef BROKEN
 #define BROKEN 0
@@ -117,7 +118,7 @@ proctype Pusher()
         atomic { nfull(sb[0]) -> m = LD(0, Q); sb[0]!Q,m + 1; pend[0]++; last[0] = m + 1 };
         wake_worker(0, m)
     }
-    done == PUSHES      /* an endless loop in C */
+    done == PUSHES || bound_hit     /* an endless loop in C */
 }
 
 /* a thief's membarrier, look at in, take: one step (claim.pml) */
@@ -233,6 +234,7 @@ idle:
     :: spinning[me] && BROKEN != 6 -> atomic { spinning[me] = 0; nspinning-- }
     :: else
     fi;
+look:
     if
     :: BROKEN == 1 || BROKEN == 2
     :: else -> atomic { DRAIN(0) }              /* membarrier */
@@ -246,10 +248,18 @@ idle:
     :: else
     fi;
     if
-    :: got -> got = 0; retake(me, 1);
+    :: got -> got = 0;                          /* idle_look_again */
+        atomic { spinning[me] = 1; nspinning++ };
+        retake(me, 0);
         if
         :: hasp[me] -> goto schedule
         :: else
+        fi;
+        atomic { spinning[me] = 0; nspinning-- };
+        if
+        :: nidle != 0 && BROKEN != 11 -> goto look
+        :: nidle != 0 && BROKEN == 11
+        :: nidle == 0
         fi
     :: else
     fi;
@@ -297,5 +307,5 @@ init
 active proctype Bounds()
 {
 end_bounds:
-    atomic { (nidle > IDLE_PS || nspinning > 3 || hasp[1] + hasp[2] + hasp[3] + nidle > IDLE_PS) -> assert(false) }
+    atomic { (nidle > IDLE_PS || nspinning > 4 || hasp[1] + hasp[2] + hasp[3] + nidle > IDLE_PS) -> assert(false) }
 }

@@ -93,6 +93,7 @@ int main(int argc, char **argv)
     }
     double d = (double)n;
     printf("{\"bench\": \"floor_park_%s\", \"unit\": \"slot\", \"n\": %ld, ", mode, n);
-    printf("\"ns_per_op\": %.1f, \"user_ns_per_op\": %.1f, \"sys_ns_per_op\": %.1f}\n", (now_ns() - t0) / d, (cpu_ns(0) - u0) / d, (cpu_ns(1) - s0) / d);
+    printf("\"ns_per_op\": %.1f, \"user_ns_per_op\": %.1f, \"sys_ns_per_op\": %.1f}\n",
+           (now_ns() - t0) / d, (cpu_ns(0) - u0) / d, (cpu_ns(1) - s0) / d);
     return 0;
 }

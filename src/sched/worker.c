@@ -24,6 +24,8 @@
 
 #include <sched.h>
 
+enum { LOOK_EVERY = 16 }; /* looks at the global queue between looks at timers and net; a power of two */
+
 struct weft__sched weft__sched;
 struct weft__policy weft__policy = {.next_max = 16, .global_every = 64, .steal_max = 256, .quick_ns = 4000,
                                     .quick_patience = WEFT_MS, .quick_patience_max = 16 * WEFT_MS};
@@ -148,12 +150,20 @@ static inline void worker_unpick(struct weft__p *p, struct weft__g *g)
         weft__p_put(p, (weft__runnable)g);
 }
 
+/* Is it time to look at the timers and the net, though the monitor has not asked for it? Its thread may be kept from running
+ * where this one has a real-time class, or all of the CPU. */
+static inline bool worker_long_since(uint32_t tick)
+{
+    return (tick & (LOOK_EVERY * weft__policy.global_every - 1)) == 0;
+}
+
 static inline bool worker_wants_look(struct weft__p *p)
 {
     uint32_t tick = atomic_load_explicit(&p->tick, memory_order_relaxed);
 
     return atomic_load_explicit(&p->poke, memory_order_relaxed) != 0 ||
-           ((tick & (weft__policy.global_every - 1)) == 0 && atomic_load_explicit(&weft__sched.gq_n, memory_order_relaxed) != 0);
+           ((tick & (weft__policy.global_every - 1)) == 0 &&
+            (atomic_load_explicit(&weft__sched.gq_n, memory_order_relaxed) != 0 || worker_long_since(tick)));
 }
 
 static inline void worker_save_errno(struct weft__m *m, struct weft__g *g)
@@ -382,7 +392,7 @@ static struct weft__g *worker_find(struct weft__m *m, struct weft__p *p)
     uint32_t tick = atomic_load_explicit(&p->tick, memory_order_relaxed);
     bool poked = atomic_load_explicit(&p->poke, memory_order_relaxed) != 0;
 
-    if (poked) {
+    if (poked || worker_long_since(tick)) {
         atomic_store_explicit(&p->poke, 0, memory_order_relaxed);
         worker_look_outside(m, true);
     }

@@ -28,6 +28,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -208,6 +209,7 @@ static void child_exec(const struct weft_test *t, int out, int err)
     sigset_t none;
     int null = open("/dev/null", O_RDONLY | O_CLOEXEC);
 
+    prctl(PR_SET_PDEATHSIG, SIGKILL); /* a runner that is killed leaves nobody behind who computes on */
     setpgid(0, 0);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);

@@ -27,7 +27,7 @@
 enum { LOOK_EVERY = 16 }; /* looks at the global queue between looks at timers and net; a power of two */
 
 struct weft__sched weft__sched;
-struct weft__policy weft__policy = {.next_max = 16, .global_every = 64, .steal_max = 256, .quick_ns = 4000,
+struct weft__policy weft__policy = {.next_max = 16, .global_every = 64, .steal_max = 256, .quick_ns = 2000,
                                     .quick_patience = WEFT_MS, .quick_patience_max = 16 * WEFT_MS};
 __thread struct weft__m *weft__tls_m __attribute__((tls_model("initial-exec"), visibility("hidden")));
 

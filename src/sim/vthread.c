@@ -442,7 +442,7 @@ void weft__sim_start(uint64_t seed)
     vt.hash = 0xcbf29ce484222325u;
     vt.now = WEFT_SEC;
     if (!vt.credits_max)
-        weft__sim_limit(200000000);
+        weft__sim_limit(1000000000);
     vt.mean = 1u << vt_below(10);
     vt.rate = ONE_OF(5, 20, 50, 100, 300);
     vt.stall_in = (uint32_t)ONE_OF(0, 0, 16, 64, 256);

@@ -40,6 +40,12 @@
 #ifndef WEFT__TSAN
 #define WEFT__TSAN 0
 #endif
+/* A function of which ThreadSanitizer sees nothing. In one without sanitizing clang would still instrument the atomics. */
+#ifdef __clang__
+#define WEFT__UNSEEN __attribute__((disable_sanitizer_instrumentation))
+#else
+#define WEFT__UNSEEN __attribute__((no_sanitize("thread")))
+#endif
 #ifndef WEFT__ASAN
 #define WEFT__ASAN 0
 #endif

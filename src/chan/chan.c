@@ -334,7 +334,7 @@ uint64_t weft__chan_drain(struct weft__chan *c)
 }
 
 /* Of the deadlock check: its thread has seen the end of goroutines, which must not come before a receive here. */
-__attribute__((no_sanitize("thread"))) bool weft__chan_has_receivers(struct weft__chan *c)
+WEFT__UNSEEN bool weft__chan_has_receivers(struct weft__chan *c)
 {
     bool waits = false;
 

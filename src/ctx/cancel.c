@@ -193,7 +193,7 @@ static void ctx_late(struct weft__timer *timer, void *arg, uint64_t seq)
 }
 
 /* For deadlock detection: nobody would learn of this deadline. Watches and children count as somebody. */
-__attribute__((no_sanitize("thread"))) static bool ctx_asleep(struct weft__timer *timer)
+WEFT__UNSEEN static bool ctx_asleep(struct weft__timer *timer)
 {
     struct ctx_node *n = &CTX_OF_TIMER(timer)->n;
     weft__look_lock(&n->lock);

@@ -31,7 +31,8 @@ struct weft__policy weft__policy = {.next_max = 16, .global_every = 64, .steal_m
                                     .quick_patience = WEFT_MS, .quick_patience_max = 16 * WEFT_MS};
 __thread struct weft__m *weft__tls_m __attribute__((tls_model("initial-exec"), visibility("hidden")));
 
-static const char *const worker_wait_text[] = {
+/* used: tools/weft_gdb.py reads it, and clang would make another table of it. */
+__attribute__((used)) static const char *const worker_wait_text[] = {
 #define X(name, text) text,
 #include "wait.def"
 #undef X

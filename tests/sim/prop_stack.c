@@ -46,6 +46,7 @@ static __attribute__((noinline)) void dig(struct pit *p, uint32_t depth, long ta
 {
     volatile long page[LONGS];
 
+    __asm__ volatile("" : : "r"(page) : "memory"); /* all of it is there: clang would keep the two ends only */
     page[0] = page[LONGS - 1] = tag + (long)depth;
     if (depth > 0)
         dig(p, depth - 1, tag);

@@ -95,6 +95,7 @@ bench-go: setup build
 ## bench-net: the HTTP server's and client's CPU time per request beside a bare epoll loop, Go and nginx
 bench-net: setup build
 	@python3 bench/http.py --build $(B) $(ARGS)
+	-@python3 bench/http2.py --build $(B) $(ARGS)
 	@python3 bench/fetch.py --build $(B) $(ARGS)
 
 .PHONY: accept

@@ -13,6 +13,7 @@
  *   Z6  the read deadline is never later than the first of the waits in `until` of any stream; only a sweep moves it on.
  *   Z7  c is freed by the last of its goroutines, acq_rel on lives: a goroutine may still be in the unlock of c->m when
  *       the connection's has seen all of them end.
+ *   Z8  todo is empty unless in_pass: before a pass ends each of its requests has a goroutine.
  */
 #ifndef WEFT_HTTP_H2_INT_H
 #define WEFT_HTTP_H2_INT_H
@@ -36,9 +37,10 @@ struct weft__h2_stream {
     void *pool_next;
     struct weft__h2 *c;                      /* [const] */
     struct weft__hlink link;                 /* [c->m] in c->streams, while the session has it */
+    struct weft__h2_stream *todo_next;       /* [c->m] */
     int32_t id;                              /* [const] */
     uint8_t refs;                            /* [c->m, Z4] */
-    bool started;                            /* [c->m] a goroutine runs its handler */
+    bool started;                            /* [c->m] it is a request that a handler answers: under way, or in todo */
     bool handled;                            /* [c->m] the handler's goroutine is through */
     bool returned;                           /* [own of the handler's goroutine] the handler did return */
     bool final, interim;                     /* [c->m] of a call: the head is there, and no 1xx; a 100 came */
@@ -66,6 +68,7 @@ struct weft__h2_stream {
     char *rest;                              /* [c->m] of a call: data that is ours; or NULL */
     weft_cond wake;                          /* with c->m: any of the above has changed */
     struct weft__hbuf *near;                 /* [own] the small out */
+    char text[64];                           /* [c->m] values of the server's own fields */
     struct weft__exch x;
 };
 
@@ -82,8 +85,12 @@ struct weft__h2 {
     struct weft__hlink in_client;            /* [client lock] its connections of HTTP/2 */
     uint32_t round;                          /* [client lock] weft__h2_clear has seen it */
     nghttp2_session *session;                /* [m] */
+    struct weft__h2_shelf *shelf;            /* [m] of its memory; NULL between passes */
     struct weft__hlink streams;              /* [m] oldest first */
-    uint32_t streams_len, handlers;          /* [m] the session's; goroutines */
+    uint32_t streams_len, handlers;          /* [m] the session's; handlers to run or under way */
+    struct weft__h2_stream *todo, *todo_last;/* [m, Z8] requests that no goroutine has, oldest first */
+    struct weft__h2_stream *met;             /* [m] the session's, met last; or NULL */
+    uint32_t apart;                          /* [m] passes to come whose requests get a goroutine each */
     uint32_t streams_max;                    /* [const] */
     bool in_pass, woke;                      /* [m, Z3]; somebody has been made ready in this pass */
     bool writing;                            /* [m, Z2] */
@@ -112,8 +119,8 @@ struct weft__h2 *weft__h2_new(weft_conn *conn, const struct weft__h2 *limits);
 WEFT_PARKS void weft__h2_run(struct weft__h2 *c, const char *bytes, size_t n);
 /* Send what is queued, unless somebody else will (Z2, Z3). With c->m, which it gives back. */
 WEFT_PARKS void weft__h2_send(struct weft__h2 *c);
-/* The same for the end of a handler: others that end now may join in. */
-WEFT_PARKS void weft__h2_send_soon(struct weft__h2 *c);
+/* The same for the end of a runner: at once if it is the last, else others that end now may join in. */
+WEFT_PARKS void weft__h2_send_end(struct weft__h2 *c);
 /* With c->m: say to the peer that no new streams are wanted, once. */
 void weft__h2_leave(struct weft__h2 *c);
 /* And then, which was the last. */
@@ -125,6 +132,12 @@ void weft__h2_look_at(struct weft__h2 *c, weft_time at);
 
 /* ---- h2session.c ---- */
 weft_err weft__h2_session_new(struct weft__h2 *c);
+
+/* ---- h2mem.c, with c->m ---- */
+nghttp2_mem weft__h2_mem(struct weft__h2 *c);
+/* Blocks to use again, for as long as there is work; both do nothing the second time. */
+void weft__h2_shelf_take(struct weft__h2 *c);
+void weft__h2_shelf_give(struct weft__h2 *c);
 
 /* ---- h2guard.c ---- */
 /* With c->m. False: too much; c->calm is set. */
@@ -139,13 +152,19 @@ struct weft__h2_stream *weft__h2_stream_new(struct weft__h2 *c, int32_t id);
 void weft__h2_stream_field(struct weft__h2_stream *st, const char *name, size_t nn, const char *value, size_t nv);
 /* The same without a look at whose it is: kept, and content-length noted. */
 void weft__h2_head_field(struct weft__h2_stream *st, const char *name, size_t nn, const char *value, size_t nv);
-/* The head is whole: a goroutine runs the handler. */
-void weft__h2_stream_start(struct weft__h2_stream *st);
+/* The head is whole: as request.c has it. */
+void weft__h2_head_done(struct weft__h2_stream *st);
 /* It broke off: reads and writes end with err, its context is cancelled. */
 void weft__h2_stream_break(struct weft__h2_stream *st, weft_err err);
 /* The session has closed it; st may be gone. */
 void weft__h2_stream_closed(struct weft__h2_stream *st, uint32_t code);
 void weft__h2_stream_drop(struct weft__h2_stream *st);   /* a reference less */
+
+/* ---- h2handle.c, with c->m ---- */
+/* The request is to be answered by the handler: into todo. */
+void weft__h2_stream_start(struct weft__h2_stream *st);
+/* In a pass, todo is not empty: it is when this returns (Z8). Gives c->m up meanwhile. */
+WEFT_PARKS void weft__h2_handle(struct weft__h2 *c);
 
 /* ---- h2body.c, with c->m ---- */
 /* Body has come: it is kept for the handler, or counted as read. */

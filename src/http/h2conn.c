@@ -1,12 +1,12 @@
 /*
  * h2conn.c - an HTTP/2 connection of a server, from its first bytes to its end.
  *
- * Role    The connection's goroutine reads, gives what came to the session, which starts a goroutine per request, lets
- *         those run, and sends what they have answered in one write. Answers that come later are sent by those who made
- *         them; a socket that is full is waited for by a goroutine of its own, so that reading goes on.
- * Near    serveconn.c (who starts it), h2session.c, h2stream.c, h2_int.h (invariants Z1 to Z6). Layer 5.
+ * Role    The connection's goroutine reads and gives what came to the session; a runner answers the requests, and sends all
+ *         answers in one write. Answers that come later are sent by those who made them; a socket that is full is waited for
+ *         by a goroutine of its own, so that reading goes on.
+ * Near    serveconn.c (who starts it), h2session.c, h2handle.c (runners), h2_int.h (invariants Z1 to Z8). Layer 5.
  *
- *   read -> session (c->m) -> yield: handlers run, answers queue -> one write -> wait, with no buffer held
+ *   read -> session (c->m) -> runner: handlers, answers queue -> one write; meanwhile: wait, with no buffer held
  *   end  shutdown, "Connection: close": GOAWAY with the last stream open and a PING; on its answer, or after a second,
  *        GOAWAY with the last stream that counts; when the streams have ended: close.
  *
@@ -132,9 +132,11 @@ static void h2_fill(struct weft__h2 *c)
 }
 
 /* Nothing is left to send: with c->m, which it gives back. */
-static void h2_sent(struct weft__h2 *c)
+static void h2_sent(struct weft__h2 *c, bool wrote)
 {
     c->writing = false;   /* Z2 */
+    if (wrote || !c->handlers)
+        weft__h2_shelf_give(c);
     weft__hbuf_put(c->out);
     c->out = NULL;
     c->over |= !nghttp2_session_want_read(c->session) && !nghttp2_session_want_write(c->session);
@@ -162,12 +164,14 @@ static void h2_writer(struct weft__h2 *c);
 /* Z2, with c->m, which it gives back: out, then whatever is queued meanwhile. Who may not wait leaves that to h2_writer. */
 static WEFT_PARKS void h2_write(struct weft__h2 *c, bool waits)
 {
+    bool wrote = false;
     for (;;) {
         if (c->out_pos == c->out_len)
             h2_fill(c);
         if (c->out_pos == c->out_len || c->dead)
             break;
         weft_mutex_unlock(&c->m);
+        wrote = true;
         ssize_t n = h2_put(c, waits);
         if (n >= 0 && (size_t)n < c->out_len - c->out_pos) {
             c->out_pos += (size_t)n;
@@ -179,7 +183,7 @@ static WEFT_PARKS void h2_write(struct weft__h2 *c, bool waits)
         c->dead |= n < 0;
     }
     c->out_pos = c->out_len = 0;
-    h2_sent(c);
+    h2_sent(c, wrote);
 }
 
 void weft__h2_unref(struct weft__h2 *c)
@@ -196,9 +200,9 @@ static void h2_writer(struct weft__h2 *c)
     weft__h2_unref(c);
 }
 
-static bool h2_send_begin(struct weft__h2 *c)
+static bool h2_send_begin(struct weft__h2 *c, bool in_pass_too)
 {
-    if (!c->writing && !c->in_pass && !c->dead) {
+    if (!c->writing && (in_pass_too || !c->in_pass) && !c->dead) {
         c->writing = true;
         return true;
     }
@@ -208,17 +212,20 @@ static bool h2_send_begin(struct weft__h2 *c)
 
 void weft__h2_send(struct weft__h2 *c)
 {
-    if (h2_send_begin(c))
+    if (h2_send_begin(c, false))
         h2_write(c, false);
 }
 
-void weft__h2_send_soon(struct weft__h2 *c)
+void weft__h2_send_end(struct weft__h2 *c)
 {
-    if (!h2_send_begin(c))
+    bool last = !c->handlers;   /* then all requests of a pass are answered */
+    if (!h2_send_begin(c, last))
         return;
-    weft_mutex_unlock(&c->m);
-    weft_yield();
-    weft_mutex_lock(&c->m);
+    if (!last) {
+        weft_mutex_unlock(&c->m);
+        weft_yield();
+        weft_mutex_lock(&c->m);
+    }
     h2_write(c, false);
 }
 
@@ -235,17 +242,21 @@ static uint32_t recv_code(const struct weft__h2 *c, ssize_t r)
     }
 }
 
-/* Bytes that came, and all that follows from them. False: the connection is over. */
-static bool h2_pass(struct weft__h2 *c, const char *bytes, size_t n)
+/* Bytes that came, and all that follows from them; b, where they are, is given back. False: the connection is over. */
+static bool h2_pass(struct weft__h2 *c, const char *bytes, size_t n, struct weft__hbuf *b)
 {
     weft_mutex_lock(&c->m);
     c->in_pass = true;   /* Z3 */
+    weft__h2_shelf_take(c);
     c->woke = false;
     ssize_t r = nghttp2_session_mem_recv(c->session, (const uint8_t *)bytes, n);
     if (r >= 0 && nghttp2_session_get_outbound_queue_size(c->session) > QUEUE_MAX)
         c->calm = NGHTTP2_ENHANCE_YOUR_CALM;
     if (r < 0 || c->calm)
         (void)nghttp2_session_terminate_session(c->session, recv_code(c, r));
+    weft__hbuf_put(b);   /* warm for the next connection */
+    if (c->todo)
+        weft__h2_handle(c);
     if (c->woke) {
         weft_mutex_unlock(&c->m);
         weft_yield();
@@ -289,9 +300,10 @@ static int h2_step(struct weft__h2 *c)
     if (!b)
         return WEFT_ENOMEM;
     ssize_t n = weft__conn_read_soon(c->conn, b->data, b->cap);
-    int r = n == WEFT_EDEADLINE ? h2_late(c) : n > 0 ? h2_pass(c, b->data, (size_t)n) : n == 0 ? WEFT_EEOF : (int)n;
+    if (n > 0)
+        return h2_pass(c, b->data, (size_t)n, b);
     weft__hbuf_put(b);
-    return r;
+    return n == WEFT_EDEADLINE ? h2_late(c) : n == 0 ? WEFT_EEOF : (int)n;
 }
 
 /* ---- its life ---- */
@@ -330,6 +342,7 @@ static void h2_end(struct weft__h2 *c, weft_err err)
         weft_cond_wait(&c->ended);
     nghttp2_session_del(c->session);
     c->session = NULL;
+    weft__h2_shelf_give(c);
     while (c->streams.next != &c->streams)
         weft__h2_stream_closed(WEFT__H2_STREAM_OF(c->streams.next), NGHTTP2_CANCEL);
     weft_mutex_unlock(&c->m);
@@ -342,7 +355,7 @@ void weft__h2_run(struct weft__h2 *c, const char *bytes, size_t n)
     weft__h2_look_at(c, c->idle_since + c->idle_timeout);
     weft__h2_send(c);   /* SETTINGS */
     if (n)
-        r = h2_pass(c, bytes, n);
+        r = h2_pass(c, bytes, n, NULL);
     while (r > 0)
         r = h2_step(c);
     h2_end(c, r);

@@ -79,9 +79,10 @@ static void reply_close_fields(struct weft_http_writer *w)
 
 /* ---- the head, for the session ---- */
 
-static nghttp2_nv nv_of(const char *name, size_t nn, const char *value, size_t nv)
+/* flags: what the session need not copy, as it stays. */
+static nghttp2_nv nv_of(const char *name, size_t nn, const char *value, size_t nv, uint8_t flags)
 {
-    return (nghttp2_nv){(uint8_t *)(uintptr_t)name, (uint8_t *)(uintptr_t)value, nn, nv, NGHTTP2_NV_FLAG_NONE};
+    return (nghttp2_nv){(uint8_t *)(uintptr_t)name, (uint8_t *)(uintptr_t)value, nn, nv, flags};
 }
 
 static size_t count_nuls(const char *s, size_t n)
@@ -94,37 +95,39 @@ static size_t count_nuls(const char *s, size_t n)
     return nuls;
 }
 
-/* status, length and date, then the handler's. nv has room for them. */
-static size_t reply_nv(const struct weft_http_writer *w, nghttp2_nv *nv, char text[static 64])
+/* status, length and date, then the handler's. nv has room for them. stays: out, and with it the stream, does until the
+ * session has sent the head. */
+static size_t reply_nv(const struct weft_http_writer *w, nghttp2_nv *nv, bool stays)
 {
+    const uint8_t value = stays ? NGHTTP2_NV_FLAG_NO_COPY_VALUE : 0, name = NGHTTP2_NV_FLAG_NO_COPY_NAME;
+    char *text = reply_stream(w)->text;
     size_t n = 0, k = 24;
     text[0] = (char)('0' + w->status / 100 % 10);
     text[1] = (char)('0' + w->status / 10 % 10);
     text[2] = (char)('0' + w->status % 10);
-    nv[n++] = nv_of(":status", 7, text, 3);
+    nv[n++] = nv_of(":status", 7, text, 3, name | value);
     weft__http_date_now(text + 24);
-    nv[n++] = nv_of("date", 4, text + 24, 29);
+    nv[n++] = nv_of("date", 4, text + 24, 29, name | value);
     if (w->has_length && w->status != 204) {
         uint64_t v = w->length;
         do
             text[--k] = (char)('0' + v % 10);
         while (v /= 10);
-        nv[n++] = nv_of("content-length", 14, text + k, 24 - k);
+        nv[n++] = nv_of("content-length", 14, text + k, 24 - k, name | value);
     }
     for (const char *s = w->out->data, *end = s + w->fields_end; s < end;) {
         size_t nn = strlen(s), len = strlen(s + nn + 1);
-        nv[n++] = nv_of(s, nn, s + nn + 1, len);
+        nv[n++] = nv_of(s, nn, s + nn + 1, len, stays ? name | value : 0);
         s += nn + len + 2;
     }
     return n;
 }
 
 /* With c->m. */
-static void reply_submit(struct weft__h2_stream *st, bool body)
+static void reply_submit(struct weft__h2_stream *st, bool body, bool stays)
 {
     struct weft_http_writer *w = &st->x.w;
     nghttp2_nv near[NV_NEAR], *nv = near;
-    char text[64];
     size_t most = 3 + count_nuls(w->out->data, w->fields_end) / 2;
     nghttp2_data_provider source = {.source.ptr = st, .read_callback = weft__h2_reply_source};
     if (most > NV_NEAR && !(nv = malloc(most * sizeof *nv))) {
@@ -132,7 +135,7 @@ static void reply_submit(struct weft__h2_stream *st, bool body)
         return;
     }
     st->submitted = w->head_sent = true;
-    size_t n = reply_nv(w, nv, text);
+    size_t n = reply_nv(w, nv, stays);
     if (nghttp2_submit_response(st->c->session, st->id, nv, n, body ? &source : NULL))
         w->err = WEFT_ENOMEM;
     if (nv != near)
@@ -141,7 +144,7 @@ static void reply_submit(struct weft__h2_stream *st, bool body)
 
 void weft__h2_reply_continue(struct weft__h2_stream *st)
 {
-    nghttp2_nv nv = nv_of(":status", 7, "100", 3);
+    nghttp2_nv nv = nv_of(":status", 7, "100", 3, NGHTTP2_NV_FLAG_NONE);
     if (!st->submitted && !st->err)
         (void)nghttp2_submit_headers(st->c->session, NGHTTP2_FLAG_NONE, st->id, NULL, &nv, 1, NULL);
 }
@@ -156,7 +159,7 @@ static void reply_trailers(struct weft__h2_stream *st)
     nghttp2_nv *nv = calloc(most, sizeof *nv);
     for (char *s = w->trailers, *end = s + w->trailers_len; nv && s < end; n++) {
         char *colon = strchr(s, ':'), *cr = memchr(colon, '\r', (size_t)(end - colon));
-        nv[n] = nv_of(s, (size_t)(colon - s), colon + 2, (size_t)(cr - colon - 2));
+        nv[n] = nv_of(s, (size_t)(colon - s), colon + 2, (size_t)(cr - colon - 2), NGHTTP2_NV_FLAG_NONE);
         s = cr + 2;
     }
     if (!nv || nghttp2_submit_trailer(st->c->session, st->id, nv, n))
@@ -235,8 +238,8 @@ void weft__h2_data_resume(struct weft__h2_stream *st)
 
 /* ---- the handler's writes ---- */
 
-/* With c->m: data and more are the session's. */
-static void reply_offer(struct weft__h2_stream *st, const char *more, size_t more_len)
+/* With c->m: data and more are the session's. last: the handler is through, and out stays as it is. */
+static void reply_offer(struct weft__h2_stream *st, const char *more, size_t more_len, bool last)
 {
     struct weft_http_writer *w = &st->x.w;
     st->data = w->out->data + w->fields_end;
@@ -246,7 +249,7 @@ static void reply_offer(struct weft__h2_stream *st, const char *more, size_t mor
     if (!st->submitted) {
         bool body = !w->no_body && (st->data_len || st->more_len || !st->fin || w->trailers_len);
         st->fin |= !body;
-        reply_submit(st, body);
+        reply_submit(st, body, last);
     } else {
         weft__h2_data_resume(st);
     }
@@ -262,7 +265,7 @@ static weft_err reply_push(struct weft_http_writer *w, const char *more, size_t 
         return w->err;
     weft_mutex_lock(&c->m);
     if (!st->err) {
-        reply_offer(st, more, more_len);
+        reply_offer(st, more, more_len, false);
         weft__h2_send(c);
         weft_mutex_lock(&c->m);
     }
@@ -326,7 +329,7 @@ void weft__h2_reply_finish(struct weft__h2_stream *st)
     bool whole = st->returned && !w->err && (w->no_body || !w->has_length || w->written == w->length);
     if (whole && !(w->no_body && st->submitted)) {
         st->fin = true;
-        reply_offer(st, NULL, 0);
+        reply_offer(st, NULL, 0, true);
     }
     if (!whole || w->err)   /* A1, A2: the peer sees an answer that was cut off */
         (void)nghttp2_submit_rst_stream(st->c->session, NGHTTP2_FLAG_NONE, st->id, NGHTTP2_INTERNAL_ERROR);

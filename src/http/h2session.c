@@ -19,7 +19,9 @@
 
 static struct weft__h2_stream *session_stream(struct weft__h2 *c, int32_t id)
 {
-    return id > 0 ? nghttp2_session_get_stream_user_data(c->session, id) : NULL;
+    if (c->met && c->met->id == id)
+        return c->met;
+    return id > 0 ? c->met = nghttp2_session_get_stream_user_data(c->session, id) : NULL;
 }
 
 static int on_begin_frame(nghttp2_session *session, const nghttp2_frame_hd *hd, void *arg)
@@ -41,6 +43,7 @@ static int on_begin_headers(nghttp2_session *session, const nghttp2_frame *frame
     if (!st)
         return NGHTTP2_ERR_TEMPORAL_CALLBACK_FAILURE;
     (void)nghttp2_session_set_stream_user_data(session, frame->hd.stream_id, st);
+    c->met = st;
     if (!(frame->hd.flags & NGHTTP2_FLAG_END_HEADERS)) {   /* the rest may take long: slow heads have a limit */
         st->until[0] = weft_now() + c->head_timeout;
         weft__h2_look_at(c, st->until[0]);
@@ -187,6 +190,7 @@ weft_err weft__h2_session_new(struct weft__h2 *c)
 {
     nghttp2_session_callbacks *cb = NULL;
     nghttp2_option *opt = NULL;
+    nghttp2_mem mem = weft__h2_mem(c);
     weft_err err = WEFT_ENOMEM;
     if (nghttp2_session_callbacks_new(&cb) || nghttp2_option_new(&opt))
         goto out;
@@ -201,7 +205,7 @@ weft_err weft__h2_session_new(struct weft__h2 *c)
     nghttp2_session_callbacks_set_send_data_callback(cb, weft__h2_reply_put);
     nghttp2_option_set_no_auto_window_update(opt, 1);
     nghttp2_option_set_no_closed_streams(opt, 1);
-    if ((c->client ? nghttp2_session_client_new2 : nghttp2_session_server_new2)(&c->session, cb, c, opt) == 0) {
+    if ((c->client ? nghttp2_session_client_new3 : nghttp2_session_server_new3)(&c->session, cb, c, opt, &mem) == 0) {
         err = session_settings(c);
         if (err)
             nghttp2_session_del(c->session);

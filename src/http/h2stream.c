@@ -1,8 +1,8 @@
 /*
- * h2stream.c - one stream of HTTP/2: a request's head, its handler's goroutine, its end.
+ * h2stream.c - one stream of HTTP/2: a request's head, its end.
  *
- * Role    Put the fields where weft__head has them, so that a handler cannot tell which protocol it serves; run the handler
- *         as serveconn.c does. Near h2session.c (who calls), h2body.c, h2reply.c, request.c. Layer 5.
+ * Role    Put the fields where weft__head has them, so that a handler cannot tell which protocol it serves. Near h2session.c
+ *         (who calls), h2handle.c (who runs the handler), h2body.c, h2reply.c, request.c. Layer 5.
  *
  *   x.buf:  NUL | name NUL value NUL | ...   with ":path" as the target, ":authority" as the field "host"; a "host" of the
  *           peer's own must say the same. Cookies are joined into one.
@@ -11,9 +11,7 @@
  * Limits  head_bytes_max, counted as RFC 9113 10.5.1 does: 431. A stream and its first 4.5 KiB of buffers come from a pool.
  * Failure Memory is short: 503 or a stream that is reset.
  */
-#include <weft/go.h>
 #include <weft/time.h>
-#include <weft/unwind.h>
 
 #include "h2_int.h"
 
@@ -258,100 +256,12 @@ static void head_join_cookies(struct weft__h2_stream *st)
     st->head_len = (uint32_t)(p - data) + 1;
 }
 
-/* ---- the handler ---- */
-
-/* What the request is: 0, or the status to refuse it with. */
-static int stream_accept(struct weft__h2_stream *st)
+void weft__h2_head_done(struct weft__h2_stream *st)
 {
-    struct weft__exch *x = &st->x;
-    struct weft__head *h = &x->head;
-    weft__request_init(x);
-    weft__h2_reply_init(st, h->p.method == HTTP_HEAD);
-    bool length = h->p.flags & F_CONTENT_LENGTH, ended = x->wire.done;
-    x->wire.framing = ended ? WEFT__BODY_NONE : length ? WEFT__BODY_LENGTH : WEFT__BODY_CHUNKED;
-    if (st->status)
-        return st->status;
-    if (h->p.method == HTTP_CONNECT)
-        return 501;
-    if (h->p.content_length > x->sc->server->o.body_bytes_max)
-        return 413;
-    const char *expect = h->expects ? weft__head_find(h, "expect") : NULL;
-    if (expect && strcasecmp(expect, "100-continue") != 0)
-        return 417;
-    x->rq.expect = expect && !ended;
-    return weft__request_target(&x->rq);
-}
-
-static void stream_handle(struct weft__h2_stream *st)
-{
-    struct weft__exch *x = &st->x;
-    struct weft__exch *const *where = &x;
-    weft_defer(weft__http_panic_dump, where);
-    int status = stream_accept(st);
-    if (status)
-        weft__reply_refusal(&x->w, status);
-    else
-        x->sc->server->o.handler(&x->rq, &x->w, x->sc->server->o.arg);
-    st->returned = true;
-}
-
-static void stream_panicked(struct weft__h2_stream *st, const char *message)
-{
-    struct weft__exch *x = &st->x;
-    struct weft_http_server_opts *o = &x->sc->server->o;
-    if (o->on_panic)
-        o->on_panic(&x->rq, message, o->arg);
-    if (!weft__reply_reset(&x->w))
-        return;
-    (void)weft_http_reply_text(&x->w, 500, "text/plain; charset=utf-8", "Internal Server Error\n");
-    st->returned = true;
-}
-
-/* Return, panic or goexit: what is left of the answer is queued, and the goroutine's reference goes. */
-static void stream_end(struct weft__h2_stream *st)
-{
-    struct weft__h2 *c = st->c;
-    if (st->x.rq.ctx) {
-        weft_mutex_lock(&c->m);
-        st->ctx = NULL;
-        weft_mutex_unlock(&c->m);
-    }
-    weft__request_done(&st->x.rq);
-    weft_mutex_lock(&c->m);
-    weft__h2_reply_finish(st);
-    st->handled = true;
-    weft__h2_body_drop(st);
-    c->handlers--;
-    if (c->dead)
-        weft_cond_broadcast(&c->ended);
-    if (!c->handlers && !c->streams_len)
-        c->idle_since = weft_now();
-    weft__h2_stream_drop(st);
-    weft__h2_send_soon(c);
-    weft__h2_unref(c);
-}
-
-static void stream_run(struct weft__h2_stream *st)
-{
-    weft_defer(stream_end, st);
-    const char *message = weft_try(stream_handle, st);
-    if (message)
-        stream_panicked(st, message);
-}
-
-void weft__h2_stream_start(struct weft__h2_stream *st)
-{
-    struct weft__h2 *c = st->c;
     if (st->cookies > 1 && !st->status)
         head_join_cookies(st);
     st->x.wire.done = st->in_ended;
     st->until[0] = 0;
-    st->started = true;
-    st->refs++;   /* Z4 */
-    c->handlers++;
-    atomic_fetch_add_explicit(&c->lives, 1, memory_order_relaxed);   /* Z7: not the last one, as the caller has one */
-    c->woke = true;
-    weft_go_named("http stream", stream_run, st);
 }
 
 /* ---- its end ---- */
@@ -369,6 +279,8 @@ void weft__h2_stream_closed(struct weft__h2_stream *st, uint32_t code)
 {
     struct weft__h2 *c = st->c;
     st->closed = true;
+    if (c->met == st)
+        c->met = NULL;
     st->link.next->prev = st->link.prev;
     st->link.prev->next = st->link.next;
     c->streams_len--;

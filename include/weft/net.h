@@ -4,9 +4,9 @@
  * Every call that waits parks the goroutine, never the thread. A wait ends early by its context, by the deadline of its
  * direction, or because the object is closed: whichever comes first. A NULL context means background and costs nothing.
  *
- * Networks: "tcp" "tcp4" "tcp6" "udp" "udp4" "udp6" "unix". Addresses: "host:port" ("[::1]:80" for IPv6; the host may be
- * a name, an IP literal, or empty for all interfaces when listening and loopback when dialling; the port is a number or
- * "http", "https", "domain"), or a path for "unix" ("@name": Linux's abstract space).
+ * Networks: "tcp" "tcp4" "tcp6" "udp" "udp4" "udp6" "unix" "unixgram". Addresses: "host:port" ("[::1]:80" for IPv6; the host
+ * may be a name, an IP literal, or empty for all interfaces when listening and loopback when dialling; the port is a number or
+ * "http", "https", "domain"), or a path for "unix" and "unixgram" ("@name": Linux's abstract space).
  *
  * Source  Go net. Unlike Go: read and write take a context; a second goroutine in the same direction is refused with
  *         WEFT_EBUSY where Go queues it; an object's memory ends with its last reference (weft_conn_ref).
@@ -59,6 +59,32 @@ typedef struct weft_addr {
 WEFT_API WEFT_PARKS WEFT_MUST_USE
 weft_err weft_listen(weft_listener **ret_ln, const char *network, const char *addr);
 
+/* Zeroed is the default of everything. Unix sockets take backlog, rcvbuf and sndbuf only. */
+struct weft_listen_opts {
+    bool reuse_port;          /* SO_REUSEPORT: more listeners of this user, in this process or others, may have the same address;
+                               * each must ask for it. The kernel deals new connections (datagrams: by peer) out among them */
+    bool ipv6_only;           /* an empty host or "::" does not take IPv4 as well */
+    bool delay;               /* leave Nagle's algorithm on for accepted connections; otherwise TCP_NODELAY is set */
+    int backlog;              /* connections that wait to be accepted; 0, or more than net.core.somaxconn: that */
+    int keepalive_s;          /* seconds idle before TCP keep-alive probes; 0: 15 as in Go; below 0: off */
+    int rcvbuf, sndbuf;       /* SO_RCVBUF, SO_SNDBUF, which accepted connections inherit; 0: the kernel's own tuning */
+};
+
+/** weft_listen_with - weft_listen with options; opts may be NULL. Returns, errors and parks as weft_listen. */
+WEFT_API WEFT_PARKS WEFT_MUST_USE
+weft_err weft_listen_with(weft_listener **ret_ln, const char *network, const char *addr, const struct weft_listen_opts *opts);
+
+/**
+ * weft_listener_take_fd - a listener around a socket that listens already: inherited, or from systemd (fd 3).
+ *
+ * @fd       made non-blocking. Owned by the listener from then on; after an error still the caller's.
+ *
+ * Returns   0 and *ret_ln; WEFT_EUNSUPPORTED (no listening stream socket), WEFT_ENOMEM, -EBADF and others. Does not park.
+ * Owns      the caller closes *ret_ln; a unix socket's file is not removed. Source: Go net.FileListener.
+ */
+WEFT_API WEFT_MUST_USE
+weft_err weft_listener_take_fd(int fd, weft_listener **ret_ln);
+
 /**
  * weft_accept - wait for the next connection.
  *
@@ -103,7 +129,7 @@ struct weft_dial_opts {
     bool (*allow)(const struct sockaddr *addr, void *arg);
     void *allow_arg;
     weft_dur timeout;         /* for the whole call, name resolution included; 0: only the context limits it */
-    const char *local_addr;   /* "ip:port" to bind first; port 0: the kernel's choice; NULL: not bound */
+    const char *local_addr;   /* "ip:port" to bind first; port 0: the kernel's choice; NULL: not bound. Unix: a path, which stays */
     bool delay;               /* leave Nagle's algorithm on; otherwise TCP_NODELAY is set */
     int keepalive_s;          /* seconds idle before TCP keep-alive probes; 0: 15 as in Go; below 0: off */
     int rcvbuf, sndbuf;       /* SO_RCVBUF, SO_SNDBUF; 0: the kernel's own tuning */
@@ -114,7 +140,7 @@ struct weft_dial_opts {
  * weft_dial - connect.
  *
  * @ctx      limits resolution and connecting together.
- * @network  "tcp", "tcp4", "tcp6", "udp", "udp4", "udp6" (a socket that talks to one peer) or "unix".
+ * @network  "tcp", "tcp4", "tcp6", "unix"; or "udp", "udp4", "udp6", "unixgram": a socket that talks to one peer.
  * @addr     the peer. The addresses of a name are tried IPv6 and IPv4 by turns, the next one 250 ms after the last or
  *           when one fails; the first connection wins and the other tries end (RFC 8305).
  *
@@ -176,6 +202,48 @@ WEFT_API WEFT_PARKS
 ssize_t weft_conn_writev(weft_ctx *ctx, weft_conn *conn, const struct iovec *iov, int iov_count);
 
 /**
+ * weft_conn_readv - weft_conn_read into several pieces of memory, which fill in order.
+ *
+ * @iov_count  0 .. 1024 pieces.
+ *
+ * Returns   bytes read, at least 1 and at most the sum; else as weft_conn_read. WEFT_EINVAL: iov_count is out of range.
+ * Parks     as weft_conn_read. TLS fills the first piece that has room only.
+ */
+WEFT_API WEFT_PARKS WEFT_MUST_USE
+ssize_t weft_conn_readv(weft_ctx *ctx, weft_conn *conn, const struct iovec *iov, int iov_count);
+
+/**
+ * weft_conn_send_file - send a part of a file without copying it through the program (sendfile(2)).
+ *
+ * @fd       a regular file, open for reading; its position is neither used nor moved.
+ * @at       offset of the first byte.
+ * @n        bytes at most; SIZE_MAX: to the file's end.
+ *
+ * Returns   bytes sent: n, or fewer where the file ends before; or a negative weft_err as weft_conn_write, and those of pread(2).
+ * Parks     while the send buffer is full. What is not in the page cache is waited for in the kernel.
+ * Limits    over TLS, and from files that sendfile does not take, bytes are copied in pieces of 16 KiB.
+ * Source    Go net.TCPConn ReadFrom.
+ */
+WEFT_API WEFT_PARKS WEFT_MUST_USE
+ssize_t weft_conn_send_file(weft_ctx *ctx, weft_conn *conn, int fd, uint64_t at, size_t n);
+
+/**
+ * weft_conn_splice - move bytes from one stream to another without copying them through the program (splice(2)), as a proxy does.
+ *
+ * @dst, @src  connections; one reader of src and one writer of dst at a time.
+ * @n        bytes at most; SIZE_MAX: until src ends.
+ *
+ * Returns   bytes moved: n, or fewer where src has ended; or a negative weft_err: then an unknown part was moved, and what had
+ *           been read of src may be lost. WEFT_EUNSUPPORTED: datagrams.
+ * Parks     while src has nothing and while dst takes nothing. Takes turns: it does not hold a processor while data flows.
+ * Costs     two system calls for what src has, up to 256 KiB at a time; five for the pipe of the call.
+ * Limits    where either side is TLS, bytes are copied in pieces of 16 KiB.
+ * Source    Go net.TCPConn ReadFrom and WriteTo.
+ */
+WEFT_API WEFT_PARKS WEFT_MUST_USE
+ssize_t weft_conn_splice(weft_ctx *ctx, weft_conn *dst, weft_conn *src, size_t n);
+
+/**
  * weft_conn_wait - park until the connection may be readable (WEFT_READ) or writable (WEFT_WRITE), holding no buffer.
  *
  * Returns   0: try (it may still park: a wake can be spurious); or an error as weft_conn_read. For an idle connection:
@@ -225,19 +293,101 @@ WEFT_API int weft_conn_remote(weft_conn *conn, char *ret_buf, size_t n);
 /** weft_conn_fd - the descriptor, lent: do not close it, do not make it blocking. WEFT_ECLOSED when closed. */
 WEFT_API int weft_conn_fd(weft_conn *conn);
 
+/**
+ * weft_conn_take_fd - a connection around a connected socket that something else made: socketpair(2), an inherited one.
+ *
+ * @fd       made non-blocking. Owned by the connection from then on; after an error still the caller's.
+ *
+ * Returns   0 and *ret_conn; WEFT_EUNSUPPORTED (no TCP, UDP or unix socket), WEFT_ENOMEM, -ENOTSOCK and others. Does not park.
+ * Owns      the caller closes *ret_conn. Other descriptors: weft_file_take_fd (io.h). Source: Go net.FileConn.
+ */
+WEFT_API WEFT_MUST_USE
+weft_err weft_conn_take_fd(int fd, weft_conn **ret_conn);
+
+/* Who is at the other end of a unix socket: as the kernel saw it when it connected (or listened). */
+struct weft_peer_cred {
+    pid_t pid;
+    uid_t uid;
+    gid_t gid;
+};
+/** weft_conn_peer_cred - SO_PEERCRED. Returns 0 and *ret_cred; not a unix stream: WEFT_EUNSUPPORTED; WEFT_ECLOSED. Does not park. */
+WEFT_API WEFT_MUST_USE
+weft_err weft_conn_peer_cred(weft_conn *conn, struct weft_peer_cred *ret_cred);
+
 /* ---- datagrams without a fixed peer ---- */
 
-/** weft_listen_packet - a bound "udp" socket for weft_conn_read_from and _write_to. Returns as weft_listen. Go net.ListenPacket. */
+/**
+ * weft_listen_packet, weft_listen_packet_with - a bound "udp" or "unixgram" socket for weft_conn_read_from and _write_to.
+ *
+ * @opts     may be NULL; of it count reuse_port, ipv6_only, rcvbuf, sndbuf.
+ *
+ * Returns   as weft_listen. Parks as it does. Owns: the caller closes *ret_conn, and removes the file of a "unixgram".
+ * Source    Go net.ListenPacket.
+ */
 WEFT_API WEFT_PARKS WEFT_MUST_USE
 weft_err weft_listen_packet(weft_conn **ret_conn, const char *network, const char *addr);
+WEFT_API WEFT_PARKS WEFT_MUST_USE
+weft_err weft_listen_packet_with(weft_conn **ret_conn, const char *network, const char *addr, const struct weft_listen_opts *opts);
 
-/** weft_conn_read_from - one datagram and its sender (ret_from may be NULL): its bytes, cut to n. 0 is an empty one. */
+/** weft_conn_read_from - one datagram into ret_buf and its sender (ret_from may be NULL; a unix sender's len is 0): its bytes, cut to
+ * n. 0 is an empty one. Parks until one comes. */
 WEFT_API WEFT_PARKS WEFT_MUST_USE
 ssize_t weft_conn_read_from(weft_ctx *ctx, weft_conn *conn, void *ret_buf, size_t n, weft_addr *ret_from);
 
 /** weft_conn_write_to - send one datagram to an address. Returns n, or an error as weft_conn_write. */
 WEFT_API WEFT_PARKS
 ssize_t weft_conn_write_to(weft_ctx *ctx, weft_conn *conn, const void *buf, size_t n, const weft_addr *to);
+
+/* One datagram of a batch. */
+struct weft_packet {
+    void *buf;                    /* read: room for n bytes; write: the datagram */
+    size_t n;
+    size_t got;                   /* read: bytes put into buf */
+    bool cut;                     /* read: it was longer than n; the rest is lost */
+    weft_addr addr;               /* read: the sender, written (len 0: a unix one); write: where to, len 0: the peer it is connected to */
+};
+
+/**
+ * weft_conn_read_batch - the datagrams that have come, several per system call (recvmmsg(2)).
+ *
+ * @packets  their buffers; got, cut and addr of as many as came are written.
+ * @count    1 .. 64 of them (more are not used).
+ *
+ * Returns   how many came, 1 .. count; or as weft_conn_read. WEFT_EINVAL: count; WEFT_EUNSUPPORTED: a stream.
+ * Parks     until there is one; never for more.
+ * Costs     one recvmmsg. Allocates beyond 8.
+ * Source    x/net ipv4.PacketConn ReadBatch.
+ */
+WEFT_API WEFT_PARKS WEFT_MUST_USE
+int weft_conn_read_batch(weft_ctx *ctx, weft_conn *conn, struct weft_packet *packets, int count);
+
+/**
+ * weft_conn_write_batch - send datagrams, several per system call (sendmmsg(2)).
+ *
+ * @count    1 .. 64 of them (more are not sent).
+ *
+ * Returns   how many were sent: fewer than count only where the next one failed, whose error the next call gives; or the error of
+ *           the first, as weft_conn_write. WEFT_EINVAL: count; WEFT_EUNSUPPORTED: a stream.
+ * Parks     while the send buffer is full. Costs one sendmmsg; allocates beyond 8. Source: x/net ipv4.PacketConn WriteBatch.
+ */
+WEFT_API WEFT_PARKS WEFT_MUST_USE
+int weft_conn_write_batch(weft_ctx *ctx, weft_conn *conn, const struct weft_packet *packets, int count);
+
+/**
+ * weft_conn_read_from_unix, weft_conn_write_to_unix - weft_conn_read_from and _write_to between "unixgram" sockets, by path.
+ *
+ * @ret_buf  room for n bytes.
+ * @ret_path  NULL, or room for WEFT_ADDR_TEXT bytes: the sender's address as text; "" where it is not bound.
+ * @path      a path or "@name".
+ *
+ * Returns   as weft_conn_read_from and _write_to; WEFT_EADDR; WEFT_EUNSUPPORTED: another kind of socket. -EAGAIN: the receiver's
+ *           queue is full (Linux does not tell when there is room again; a dialled "unixgram" parks instead).
+ * Parks     until a datagram is there; while the send buffer is full.
+ */
+WEFT_API WEFT_PARKS WEFT_MUST_USE
+ssize_t weft_conn_read_from_unix(weft_ctx *ctx, weft_conn *conn, void *ret_buf, size_t n, char *ret_path);
+WEFT_API WEFT_PARKS
+ssize_t weft_conn_write_to_unix(weft_ctx *ctx, weft_conn *conn, const void *buf, size_t n, const char *path);
 
 /* ---- addresses and names ---- */
 

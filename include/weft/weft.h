@@ -9,6 +9,7 @@
 #include <weft/go.h>
 #include <weft/group.h>
 #include <weft/http.h>
+#include <weft/io.h>
 #include <weft/map.h>
 #include <weft/net.h>
 #include <weft/select.h>

@@ -23,7 +23,7 @@ struct weft__network weft__network_of(const char *name)
         {"tcp", {true, false, false, AF_UNSPEC}}, {"tcp4", {true, false, false, AF_INET}},
         {"tcp6", {true, false, false, AF_INET6}}, {"udp", {true, false, true, AF_UNSPEC}},
         {"udp4", {true, false, true, AF_INET}},   {"udp6", {true, false, true, AF_INET6}},
-        {"unix", {true, true, false, AF_UNIX}},
+        {"unix", {true, true, false, AF_UNIX}},   {"unixgram", {true, true, true, AF_UNIX}},
     };
     for (size_t i = 0; name && i < sizeof known / sizeof known[0]; i++)
         if (strcmp(name, known[i].name) == 0)

@@ -25,13 +25,12 @@ static void conn_gone(struct weft__fd *f)
     weft__sys_free(conn);
 }
 
-weft_err weft__conn_new(int fd, bool tcp, bool datagram, weft_conn **ret_conn)
+weft_err weft__conn_around(int fd, bool tcp, bool datagram, weft_conn **ret_conn)
 {
     weft_conn *conn = weft__sys_alloc(sizeof *conn);
     weft_err err = conn ? weft__fd_init(&conn->f, fd, conn_gone) : WEFT_ENOMEM;
     if (err) {
         weft__sys_free(conn);
-        weft__sock_close(fd);
         return err;
     }
     conn->f.tcp = tcp;
@@ -39,6 +38,14 @@ weft_err weft__conn_new(int fd, bool tcp, bool datagram, weft_conn **ret_conn)
     atomic_store_explicit(&conn->holders, 1, memory_order_relaxed);
     *ret_conn = conn;
     return 0;
+}
+
+weft_err weft__conn_new(int fd, bool tcp, bool datagram, weft_conn **ret_conn)
+{
+    weft_err err = weft__conn_around(fd, tcp, datagram, ret_conn);
+    if (err)
+        weft__sock_close(fd);
+    return err;
 }
 
 /* ---- life ---- */
@@ -72,8 +79,7 @@ weft_err weft_conn_close(weft_conn *conn)
 
 /* ---- reading and writing ---- */
 
-/* Enter for an operation under ctx. */
-static weft_err conn_enter(weft_ctx *ctx, weft_conn *conn, uint32_t dirs)
+weft_err weft__conn_enter(weft_ctx *ctx, weft_conn *conn, uint32_t dirs)
 {
     weft_err err = ctx ? weft_ctx_err(ctx) : 0;
     return err ? err : weft__fd_enter(&conn->f, dirs);
@@ -81,7 +87,7 @@ static weft_err conn_enter(weft_ctx *ctx, weft_conn *conn, uint32_t dirs)
 
 ssize_t weft_conn_read(weft_ctx *ctx, weft_conn *conn, void *ret_buf, size_t n)
 {
-    weft_err err = conn_enter(ctx, conn, WEFT__FD_READING);
+    weft_err err = weft__conn_enter(ctx, conn, WEFT__FD_READING);
     if (err)
         return err;
     if (n > WEFT_IO_MAX)
@@ -143,7 +149,7 @@ ssize_t weft_conn_read_full(weft_ctx *ctx, weft_conn *conn, void *ret_buf, size_
 
 ssize_t weft_conn_writev(weft_ctx *ctx, weft_conn *conn, const struct iovec *iov, int iov_count)
 {
-    weft_err err = conn_enter(ctx, conn, WEFT__FD_WRITING);
+    weft_err err = weft__conn_enter(ctx, conn, WEFT__FD_WRITING);
     if (err)
         return err;
     ssize_t put = 0;
@@ -187,7 +193,7 @@ weft_err weft_conn_wait(weft_ctx *ctx, weft_conn *conn, int direction)
     bool reading = direction == WEFT_READ;
     uint32_t bit = reading ? WEFT__FD_READING : WEFT__FD_WRITING;
     enum weft__dir dir = reading ? WEFT__DIR_READ : WEFT__DIR_WRITE;
-    weft_err err = conn_enter(ctx, conn, bit);
+    weft_err err = weft__conn_enter(ctx, conn, bit);
     if (err)
         return err;
     struct pollfd out = {.fd = conn->f.fd, .events = POLLOUT};
@@ -217,24 +223,6 @@ weft_err weft__conn_started(weft_conn *conn)
     weft_err err = weft__pd_started(conn->f.pd, WEFT__DIR_READ);
     weft__fd_leave(&conn->f, WEFT__FD_READING);
     return err;
-}
-
-ssize_t weft__conn_sendfile(weft_conn *conn, int fd, uint64_t at, size_t n)
-{
-    if (conn->tls)
-        return WEFT_EUNSUPPORTED;
-    ssize_t put = weft__fd_enter(&conn->f, WEFT__FD_WRITING);
-    if (put)
-        return put;
-    put = weft__pd_check(conn->f.pd, WEFT__DIR_WRITE);
-    while (put == 0) {
-        put = weft__sock_sendfile(conn->f.fd, fd, at, n);
-        if (put != -EAGAIN)
-            break;
-        put = weft__fd_wait(NULL, &conn->f, WEFT__DIR_WRITE);
-    }
-    weft__fd_leave(&conn->f, WEFT__FD_WRITING);
-    return put == -EINVAL || put == -ENOSYS ? WEFT_EUNSUPPORTED : put;
 }
 
 weft_err weft__conn_wait_end(weft_conn *conn)
@@ -275,7 +263,7 @@ weft_err weft_conn_close_write(weft_conn *conn)
 ssize_t weft_conn_read_from(weft_ctx *ctx, weft_conn *conn, void *ret_buf, size_t n, weft_addr *ret_from)
 {
     struct weft__saddr from;
-    weft_err err = conn->datagram ? conn_enter(ctx, conn, WEFT__FD_READING) : WEFT_EUNSUPPORTED;
+    weft_err err = conn->datagram ? weft__conn_enter(ctx, conn, WEFT__FD_READING) : WEFT_EUNSUPPORTED;
     if (err)
         return err;
     ssize_t got = weft__pd_check(conn->f.pd, WEFT__DIR_READ);
@@ -287,16 +275,15 @@ ssize_t weft_conn_read_from(weft_ctx *ctx, weft_conn *conn, void *ret_buf, size_
     }
     weft__fd_leave(&conn->f, WEFT__FD_READING);
     if (got >= 0 && ret_from) {
-        *ret_from = (weft_addr){.len = from.len};
-        if (from.len <= sizeof ret_from->u)
-            memcpy(&ret_from->u, &from.u, from.len);
+        *ret_from = (weft_addr){.len = from.len <= sizeof ret_from->u ? from.len : 0};
+        memcpy(&ret_from->u, &from.u, ret_from->len);
     }
     return got;
 }
 
 ssize_t weft_conn_write_to(weft_ctx *ctx, weft_conn *conn, const void *buf, size_t n, const weft_addr *to)
 {
-    weft_err err = conn->datagram ? conn_enter(ctx, conn, WEFT__FD_WRITING) : WEFT_EUNSUPPORTED;
+    weft_err err = conn->datagram ? weft__conn_enter(ctx, conn, WEFT__FD_WRITING) : WEFT_EUNSUPPORTED;
     if (err)
         return err;
     ssize_t put = weft__pd_check(conn->f.pd, WEFT__DIR_WRITE);

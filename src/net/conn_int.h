@@ -18,6 +18,11 @@ struct weft_conn {
 /* A connection around an open non-blocking socket; on error the socket is closed. */
 weft_err weft__conn_new(int fd, bool tcp, bool datagram, weft_conn **ret_conn);
 
+/* The same; on error fd is still the caller's. */
+weft_err weft__conn_around(int fd, bool tcp, bool datagram, weft_conn **ret_conn);
+/* weft__fd_enter, unless ctx has ended: then its error. */
+weft_err weft__conn_enter(weft_ctx *ctx, weft_conn *conn, uint32_t dirs);
+
 /* For src/http: a read right after weft_conn_wait, which spares a look at the clock; and one try each to read and to
  * write, which never park. try_read answers -EAGAIN when there is nothing, for TLS always; try_write the bytes that went,
  * 0 when none could. */
@@ -30,7 +35,7 @@ ssize_t weft__conn_try_write(weft_conn *conn, const void *buf, size_t n);
 weft_err weft__conn_wait_start(weft_conn *conn, struct weft__starter *start);
 weft_err weft__conn_started(weft_conn *conn);
 
-/* For src/http: up to n bytes of a file from offset at; what went, 0 at the file's end; WEFT_EUNSUPPORTED: TLS, or a
+/* bulk.c, for src/http: up to n bytes of a file from offset at; what went, 0 at the file's end; WEFT_EUNSUPPORTED: TLS, or a
  * descriptor that sendfile does not take. */
 WEFT_PARKS ssize_t weft__conn_sendfile(weft_conn *conn, int fd, uint64_t at, size_t n);
 /* For src/http: parks until the peer has ended the connection or its direction of it: 0; WEFT_ECANCELED after

@@ -41,9 +41,12 @@ struct dial {
 static int dial_bind(int fd, const char *text, int family)
 {
     weft_addr a;
-    weft_err err = weft_addr_parse(&a, text);
+    struct weft__saddr path;
+    weft_err err = family == AF_UNIX ? weft__addr_unix(text, &path) : weft_addr_parse(&a, text);
     if (err)
         return err;
+    if (family == AF_UNIX)
+        return bind(fd, &path.u.sa, path.len) < 0 ? -errno : 0;
     if (a.u.sa.sa_family != family)
         return -EADDRNOTAVAIL;
     if (a.u.in4.sin_port == 0) /* at the same place for both families */
@@ -72,7 +75,7 @@ static int dial_socket(const struct dial *d, int family)
         (void)weft__sock_set(fd, SOL_SOCKET, SO_RCVBUF, o->rcvbuf);
     if (o->sndbuf > 0)
         (void)weft__sock_set(fd, SOL_SOCKET, SO_SNDBUF, o->sndbuf);
-    int err = o->local_addr && !d->net.is_unix ? dial_bind(fd, o->local_addr, family) : 0;
+    int err = o->local_addr ? dial_bind(fd, o->local_addr, family) : 0;
     if (err) {
         weft__sock_close(fd);
         return err;

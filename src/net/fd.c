@@ -43,7 +43,8 @@ void weft__fd_leave(struct weft__fd *f, uint32_t dirs)
     uint32_t now = atomic_fetch_sub_explicit(&f->state, WEFT__FD_USE + dirs, memory_order_acq_rel) - WEFT__FD_USE - dirs; /* F1 */
     if (weft__likely(now != WEFT__FD_CLOSED))
         return;
-    weft__pd_close(f->pd);
+    if (f->pd)
+        weft__pd_close(f->pd);
     weft__sock_close(f->fd);
     weft__fd_drop(f);
 }
@@ -54,7 +55,7 @@ weft_err weft__fd_close(struct weft__fd *f)
     if (err)
         return err;
     uint32_t old = atomic_fetch_or_explicit(&f->state, WEFT__FD_CLOSED, memory_order_acq_rel); /* F1 */
-    if (!(old & WEFT__FD_CLOSED))
+    if (!(old & WEFT__FD_CLOSED) && f->pd)
         weft__pd_evict(f->pd);
     weft__fd_leave(f, 0);
     return old & WEFT__FD_CLOSED ? WEFT_ECLOSED : 0;

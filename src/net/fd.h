@@ -20,9 +20,9 @@ struct weft__fd {
     _Atomic uint32_t state;        /* [F1] WEFT__FD_* bits and count */
     _Atomic uint32_t lives;        /* [F2] 1 while anybody may hold a pointer, and 1 while the descriptor is open */
     int fd;                        /* [const] until destroyed */
-    bool tcp;                      /* [const] a short read means an empty buffer */
+    bool tcp;                      /* [const] a short read means an empty buffer; a TCP socket, or a pipe of ours */
     bool drained;                  /* [own of READING] the last read emptied the socket */
-    struct weft__pd *pd;           /* [const] */
+    struct weft__pd *pd;           /* [const] NULL: a file that epoll does not take; never waited for (io/file.c L1) */
     void (*gone)(struct weft__fd *f); /* [const] frees the object around it */
 };
 

@@ -1,14 +1,14 @@
 /*
  * listen.c - listeners and bound datagram sockets.
  *
- * Role    weft_listen, weft_accept, weft_listen_packet. Near fd.c (lives, waits), addr.c. Layer 4.
+ * Role    weft_listen, weft_accept, weft_listen_packet; sockets that somebody else made. Near fd.c (lives, waits), addr.c. Layer 4.
  *
  * Invariants
  *   N3  A listener's memory is given back only after 1,024 more listeners have been closed, so that the accept loop that
  *       has just started its last connection finds WEFT_ECLOSED and not freed memory.
  *
  * Options that accepted sockets need (TCP_NODELAY, keep-alive) are set on the listener: Linux hands them down.
- * Locks   grave.lock: leaf. Limits backlog 65,535 cut by net.core.somaxconn. Failure: as the kernel says.
+ * Locks   grave.lock: leaf. Limits backlog 65,535 or as asked, cut by net.core.somaxconn. Failure: as the kernel says.
  * Source  Go net.Listen, TCPListener.
  */
 #include <string.h>
@@ -39,27 +39,45 @@ static void listen_gone(struct weft__fd *f)
     weft__sys_free(old);
 }
 
+static const struct weft_listen_opts listen_plain;
+
+/* Options of a socket before it is bound. 0 or -errno. */
+static int listen_set(int fd, int family, bool datagram, bool both_families, const struct weft_listen_opts *o)
+{
+    int err = 0, idle = o->keepalive_s == 0 ? 15 : o->keepalive_s;
+    if (o->rcvbuf > 0)
+        (void)weft__sock_set(fd, SOL_SOCKET, SO_RCVBUF, o->rcvbuf); /* comforts: a socket without them still serves */
+    if (o->sndbuf > 0)
+        (void)weft__sock_set(fd, SOL_SOCKET, SO_SNDBUF, o->sndbuf);
+    if (family == AF_UNIX)
+        return 0;
+    if (family == AF_INET6)
+        err = weft__sock_set(fd, IPPROTO_IPV6, IPV6_V6ONLY, !both_families);
+    if (!err && o->reuse_port)
+        err = weft__sock_set(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+    if (err || datagram)
+        return err;
+    if (!o->delay)
+        (void)weft__sock_set(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+    if (idle > 0) {
+        (void)weft__sock_set(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+        (void)weft__sock_set(fd, IPPROTO_TCP, TCP_KEEPIDLE, idle);
+        (void)weft__sock_set(fd, IPPROTO_TCP, TCP_KEEPINTVL, idle);
+    }
+    return weft__sock_set(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+}
+
 /* A bound socket of one address. Descriptor or -errno. */
-static int listen_bind(const struct weft__saddr *a, bool datagram, bool both_families)
+static int listen_bind(const struct weft__saddr *a, bool datagram, bool both_families, const struct weft_listen_opts *o)
 {
     int family = a->u.sa.sa_family;
     int fd = weft__sock_new(family, datagram ? SOCK_DGRAM : SOCK_STREAM);
     if (fd < 0)
         return fd;
-    int err = 0;
-    if (family == AF_INET6)
-        err = weft__sock_set(fd, IPPROTO_IPV6, IPV6_V6ONLY, !both_families);
-    if (!err && family != AF_UNIX && !datagram)
-        err = weft__sock_set(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+    int err = listen_set(fd, family, datagram, both_families, o);
     if (!err && bind(fd, &a->u.sa, a->len) < 0)
         err = -errno;
-    if (!err && !datagram && family != AF_UNIX) {
-        (void)weft__sock_set(fd, IPPROTO_TCP, TCP_NODELAY, 1); /* comforts: a socket without them still serves */
-        (void)weft__sock_set(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
-        (void)weft__sock_set(fd, IPPROTO_TCP, TCP_KEEPIDLE, 15);
-        (void)weft__sock_set(fd, IPPROTO_TCP, TCP_KEEPINTVL, 15);
-    }
-    if (!err && !datagram && listen(fd, 65535) < 0)
+    if (!err && !datagram && listen(fd, o->backlog > 0 ? o->backlog : 65535) < 0)
         err = -errno;
     if (err) {
         weft__sock_close(fd);
@@ -69,20 +87,20 @@ static int listen_bind(const struct weft__saddr *a, bool datagram, bool both_fam
 }
 
 /* A bound socket for network and address text; tries the addresses of a name in order. Descriptor or an error. */
-static WEFT_PARKS int listen_open(const struct weft__network *net, const char *addr)
+static WEFT_PARKS int listen_open(const struct weft__network *net, const char *addr, const struct weft_listen_opts *o)
 {
     struct weft__saddr a;
     weft_addr list[8];
     if (net->is_unix) {
         weft_err err = weft__addr_unix(addr, &a);
-        return err ? err : listen_bind(&a, false, false);
+        return err ? err : listen_bind(&a, net->datagram, false, o);
     }
     int count = weft__net_resolve(NULL, net, addr, true, list, 8), first = 0;
     for (int i = 0; i < count; i++) {
         a.len = list[i].len;
         memcpy(&a.u, &list[i].u, sizeof list[i].u);
         bool any6 = a.u.sa.sa_family == AF_INET6 && IN6_IS_ADDR_UNSPECIFIED(&a.u.in6.sin6_addr);
-        int fd = listen_bind(&a, net->datagram, any6 && net->family == AF_UNSPEC);
+        int fd = listen_bind(&a, net->datagram, any6 && net->family == AF_UNSPEC && !o->ipv6_only, o);
         if (fd >= 0)
             return fd;
         if (first == 0)
@@ -91,26 +109,39 @@ static WEFT_PARKS int listen_open(const struct weft__network *net, const char *a
     return count < 0 ? count : first;
 }
 
-weft_err weft_listen(weft_listener **ret_ln, const char *network, const char *addr)
+/* A listener around a listening socket; on error fd is still the caller's. */
+static weft_err listen_new(int fd, bool is_unix, weft_listener **ret_ln)
 {
-    struct weft__network net = weft__network_of(network);
-    if (!net.ok || net.datagram)
-        return WEFT_ENETWORK;
-    int fd = listen_open(&net, addr);
-    if (fd < 0)
-        return fd;
     weft_listener *ln = weft__sys_alloc(sizeof *ln);
     weft_err err = ln ? weft__fd_init(&ln->f, fd, listen_gone) : WEFT_ENOMEM;
     if (err) {
         weft__sys_free(ln);
-        weft__sock_close(fd);
         return err;
     }
-    ln->is_unix = net.is_unix;
-    if (net.is_unix && *addr != '@')
-        memcpy(ln->path, addr, strlen(addr) + 1);
+    ln->is_unix = is_unix;
     *ret_ln = ln;
     return 0;
+}
+
+weft_err weft_listen_with(weft_listener **ret_ln, const char *network, const char *addr, const struct weft_listen_opts *opts)
+{
+    struct weft__network net = weft__network_of(network);
+    if (!net.ok || net.datagram)
+        return WEFT_ENETWORK;
+    int fd = listen_open(&net, addr, opts ? opts : &listen_plain);
+    if (fd < 0)
+        return fd;
+    weft_err err = listen_new(fd, net.is_unix, ret_ln);
+    if (err)
+        weft__sock_close(fd);
+    else if (net.is_unix && *addr != '@')
+        memcpy((*ret_ln)->path, addr, strlen(addr) + 1);
+    return err;
+}
+
+weft_err weft_listen(weft_listener **ret_ln, const char *network, const char *addr)
+{
+    return weft_listen_with(ret_ln, network, addr, NULL);
 }
 
 weft_err weft_accept(weft_ctx *ctx, weft_listener *ln, weft_conn **ret_conn)
@@ -170,11 +201,51 @@ weft_err weft_listener_close(weft_listener *ln)
     return 0;
 }
 
-weft_err weft_listen_packet(weft_conn **ret_conn, const char *network, const char *addr)
+weft_err weft_listen_packet_with(weft_conn **ret_conn, const char *network, const char *addr, const struct weft_listen_opts *opts)
 {
     struct weft__network net = weft__network_of(network);
     if (!net.ok || !net.datagram)
         return WEFT_ENETWORK;
-    int fd = listen_open(&net, addr);
+    int fd = listen_open(&net, addr, opts ? opts : &listen_plain);
     return fd < 0 ? fd : weft__conn_new(fd, false, true, ret_conn);
+}
+
+weft_err weft_listen_packet(weft_conn **ret_conn, const char *network, const char *addr)
+{
+    return weft_listen_packet_with(ret_conn, network, addr, NULL);
+}
+
+/* ---- descriptors from elsewhere ---- */
+
+/* The family and type of a socket of one of ours, or an error. */
+static weft_err listen_kind(int fd, int *ret_family, int *ret_type, int *ret_listens)
+{
+    socklen_t n = sizeof *ret_family;
+    if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, ret_family, &n) < 0 || getsockopt(fd, SOL_SOCKET, SO_TYPE, ret_type, &n) < 0 ||
+        getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, ret_listens, &n) < 0)
+        return -errno;
+    bool family = *ret_family == AF_INET || *ret_family == AF_INET6 || *ret_family == AF_UNIX;
+    return family && (*ret_type == SOCK_STREAM || *ret_type == SOCK_DGRAM) ? 0 : WEFT_EUNSUPPORTED;
+}
+
+weft_err weft_listener_take_fd(int fd, weft_listener **ret_ln)
+{
+    int family, type, listens;
+    weft_err err = listen_kind(fd, &family, &type, &listens);
+    if (!err && !listens)
+        err = WEFT_EUNSUPPORTED;
+    if (!err)
+        err = weft__sock_nonblock(fd);
+    return err ? err : listen_new(fd, family == AF_UNIX, ret_ln);
+}
+
+weft_err weft_conn_take_fd(int fd, weft_conn **ret_conn)
+{
+    int family, type, listens;
+    weft_err err = listen_kind(fd, &family, &type, &listens);
+    if (!err && listens)
+        err = WEFT_EUNSUPPORTED;
+    if (!err)
+        err = weft__sock_nonblock(fd);
+    return err ? err : weft__conn_around(fd, family != AF_UNIX && type == SOCK_STREAM, type == SOCK_DGRAM, ret_conn);
 }

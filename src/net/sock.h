@@ -6,12 +6,15 @@
  */
 #ifndef WEFT_NET_SOCK_H
 #define WEFT_NET_SOCK_H
+#include <fcntl.h>
 #include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/sendfile.h>
 #include <sys/un.h>
 #include <unistd.h>
 #include <weft/net.h>
+
+#include "sigpipe.h"
 
 /* Any address that the net handles. */
 struct weft__saddr {
@@ -51,6 +54,12 @@ static inline int weft__sock_set(int fd, int level, int name, int value)
     return setsockopt(fd, level, name, &value, sizeof value) < 0 ? -errno : 0;
 }
 
+static inline int weft__sock_nonblock(int fd)
+{
+    int flags = fcntl(fd, F_GETFL);
+    return flags < 0 || (!(flags & O_NONBLOCK) && fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0) ? -errno : 0;
+}
+
 static inline ssize_t weft__sock_recv(int fd, void *buf, size_t n)
 {
     return WEFT__SOCK_RETRY(recv(fd, buf, n, 0));
@@ -67,10 +76,30 @@ static inline ssize_t weft__sock_sendv(int fd, const struct iovec *iov, int coun
     return WEFT__SOCK_RETRY(sendmsg(fd, &m, MSG_NOSIGNAL));
 }
 
+static inline ssize_t weft__sock_recvv(int fd, const struct iovec *iov, int count)
+{
+    struct msghdr m = {.msg_iov = (struct iovec *)iov, .msg_iovlen = (size_t)count};
+    return WEFT__SOCK_RETRY(recvmsg(fd, &m, 0));
+}
+
+/* The peer may have gone: MSG_NOSIGNAL is not to be had. */
 static inline ssize_t weft__sock_sendfile(int fd, int file, uint64_t at, size_t n)
 {
+    struct weft__sigpipe quiet;
     off_t from = (off_t)at;
-    return WEFT__SOCK_RETRY(sendfile(fd, file, &from, n));
+    weft__sigpipe_begin(&quiet);
+    ssize_t put = WEFT__SOCK_RETRY(sendfile(fd, file, &from, n));
+    weft__sigpipe_end(&quiet, put != (ssize_t)n);
+    return put;
+}
+
+static inline ssize_t weft__sock_splice_to(int fd, int pipe, size_t n)
+{
+    struct weft__sigpipe quiet;
+    weft__sigpipe_begin(&quiet);
+    ssize_t put = WEFT__SOCK_RETRY(splice(pipe, NULL, fd, NULL, n, SPLICE_F_MOVE | SPLICE_F_NONBLOCK));
+    weft__sigpipe_end(&quiet, put != (ssize_t)n);
+    return put;
 }
 
 static inline ssize_t weft__sock_recvfrom(int fd, void *buf, size_t n, struct weft__saddr *ret_from)

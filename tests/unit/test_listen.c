@@ -1,9 +1,15 @@
 /*
  * test_listen.c - listeners: binding, accepting, cancelling, closing.
  */
+#include <fcntl.h>
+#include <netinet/tcp.h>
+#include <spawn.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 
 #include "net_pair.h"
+
+extern char **environ;
 
 static void accept_into(weft_ctx *ctx, weft_listener *ln, weft_chan(int) out)
 {
@@ -133,4 +139,210 @@ TEST(listen, unknown_networks_are_refused)
     EXPECT_EQ(weft_listen(&ln, NULL, "127.0.0.1:0"), WEFT_ENETWORK);
     EXPECT_EQ(weft_listen_packet(&c, "tcp", "127.0.0.1:0"), WEFT_ENETWORK);
     EXPECT_EQ(weft_listen(&ln, "tcp", "127.0.0.1"), WEFT_EADDR);
+}
+
+/* ---- options ---- */
+
+static void accept_and_count(weft_listener *ln, int *ret_count)
+{
+    weft_conn *c;
+    while (weft_accept(NULL, ln, &c) == 0) {
+        ++*ret_count;
+        EXPECT_EQ(weft_conn_write(NULL, c, "x", 1), 1);
+        weft_conn_close(c);
+    }
+}
+
+/* With 200 connections, that one of two listeners gets none has a chance of 2^-199. */
+TEST(listen, two_listeners_share_a_port)
+{
+    struct weft_listen_opts o = {.reuse_port = true};
+    weft_listener *a, *b, *c;
+    weft_conn *conn;
+    char addr[WEFT_ADDR_TEXT], byte;
+    int count[2] = {0};
+    weft_waitgroup wg = {0};
+    REQUIRE(weft_listen_with(&a, "tcp", "127.0.0.1:0", &o) == 0);
+    REQUIRE(weft_listener_addr(a, addr, sizeof addr) > 0);
+    REQUIRE(weft_listen_with(&b, "tcp", addr, &o) == 0);
+    EXPECT_EQ(weft_listen(&c, "tcp", addr), -EADDRINUSE);
+    weft_waitgroup_go(&wg, accept_and_count, a, &count[0]);
+    weft_waitgroup_go(&wg, accept_and_count, b, &count[1]);
+    for (int i = 0; i < 200; i++) {
+        REQUIRE(weft_dial(NULL, "tcp", addr, &conn) == 0);
+        EXPECT_EQ(weft_conn_read(NULL, conn, &byte, 1), 1);
+        weft_conn_close(conn);
+    }
+    weft_listener_close(a);
+    weft_listener_close(b);
+    weft_waitgroup_wait(&wg);
+    EXPECT_EQ(count[0] + count[1], 200);
+    EXPECT(count[0] > 0 && count[1] > 0);
+}
+
+/* A second process, this program once more, with a listener of its own on the port: it answers 'b'. */
+static pid_t other_process(const char *addr, int *ret_alive)
+{
+    char *argv[] = {"test_listen", "--run", "listen.the_other_process_of_a_shared_port", NULL};
+    posix_spawn_file_actions_t acts;
+    int fd[2];
+    pid_t pid;
+    REQUIRE(setenv("WEFT_TEST_SHARED_PORT", addr, 1) == 0);
+    REQUIRE(pipe2(fd, O_CLOEXEC) == 0);
+    posix_spawn_file_actions_init(&acts);
+    posix_spawn_file_actions_adddup2(&acts, fd[0], 0);
+    posix_spawn_file_actions_addopen(&acts, 1, "/dev/null", O_WRONLY, 0);
+    REQUIRE(posix_spawn(&pid, "/proc/self/exe", &acts, NULL, argv, environ) == 0);
+    posix_spawn_file_actions_destroy(&acts);
+    close(fd[0]);
+    *ret_alive = fd[1];
+    return pid;
+}
+
+static void end_with_stdin(weft_listener *ln)
+{
+    char c;
+    while (weft_fd_wait(NULL, 0, WEFT_READ) > 0 && read(0, &c, 1) > 0)
+        ;
+    weft_listener_close(ln);
+}
+
+/* Runs as the child of the next test; by itself it has nothing to do. */
+TEST(listen, the_other_process_of_a_shared_port)
+{
+    const char *addr = getenv("WEFT_TEST_SHARED_PORT");
+    struct weft_listen_opts o = {.reuse_port = true};
+    weft_listener *ln;
+    weft_conn *c;
+    if (!addr)
+        return;
+    REQUIRE(weft_listen_with(&ln, "tcp", addr, &o) == 0);
+    weft_waitgroup wg = {0};
+    weft_waitgroup_go(&wg, end_with_stdin, ln);
+    while (weft_accept(NULL, ln, &c) == 0) {
+        EXPECT_EQ(weft_conn_write(NULL, c, "b", 1), 1);
+        weft_conn_close(c);
+    }
+    weft_waitgroup_wait(&wg);
+}
+
+static void answer_a(weft_listener *ln)
+{
+    weft_conn *c;
+    while (weft_accept(NULL, ln, &c) == 0) {
+        EXPECT_EQ(weft_conn_write(NULL, c, "a", 1), 1);
+        weft_conn_close(c);
+    }
+}
+
+TEST(listen, two_processes_share_a_port)
+{
+    struct weft_listen_opts o = {.reuse_port = true};
+    weft_listener *ln;
+    weft_conn *conn;
+    char addr[WEFT_ADDR_TEXT], byte;
+    bool a = false, b = false;
+    int alive, status;
+    weft_waitgroup wg = {0};
+    REQUIRE(weft_listen_with(&ln, "tcp", "127.0.0.1:0", &o) == 0);
+    REQUIRE(weft_listener_addr(ln, addr, sizeof addr) > 0);
+    pid_t pid = other_process(addr, &alive);
+    weft_waitgroup_go(&wg, answer_a, ln);
+    while (!a || !b) { /* the child needs a while to start */
+        REQUIRE(weft_dial(NULL, "tcp", addr, &conn) == 0);
+        if (weft_conn_read(NULL, conn, &byte, 1) == 1) {
+            a |= byte == 'a';
+            b |= byte == 'b';
+        }
+        weft_conn_close(conn);
+    }
+    close(alive);
+    REQUIRE(waitpid(pid, &status, 0) == pid);
+    EXPECT_EQ(status, 0);
+    weft_listener_close(ln);
+    weft_waitgroup_wait(&wg);
+}
+
+TEST(listen, datagram_sockets_share_a_port_too)
+{
+    struct weft_listen_opts o = {.reuse_port = true};
+    weft_conn *a, *b, *c;
+    char addr[WEFT_ADDR_TEXT];
+    REQUIRE(weft_listen_packet_with(&a, "udp", "127.0.0.1:0", &o) == 0);
+    REQUIRE(weft_conn_local(a, addr, sizeof addr) > 0);
+    REQUIRE(weft_listen_packet_with(&b, "udp", addr, &o) == 0);
+    EXPECT_EQ(weft_listen_packet(&c, "udp", addr), -EADDRINUSE);
+    weft_conn_close(a);
+    weft_conn_close(b);
+}
+
+static int sockopt_of(int fd, int level, int name)
+{
+    int v = -1;
+    socklen_t n = sizeof v;
+    REQUIRE(getsockopt(fd, level, name, &v, &n) == 0);
+    return v;
+}
+
+TEST(listen, options_reach_accepted_connections)
+{
+    struct weft_listen_opts o = {.delay = true, .keepalive_s = -1, .rcvbuf = 20000, .sndbuf = 30000, .backlog = 7};
+    weft_listener *ln;
+    weft_conn *a, *b;
+    char addr[WEFT_ADDR_TEXT];
+    for (int plain = 0; plain < 2; plain++) {
+        REQUIRE(weft_listen_with(&ln, "tcp", "127.0.0.1:0", plain ? NULL : &o) == 0);
+        REQUIRE(weft_listener_addr(ln, addr, sizeof addr) > 0);
+        REQUIRE(weft_dial(NULL, "tcp", addr, &a) == 0);
+        REQUIRE(weft_accept(NULL, ln, &b) == 0);
+        int fd = weft_conn_fd(b);
+        EXPECT_EQ(sockopt_of(fd, IPPROTO_TCP, TCP_NODELAY) != 0, plain);
+        EXPECT_EQ(sockopt_of(fd, SOL_SOCKET, SO_KEEPALIVE) != 0, plain);
+        if (!plain) {
+            EXPECT_EQ(sockopt_of(fd, SOL_SOCKET, SO_RCVBUF), 40000); /* the kernel doubles what it is told */
+            EXPECT_EQ(sockopt_of(fd, SOL_SOCKET, SO_SNDBUF), 60000);
+        }
+        weft_conn_close(a);
+        weft_conn_close(b);
+        weft_listener_close(ln);
+    }
+}
+
+TEST(listen, ipv6_only_leaves_ipv4_alone)
+{
+    struct weft_listen_opts o = {.ipv6_only = true};
+    weft_listener *six, *four;
+    char addr[WEFT_ADDR_TEXT], text[WEFT_ADDR_TEXT];
+    int fd = socket(AF_INET6, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    if (fd < 0)
+        weft_test_skip("no IPv6");
+    close(fd);
+    REQUIRE(weft_listen_with(&six, "tcp", "[::]:0", &o) == 0);
+    REQUIRE(weft_listener_addr(six, addr, sizeof addr) > 0);
+    snprintf(text, sizeof text, "0.0.0.0%s", strrchr(addr, ':'));
+    weft_err err = weft_listen(&four, "tcp", text); /* would be taken if six had both families */
+    EXPECT_EQ(err, 0);
+    if (!err)
+        weft_listener_close(four);
+    weft_listener_close(six);
+}
+
+TEST(listen, an_inherited_listener_accepts)
+{
+    struct sockaddr_in a = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
+    int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    weft_listener *ln;
+    weft_conn *c, *d;
+    char addr[WEFT_ADDR_TEXT];
+    REQUIRE(fd >= 0 && bind(fd, (struct sockaddr *)&a, sizeof a) == 0);
+    EXPECT_EQ(weft_listener_take_fd(fd, &ln), WEFT_EUNSUPPORTED); /* it does not listen yet */
+    REQUIRE(listen(fd, 8) == 0);
+    EXPECT_EQ(weft_conn_take_fd(fd, &c), WEFT_EUNSUPPORTED);
+    REQUIRE(weft_listener_take_fd(fd, &ln) == 0);
+    REQUIRE(weft_listener_addr(ln, addr, sizeof addr) > 0);
+    REQUIRE(weft_dial(NULL, "tcp", addr, &c) == 0);
+    EXPECT_EQ(weft_accept(NULL, ln, &d), 0);
+    weft_conn_close(c);
+    weft_conn_close(d);
+    weft_listener_close(ln);
 }

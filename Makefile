@@ -97,6 +97,7 @@ bench-net: setup build
 	@python3 bench/http.py --build $(B) $(ARGS)
 	-@python3 bench/http2.py --build $(B) $(ARGS)
 	@python3 bench/fetch.py --build $(B) $(ARGS)
+	@python3 bench/echo.py --build $(B) $(ARGS)
 
 .PHONY: accept
 ## accept: what a release must show: real documentation, webgen, 10,000 URLs beside Go, scheduler figures (minutes)

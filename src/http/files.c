@@ -9,7 +9,7 @@
  *       inside. On kernels without it (before 5.6) each component is opened with O_NOFOLLOW instead: no symlinks at all.
  *   F2  only regular files are read; opening cannot block (O_NONBLOCK) and takes no terminal.
  *
- * Limits  Paths of 4,095 bytes; 16 ranges. sendfile and pread may wait for the disk: the monitor then hands the processor on.
+ * Limits  Paths of 4,095 bytes; 16 ranges. sendfile may wait for the disk: the monitor then hands the processor on.
  * Failure Whatever cannot be opened is 404; a file that shrinks while it is sent breaks the connection.
  */
 #include <fcntl.h>
@@ -18,6 +18,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "../io/file_int.h"
 #include "filecond.h"
 #include "mimetype.h"
 
@@ -149,7 +150,7 @@ static void send_bytes(weft_http_writer *w, int fd, uint64_t at, uint64_t len)
         char *to = weft__reply_room(w, &room);
         if (!to)
             return;
-        ssize_t n = pread(fd, to, room < len ? room : (size_t)len, (off_t)at);
+        ssize_t n = weft__disk_read(fd, to, room < len ? room : (size_t)len, (int64_t)at);
         if (n <= 0)
             return;   /* it shrank or broke: what was promised stays short, and the connection ends */
         if (weft__reply_commit(w, (size_t)n) < 0)

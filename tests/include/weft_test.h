@@ -37,6 +37,7 @@ struct weft_test {
 #define TEST_ENV(suite, name, env) WEFT_TEST_REG(suite, name, 0, 0, NULL, env)
 /* Must end the process with status and stderr matching re. */
 #define DEATH(suite, name, status, re) WEFT_TEST_REG(suite, name, 0, status, re, NULL)
+#define DEATH_ENV(suite, name, env, status, re) WEFT_TEST_REG(suite, name, 0, status, re, env)
 
 void weft_test_fail(const char *file, int line, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 _Noreturn void weft_test_skip(const char *why);

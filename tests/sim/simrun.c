@@ -4,7 +4,7 @@
  * Role    What tests/include/runner.c is for ordinary runs. Linked with the unit tests' own source files, compiled with
  *         thread instrumentation, and with src/sim. Near tests/sim/run (who calls it), tests/sim/list.txt.
  *
- * usage   BINARY [-j N] [--seeds N] [--from S] [--scale PERCENT] [--points N] [--spread] [--trace] [--costs] [FILTER]
+ * usage   BINARY [-j N] [--seeds N] [--from S] [--scale PERCENT] [--points N] [--trace] [--costs] [FILTER]
  *         WEFT_SIM=SEED BINARY --run SUITE.NAME         one run in this process, as a failure's "replay:" says it
  *
  * Invariants
@@ -115,7 +115,7 @@ struct slot {
 };
 static struct todo todo[TESTS_MAX];
 static struct slot slots[JOBS_MAX];
-static int todo_n, jobs = 1, spread = 1;
+static int todo_n, jobs = 1;
 static unsigned long runs;
 static uint64_t from = 1;
 static const char *program;
@@ -286,7 +286,6 @@ static void choose(const char *filter, const char *list_path, int seeds, int sca
         if (todo_n == TESTS_MAX)
             abort();
         todo[todo_n] = (struct todo){.t = *t, .seeds = (unsigned)(n < 1 ? 1 : n), .from = from};
-        todo[todo_n].from += (uint64_t)(todo_n % spread) * todo[todo_n].seeds;
         todo_n++;
     }
     fclose(list);
@@ -334,8 +333,6 @@ int main(int argc, char **argv)
             seeds = (int)strtol(value, NULL, 10), i++;
         else if (strcmp(argv[i], "--from") == 0)
             from = strtoull(value, NULL, 0), i++;
-        else if (strcmp(argv[i], "--spread") == 0)
-            spread = 4; /* the tests take turns over four ranges of seeds */
         else if (strcmp(argv[i], "--points") == 0)
             points = strtoull(value, NULL, 0), i++;
         else if (strcmp(argv[i], "--scale") == 0)

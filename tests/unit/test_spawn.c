@@ -183,14 +183,15 @@ TEST_ENV(spawn, goroutines_of_a_retired_processor_wait_on_without_stacks, "WEFT_
     EXPECT(stacks() < 200); /* not the thousands that were in its queue */
 }
 
-/* Whoever does run keeps its processor, so that the others wait however long the panic takes. */
+/* Whoever does run keeps its processor, so that the others wait however long the panic takes. It is the only processor: each
+ * that runs is taken off it with its thread, and on several the thousands of threads would be the machine's. */
 static void hardly_runs(int x)
 {
     for (volatile int on = x; on;)
         ;
 }
 
-DEATH(spawn, the_dump_shows_goroutines_that_have_not_run, 2,
+DEATH_ENV(spawn, the_dump_shows_goroutines_that_have_not_run, "WEFT_PROCS=1", 2,
       "panic: enough\n\ngoroutine 1 \\[running\\]:\n(.*\n)+\ngoroutine [0-9]+ \\[runnable\\]:\n"
       "hardly_runs\\(\\.\\.\\.\\)\n\tnot started yet\ncreated by test_spawn_the_dump_shows_goroutines_that_have_not_run in "
       "goroutine 1\n\t.*test_spawn\\.c:[0-9]+\n")

@@ -92,12 +92,13 @@ bench-go: setup build
 	@python3 bench/run.py --build $(B) --all $(ARGS)
 
 .PHONY: bench-net
-## bench-net: the HTTP server's and client's CPU time per request beside a bare epoll loop, Go and nginx
+## bench-net: the HTTP server's and client's CPU time per request, also with TLS, beside a bare epoll loop, Go and nginx
 bench-net: setup build
 	@python3 bench/http.py --build $(B) $(ARGS)
 	-@python3 bench/http2.py --build $(B) $(ARGS)
 	@python3 bench/fetch.py --build $(B) $(ARGS)
 	@python3 bench/echo.py --build $(B) $(ARGS)
+	@python3 bench/tls.py --build $(B) $(ARGS)
 
 .PHONY: accept
 ## accept: what a release must show: real documentation, webgen, 10,000 URLs beside Go, scheduler figures (minutes)

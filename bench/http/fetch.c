@@ -1,5 +1,5 @@
 /*
- * fetch.c - the weft contestant of bench/fetch.py: a goroutine for each connection, fetching through the public client.
+ * fetch.c - the weft contestant of bench/fetch.py and bench/tls.py: a goroutine for each connection, fetching through the public client.
  */
 #include <stdatomic.h>
 #include <weft/weft.h>
@@ -76,7 +76,10 @@ int main(int argc, char **argv)
     fetch_parse(argc, argv, &args);
     struct weft_http_client_opts o = {.idle_per_host_max = args.each ? -1 : args.conns, .idle_max = args.conns,
                                       .timeout = 60 * WEFT_SEC};
-    snprintf(url, sizeof url, "http://127.0.0.1:%d/%s", args.port, args.wait ? "slow" : "");
+    struct weft_tls_config tls = {.ca_file = args.ca, .no_session_cache = args.full};
+    if (args.ca)
+        o.tls = &tls;
+    snprintf(url, sizeof url, "http%s://127.0.0.1:%d/%s", args.ca ? "s" : "", args.port, args.wait ? "slow" : "");
     if (weft_http_client_new(&o, &client) < 0)
         return 1;
     int status = args.wait ? measure_memory() : measure();

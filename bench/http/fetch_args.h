@@ -16,6 +16,8 @@ struct fetch_args {
     int port, conns;
     bool each;           /* a connection for each fetch */
     bool wait;           /* CONNS fetches that get no answer: memory instead of time */
+    const char *ca;      /* https, with this authority */
+    bool full;           /* no session is resumed */
     double seconds, warm;
 };
 
@@ -24,7 +26,7 @@ static inline void fetch_parse(int argc, char **argv, struct fetch_args *ret)
     struct rlimit r;
     int o;
     *ret = (struct fetch_args){.conns = 64, .seconds = 1, .warm = 0.3};
-    while ((o = getopt(argc, argv, "p:c:s:w:eW")) > 0) {
+    while ((o = getopt(argc, argv, "p:c:s:w:t:neW")) > 0) {
         if (o == 'p')
             ret->port = (int)strtol(optarg, NULL, 10);
         else if (o == 'c')
@@ -37,11 +39,15 @@ static inline void fetch_parse(int argc, char **argv, struct fetch_args *ret)
             ret->each = true;
         else if (o == 'W')
             ret->wait = true;
+        else if (o == 't')
+            ret->ca = optarg;
+        else if (o == 'n')
+            ret->full = true;
         else
             exit(2);
     }
     if (!ret->port || ret->conns < 1) {
-        fprintf(stderr, "usage: %s -p PORT [-c CONNS] [-e | -W] [-s SECONDS] [-w WARM_UP]\n", argv[0]);
+        fprintf(stderr, "usage: %s -p PORT [-c CONNS] [-e | -W] [-t CA_FILE [-n]] [-s SECONDS] [-w WARM_UP]\n", argv[0]);
         exit(2);
     }
     getrlimit(RLIMIT_NOFILE, &r);

@@ -1,5 +1,5 @@
 /*
- * hello.c - the weft contestant of bench/http.py: 13 bytes from the public HTTP server.
+ * hello.c - the weft contestant of bench/http.py: 13 bytes from the public HTTP server. With a certificate, of bench/tls.py.
  */
 #include <stdio.h>
 #include <weft/weft.h>
@@ -18,6 +18,12 @@ int main(int argc, char **argv)
     weft_listener *ln;
     char addr[WEFT_ADDR_TEXT];
     struct weft_http_server_opts opts = {.handler = hello};
+    struct weft_tls_config tls = {0};
+    if (argc > 3) {
+        tls.cert_file = argv[2];
+        tls.key_file = argv[3];
+        opts.tls = &tls;
+    }
     if (weft_http_server_new(&opts, &server) < 0 || weft_listen(&ln, "tcp", argc > 1 ? argv[1] : "127.0.0.1:0") < 0 ||
         weft_listener_addr(ln, addr, sizeof addr) < 0)
         return 1;

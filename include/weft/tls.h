@@ -14,10 +14,25 @@
 
 enum { WEFT_TLS_1_2 = 0x0303, WEFT_TLS_1_3 = 0x0304 };
 
+/* What a server wants of its clients' certificates (Go tls.ClientAuthType, in its order). */
+enum weft_tls_client_auth {
+    WEFT_TLS_CLIENT_NONE,     /* none is asked for */
+    WEFT_TLS_CLIENT_ASK,      /* asked for and not judged */
+    WEFT_TLS_CLIENT_ANY,      /* any at all, not judged: the client has its key, no more */
+    WEFT_TLS_CLIENT_VERIFY,   /* one that comes is verified by ca_file or ca_dir */
+    WEFT_TLS_CLIENT_REQUIRE   /* must come, and is verified */
+};
+
+/* A certificate more: PEM chain and PEM private key. */
+struct weft_tls_pair {
+    const char *cert_file, *key_file;
+};
+
 /*
  * Zeroed is the default of everything but server_name. Read during the call only: may be on the stack. What is expensive
- * (certificates, sessions) is kept inside by the values of the fields up to `insecure`, 64 combinations; files are read
- * once per process and combination, so a changed file needs a new path.
+ * (certificates, sessions) is kept inside by the values of the fields up to `client_auth`, 64 combinations. Files are looked
+ * at again once a second at most: when one has changed, new connections use its new content, and what cannot be loaded (a
+ * certificate whose key is not there yet) leaves the old one in use. The system's store is read once.
  */
 struct weft_tls_config {
     const char *ca_file;      /* PEM bundle trusted instead of the system's store */
@@ -28,6 +43,9 @@ struct weft_tls_config {
     int min_version;          /* 0: WEFT_TLS_1_2 */
     bool no_session_cache;    /* client: full handshakes only */
     bool insecure;            /* client: accept any certificate. For tests */
+    const struct weft_tls_pair *more; /* server: for names that cert_file does not carry: the first of these that does */
+    int more_count;           /* 0 .. 256 */
+    int client_auth;          /* server: enum weft_tls_client_auth; those that verify need ca_file or ca_dir */
     const char *server_name;  /* client: DNS name (sent as SNI) or IP literal that the certificate must carry. NULL needs
                                  `insecure`, else WEFT_EINVAL */
 };
@@ -49,7 +67,17 @@ struct weft_tls_config {
 WEFT_API WEFT_PARKS WEFT_MUST_USE
 weft_err weft_tls_client(weft_ctx *ctx, weft_conn *conn, const struct weft_tls_config *config, weft_conn **ret_conn);
 
-/** weft_tls_server - the other side; config needs cert_file and key_file. Returns and parks as weft_tls_client. Go tls.Server. */
+/**
+ * weft_tls_server - the other side; config needs cert_file and key_file.
+ *
+ * A client that offers protocols (ALPN) of which none is in config->alpn is refused, as in Go; one that offers none goes on
+ * without. Sessions are resumed by tickets: nothing is kept here; their keys change daily and stay good for a week, also
+ * when certificate files change.
+ *
+ * Returns   as weft_tls_client. Limit it: a peer that says nothing holds the caller until ctx or the deadline of conn ends it.
+ * Parks     until done.
+ * Source    Go tls.Server; RFC 7301 3.2.
+ */
 WEFT_API WEFT_PARKS WEFT_MUST_USE
 weft_err weft_tls_server(weft_ctx *ctx, weft_conn *conn, const struct weft_tls_config *config, weft_conn **ret_conn);
 
@@ -68,10 +96,33 @@ WEFT_API const char *weft_tls_error(const weft_conn *conn);
 struct weft_tls_state {
     int version;              /* WEFT_TLS_1_2, WEFT_TLS_1_3 */
     bool resumed;             /* no full handshake was needed */
+    bool peer_cert;           /* the peer has shown a certificate (also when resumed) */
+    bool peer_verified;       /* and it was verified */
     const char *cipher;
+    const char *server_name;  /* server: the name that the client asked for; NULL: none */
     char alpn[32];            /* "" when none */
 };
 /** weft_tls_state_get - 0, or WEFT_EINVAL when conn is not TLS. */
 WEFT_API weft_err weft_tls_state_get(weft_conn *conn, struct weft_tls_state *ret_state);
+
+/**
+ * weft_tls_peer_subject - who the peer's certificate is for: "CN=client 7,O=Example" (RFC 2253).
+ *
+ * @n        bytes of room in ret_buf; the text is cut and ended like snprintf's.
+ *
+ * Returns   the text's whole length; 0 when the peer has shown no certificate; WEFT_EINVAL: conn is not TLS. Whether to
+ *           believe it: peer_verified of weft_tls_state_get.
+ */
+WEFT_API int weft_tls_peer_subject(weft_conn *conn, char *ret_buf, size_t n);
+
+/**
+ * weft_tls_peer_cert - the peer's certificate itself, in DER.
+ *
+ * @n        bytes of room in ret_der; nothing is written when it does not fit.
+ *
+ * Returns   its whole length; 0 when the peer has shown none; WEFT_EINVAL: conn is not TLS; WEFT_ENOMEM.
+ * Source    Go tls.ConnectionState PeerCertificates[0].Raw.
+ */
+WEFT_API ssize_t weft_tls_peer_cert(weft_conn *conn, void *ret_der, size_t n);
 
 #endif

@@ -243,17 +243,47 @@ static void turn_end(struct turn *t)   /* S2 */
     weft__sconn_end(t->sc);
 }
 
-static bool conn_handshake(struct weft__sconn *sc)
+/* S1: waits for the peer's next byte, for so long. True: something may be there. False: closed, timed out, the server is
+ * closing; or t->sc is left. */
+static bool conn_wait(struct turn *t, weft_dur limit)
 {
+    struct weft__sconn *sc = t->sc;
+    exch_end(sc);
+    if (!weft__sconn_set_idle(sc, true))
+        return false;
+    weft__sconn_read_limit(sc, limit);
+    weft_err err = weft__conn_wait_start(sc->conn, &sc->start);
+    if (err == 1)
+        t->sc = NULL;   /* S5 */
+    return err != 1 && weft__sconn_set_idle(sc, false) && err == 0;
+}
+
+/* As Go's: whoever speaks plain HTTP to a port of TLS shall read why it fails. */
+static void refuse_plain(struct weft__sconn *sc)
+{
+    static const char answer[] = "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
+    if (weft_conn_write(NULL, sc->conn, answer, sizeof answer - 1) > 0)
+        weft__sconn_linger(sc);
+}
+
+/* TLS, if the server has it. As conn_wait. A peer that has not said a word holds no more than an idle connection (S1). */
+static bool conn_handshake(struct turn *t)
+{
+    struct weft__sconn *sc = t->sc;
     struct weft_http_server *s = sc->server;
-    if (!s->o.tls)
+    if (!s->o.tls || sc->secured)
         return true;
+    if (!t->woken && !conn_wait(t, s->o.head_timeout))
+        return false;
     struct weft_tls_config cfg = s->tls;
     if (!cfg.alpn)
         cfg.alpn = weft__h2_built && !s->o.no_http2 ? "h2,http/1.1" : "http/1.1";
     weft__sconn_read_limit(sc, s->o.head_timeout);
     weft__sconn_write_limit(sc, s->o.head_timeout);
-    return weft_tls_server(NULL, sc->conn, &cfg, &sc->conn) == 0;
+    sc->secured = weft_tls_server(NULL, sc->conn, &cfg, &sc->conn) == 0;
+    if (!sc->secured && sc->conn->http)
+        refuse_plain(sc);
+    return sc->secured;
 }
 
 /* What was agreed in the handshake, or the first bytes say so (RFC 9113 3.3). Those are in sc->x. */
@@ -287,39 +317,21 @@ static void conn_serve_h2(struct weft__sconn *sc)
     weft__hbuf_put(b);
 }
 
-/* S1: waits for the next request's first byte. True: something may be there. False: closed, timed out, the server is
- * closing; or t->sc is left. */
-static bool conn_wait(struct turn *t)
-{
-    struct weft__sconn *sc = t->sc;
-    exch_end(sc);
-    if (!weft__sconn_set_idle(sc, true))
-        return false;
-    weft__sconn_read_limit(sc, sc->server->o.idle_timeout);
-    weft_err err = weft__conn_wait_start(sc->conn, &sc->start);
-    if (err == 1)
-        t->sc = NULL;   /* S5 */
-    return err != 1 && weft__sconn_set_idle(sc, false) && err == 0;
-}
-
-/* Reads what is there of a request, or waits for one. waited: a wait has just ended. As conn_wait, and when true there is
- * an exchange with a first piece, or one that TLS may have a piece for. */
-static bool conn_begin(struct turn *t, bool waited)
+/* Reads what is there of a request, or waits for one. As conn_wait, and when true there is an exchange with a first piece. */
+static bool conn_begin(struct turn *t)
 {
     for (;;) {
         struct weft__sconn *sc = t->sc;
         if (!exch_begin(sc))
             return false;
-        if (waited && sc->server->o.tls)
-            return true;
         ssize_t n = weft__conn_try_read(sc->conn, sc->x->buf->data, sc->x->buf->cap);
         if (n != -EAGAIN) {
             sc->x->end = n > 0 ? (uint32_t)n : 0;
             return n > 0;
         }
-        if (!conn_wait(t))   /* waits may end for nothing: an edge that came with bytes that were read already */
+        if (!conn_wait(t, sc->server->o.idle_timeout))   /* waits may end for nothing: an edge that came with bytes that were
+                                                            read already, half a record of TLS */
             return false;
-        waited = true;
     }
 }
 
@@ -330,7 +342,8 @@ static bool conn_more(struct turn *t)
         exch_clear(sc->x);
         return weft__sconn_set_idle(sc, false);
     }
-    return (!sc->x || weft__reply_release(&sc->x->w) == 0) && conn_wait(t) && conn_begin(t, true);
+    return (!sc->x || weft__reply_release(&sc->x->w) == 0) && conn_wait(t, sc->server->o.idle_timeout) &&
+           conn_begin(t);
 }
 
 /* A panic in the handler. */
@@ -345,11 +358,9 @@ static void turn_serve(struct turn *t)
 {
     weft_defer(turn_dump, t);
     struct weft__sconn *sc = t->sc;
-    bool more;
-    if (t->woken)
-        more = weft__conn_started(sc->conn) == 0 && weft__sconn_set_idle(sc, false) && conn_begin(t, true);
-    else   /* the first request nearly always comes with the connection: to read finds out, a wait would ask and then read */
-        more = conn_handshake(sc) && conn_begin(t, false);
+    /* The first request nearly always comes with the connection: to read finds out, a wait would ask and then read. */
+    bool more = !t->woken || (weft__conn_started(sc->conn) == 0 && weft__sconn_set_idle(sc, false));
+    more = more && conn_handshake(t) && conn_begin(t);
     if (more && !sc->began) {
         sc->began = true;
         if (conn_is_h2(sc)) {

@@ -24,6 +24,7 @@ struct weft__sconn {
     _Atomic bool idle;                 /* [V4] between requests */
     _Atomic bool h2;                   /* [V5] HTTP/2, for good: shutdown wakes it instead of closing it */
     bool told;                         /* [server lock] it was woken */
+    bool secured;                      /* [own] the handshake of TLS is over */
     bool began;                        /* [own] its first bytes have told the protocol */
     struct weft__starter start;        /* [const] what goes on with it when it was idle */
 };

@@ -113,12 +113,10 @@ ssize_t weft__conn_read_soon(weft_conn *conn, void *ret_buf, size_t n)
 
 ssize_t weft__conn_try_read(weft_conn *conn, void *ret_buf, size_t n)
 {
-    if (conn->tls)
-        return -EAGAIN;
     weft_err err = weft__fd_enter(&conn->f, WEFT__FD_READING);
     if (err)
         return err;
-    ssize_t got = weft__fd_try_read(&conn->f, ret_buf, n);
+    ssize_t got = conn->tls ? weft__tls_try_read(conn, ret_buf, n) : weft__fd_try_read(&conn->f, ret_buf, n);
     weft__fd_leave(&conn->f, WEFT__FD_READING);
     return got;
 }

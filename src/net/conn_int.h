@@ -11,6 +11,7 @@ struct weft_conn {
     struct weft__fd f;             /* first: weft__fd.gone gets its address */
     _Atomic uint32_t holders;      /* [F2] references of users */
     bool datagram;                 /* [const] */
+    bool http;                     /* [READING + WRITING] where a handshake should have begun came a request of plain HTTP */
     struct weft__tls *tls;         /* [READING + WRITING] NULL until the handshake is done */
     char *tls_error;               /* [READING or WRITING] words for weft_tls_error; malloc'ed or NULL */
 };
@@ -24,7 +25,7 @@ weft_err weft__conn_around(int fd, bool tcp, bool datagram, weft_conn **ret_conn
 weft_err weft__conn_enter(weft_ctx *ctx, weft_conn *conn, uint32_t dirs);
 
 /* For src/http: a read right after weft_conn_wait, which spares a look at the clock; and one try each to read and to
- * write, which never park. try_read answers -EAGAIN when there is nothing, for TLS always; try_write the bytes that went,
+ * write, which never park. try_read answers -EAGAIN when there is nothing; try_write the bytes that went,
  * 0 when none could. */
 WEFT_PARKS ssize_t weft__conn_read_soon(weft_conn *conn, void *ret_buf, size_t n);
 ssize_t weft__conn_try_read(weft_conn *conn, void *ret_buf, size_t n);
@@ -72,6 +73,7 @@ WEFT_PARKS int weft__net_resolve(weft_ctx *ctx, const struct weft__network *net,
 /* tls/tls_conn.c: as weft_conn_read and so on, both directions' bits as the caller took them. */
 WEFT_PARKS ssize_t weft__tls_read(weft_ctx *ctx, weft_conn *conn, void *ret_buf, size_t n);
 WEFT_PARKS ssize_t weft__tls_write(weft_ctx *ctx, weft_conn *conn, const void *buf, size_t n);
+ssize_t weft__tls_try_read(weft_conn *conn, void *ret_buf, size_t n);      /* -EAGAIN: nothing whole there */
 ssize_t weft__tls_try_write(weft_conn *conn, const void *buf, size_t n);   /* what the socket takes now */
 bool weft__tls_pending(weft_conn *conn);
 WEFT_PARKS weft_err weft__tls_close_write(weft_conn *conn);

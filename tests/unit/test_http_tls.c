@@ -47,7 +47,8 @@ TEST(http_tls, https_is_served_fetched_and_reused_and_checked)
     weft_http_client_free(client);
 
     memmove(url + 4, url + 5, strlen(url + 4));   /* http to the TLS port */
-    EXPECT(fetch(NULL, url, body, sizeof body) < 0);
+    EXPECT_EQ(fetch(NULL, url, body, sizeof body), 400);
+    EXPECT_STR(body, "Client sent an HTTP request to an HTTPS server.\n");
     EXPECT_EQ(weft_http_server_shutdown(NULL, s), 0);
     weft_waitgroup_wait(&wg);
     weft_http_server_free(s);

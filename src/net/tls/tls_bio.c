@@ -19,6 +19,7 @@ static int tls_bio_read(BIO *b, char *ret_buf, int n)
         return -1;
     }
     ssize_t got = weft__sock_recv(f->fd, ret_buf, (size_t)n);
+    f->drained = f->tcp && ((got > 0 && got < n) || got == -EAGAIN); /* F3 */
     if (got == -EAGAIN) {
         BIO_set_retry_read(b);
         return -1;
@@ -26,7 +27,6 @@ static int tls_bio_read(BIO *b, char *ret_buf, int n)
     if (got < 0)
         tls->io_error = (weft_err)got;
     tls->ended = got == 0;
-    f->drained = f->tcp && got > 0 && got < n;
     return (int)(got < 0 ? -1 : got);
 }
 

@@ -25,6 +25,7 @@
 
 /* What an OpenSSL call led to: 1 done, 0 the peer's stream ended in good order, TLS_WANT_*: wait, or an error. */
 enum { TLS_DONE = 1, TLS_WANT_READ = 2, TLS_WANT_WRITE = 3 };
+enum { TLS_NAME_MAX = 256, TLS_KEY_MORE = sizeof ":65535" };
 
 static void tls_say(weft_conn *conn, const char *text)
 {
@@ -63,8 +64,11 @@ static int tls_outcome(weft_conn *conn, struct weft__tls *tls, int r)
     } else if (tls->io_error) {
         err = tls->io_error;
         snprintf(text, sizeof text, "%s", weft_strerror(err));
-    } else if (why == SSL_ERROR_SSL && ERR_GET_REASON(ERR_peek_last_error()) == SSL_R_CERTIFICATE_VERIFY_FAILED) {
-        err = tls_judge_cert(tls, text, sizeof text);
+    } else if (why == SSL_ERROR_SSL) {
+        int reason = ERR_GET_REASON(ERR_peek_last_error());
+        if (reason == SSL_R_CERTIFICATE_VERIFY_FAILED)
+            err = tls_judge_cert(tls, text, sizeof text);
+        tls->http = reason == SSL_R_HTTP_REQUEST;
     }
     ERR_clear_error();
     tls_say(conn, text);
@@ -89,19 +93,28 @@ static WEFT_PARKS weft_err tls_wait(weft_ctx *ctx, struct weft__tls *tls, int ou
 
 /* ---- reading and writing ---- */
 
+/* One SSL_read: TLS_DONE and *ret_got bytes, or as tls_outcome. */
+static int tls_read_once(weft_conn *conn, void *ret_buf, size_t n, size_t *ret_got)
+{
+    struct weft__tls *tls = conn->tls;
+    int r = WEFT_ETLS;
+    weft_mutex_lock(&tls->lock);
+    if (!tls->broken) {
+        ERR_clear_error();
+        r = tls_outcome(conn, tls, SSL_read_ex(tls->ssl, ret_buf, n, ret_got));
+        tls->starved = r == TLS_WANT_READ;
+    }
+    weft_mutex_unlock(&tls->lock);
+    return r;
+}
+
 ssize_t weft__tls_read(weft_ctx *ctx, weft_conn *conn, void *ret_buf, size_t n)
 {
     struct weft__tls *tls = conn->tls;
     weft_err err = weft__pd_check(tls->f->pd, WEFT__DIR_READ);
     while (!err) {
         size_t got = 0;
-        weft_mutex_lock(&tls->lock);
-        int r = WEFT_ETLS;
-        if (!tls->broken) {
-            ERR_clear_error();
-            r = tls_outcome(conn, tls, SSL_read_ex(tls->ssl, ret_buf, n, &got));
-        }
-        weft_mutex_unlock(&tls->lock);
+        int r = tls_read_once(conn, ret_buf, n, &got);
         if (r == TLS_DONE)
             return (ssize_t)got;
         if (r <= 0)
@@ -109,6 +122,13 @@ ssize_t weft__tls_read(weft_ctx *ctx, weft_conn *conn, void *ret_buf, size_t n)
         err = tls_wait(ctx, tls, r);
     }
     return err;
+}
+
+ssize_t weft__tls_try_read(weft_conn *conn, void *ret_buf, size_t n)
+{
+    size_t got = 0;
+    int r = tls_read_once(conn, ret_buf, n, &got);
+    return r == TLS_DONE ? (ssize_t)got : r > 0 ? -EAGAIN : r;
 }
 
 /* One SSL_write: TLS_DONE and *ret_put bytes, or as tls_outcome. */
@@ -157,7 +177,7 @@ ssize_t weft__tls_try_write(weft_conn *conn, const void *buf, size_t n)
 bool weft__tls_pending(weft_conn *conn)
 {
     weft_mutex_lock(&conn->tls->lock);
-    bool pending = SSL_has_pending(conn->tls->ssl);
+    bool pending = !conn->tls->starved && SSL_has_pending(conn->tls->ssl);
     weft_mutex_unlock(&conn->tls->lock);
     return pending;
 }
@@ -205,12 +225,20 @@ void weft__tls_free(struct weft__tls *tls)
 
 /* ---- the handshake ---- */
 
+/* The key of sessions: the name and the peer's port. Room for both is there. */
+static void tls_set_key(struct weft__tls *tls, const char *name)
+{
+    struct weft__saddr peer = {0};
+    (void)weft__sock_name(tls->f->fd, true, &peer);
+    unsigned port = peer.u.sa.sa_family == AF_UNIX ? 0 : ntohs(peer.u.in4.sin_port); /* one place in both families */
+    snprintf(tls->key, strlen(name) + TLS_KEY_MORE, "%s:%u", name, port);
+}
+
 /* What the certificate must say, SNI, and the session to resume. */
 static weft_err tls_aim(struct weft__tls *tls, const struct weft_tls_config *c)
 {
-    char name[256];
+    char name[TLS_NAME_MAX];
     weft_addr literal;
-    struct weft__saddr peer = {0};
     size_t n = c->server_name ? strlen(c->server_name) : 0;
     if (n == 0)
         return c->insecure ? 0 : WEFT_EINVAL;
@@ -226,11 +254,7 @@ static weft_err tls_aim(struct weft__tls *tls, const struct weft_tls_config *c)
                 : X509_VERIFY_PARAM_set1_host(p, name, 0) && SSL_set_tlsext_host_name(tls->ssl, name);
     if (!ok)
         return WEFT_EADDR;
-    if (c->no_session_cache)
-        return 0;
-    (void)weft__sock_name(tls->f->fd, true, &peer);
-    unsigned port = peer.u.sa.sa_family == AF_UNIX ? 0 : ntohs(peer.u.in4.sin_port); /* one place in both families */
-    snprintf(tls->key, sizeof tls->key, "%s:%u", name, port);
+    tls_set_key(tls, name);
     SSL_SESSION *s = weft__tls_session_get(SSL_get_SSL_CTX(tls->ssl), tls->key);
     if (s)
         SSL_set_session(tls->ssl, s);
@@ -238,9 +262,9 @@ static weft_err tls_aim(struct weft__tls *tls, const struct weft_tls_config *c)
     return 0;
 }
 
-static struct weft__tls *tls_new(struct weft__fd *f, SSL_CTX *ctx)
+static struct weft__tls *tls_new(struct weft__fd *f, SSL_CTX *ctx, const char *name)
 {
-    struct weft__tls *tls = weft__sys_alloc(sizeof *tls);
+    struct weft__tls *tls = weft__sys_alloc(sizeof *tls + (name ? strlen(name) : 0) + TLS_KEY_MORE);
     if (!tls)
         return NULL;
     tls->f = f;
@@ -279,7 +303,7 @@ static WEFT_PARKS weft_err tls_start(weft_ctx *ctx, weft_conn *conn, const struc
         tls_say(conn, fail.text);
         return fail.err;
     }
-    struct weft__tls *tls = tls_new(&conn->f, shared);
+    struct weft__tls *tls = tls_new(&conn->f, shared, server ? NULL : c->server_name);
     SSL_CTX_free(shared);
     if (!tls)
         return WEFT_ENOMEM;
@@ -294,6 +318,7 @@ static WEFT_PARKS weft_err tls_start(weft_ctx *ctx, weft_conn *conn, const struc
     if (!err)
         err = tls_shake_hands(ctx, conn, tls);
     if (err) {
+        conn->http = tls->http;
         weft__tls_free(tls);
         return err;
     }
@@ -334,6 +359,12 @@ const char *weft_tls_error(const weft_conn *conn)
     return conn->tls_error ? conn->tls_error : "";
 }
 
+/* Was the peer's certificate judged at all? */
+static bool tls_judged(const SSL *ssl)
+{
+    return SSL_get_verify_mode(ssl) != SSL_VERIFY_NONE && !SSL_get_verify_callback(ssl); /* only those that take any have one */
+}
+
 weft_err weft_tls_state_get(weft_conn *conn, struct weft_tls_state *ret_state)
 {
     const unsigned char *alpn;
@@ -342,12 +373,51 @@ weft_err weft_tls_state_get(weft_conn *conn, struct weft_tls_state *ret_state)
     if (!tls)
         return WEFT_EINVAL;
     weft_mutex_lock(&tls->lock);
+    X509 *cert = SSL_get0_peer_certificate(tls->ssl);
+    const char *asked = SSL_is_server(tls->ssl) ? SSL_get_servername(tls->ssl, TLSEXT_NAMETYPE_host_name) : NULL;
     *ret_state = (struct weft_tls_state){.version = SSL_version(tls->ssl),
                                          .resumed = SSL_session_reused(tls->ssl),
-                                         .cipher = SSL_get_cipher_name(tls->ssl)};
+                                         .peer_cert = cert,
+                                         .peer_verified = cert && tls_judged(tls->ssl) && SSL_get_verify_result(tls->ssl) == X509_V_OK,
+                                         .cipher = SSL_get_cipher_name(tls->ssl),
+                                         .server_name = asked};
     SSL_get0_alpn_selected(tls->ssl, &alpn, &n);
     if (n && n < sizeof ret_state->alpn)
         memcpy(ret_state->alpn, alpn, n);
     weft_mutex_unlock(&tls->lock);
     return 0;
+}
+
+int weft_tls_peer_subject(weft_conn *conn, char *ret_buf, size_t n)
+{
+    struct weft__tls *tls = conn->tls;
+    char *text = NULL;
+    if (!tls)
+        return WEFT_EINVAL;
+    weft_mutex_lock(&tls->lock);
+    X509 *cert = SSL_get0_peer_certificate(tls->ssl);
+    BIO *b = cert ? BIO_new(BIO_s_mem()) : NULL;
+    long len = b && X509_NAME_print_ex(b, X509_get_subject_name(cert), 0, XN_FLAG_RFC2253) >= 0 ? BIO_get_mem_data(b, &text) : 0;
+    int whole = n ? snprintf(ret_buf, n, "%.*s", (int)len, text ? text : "") : (int)len;
+    BIO_free(b);
+    ERR_clear_error();
+    weft_mutex_unlock(&tls->lock);
+    return whole;
+}
+
+ssize_t weft_tls_peer_cert(weft_conn *conn, void *ret_der, size_t n)
+{
+    struct weft__tls *tls = conn->tls;
+    unsigned char *der = NULL;
+    if (!tls)
+        return WEFT_EINVAL;
+    weft_mutex_lock(&tls->lock);
+    X509 *cert = SSL_get0_peer_certificate(tls->ssl);
+    int len = cert ? i2d_X509(cert, &der) : 0;
+    ERR_clear_error();
+    weft_mutex_unlock(&tls->lock);
+    if (len > 0 && (size_t)len <= n)
+        memcpy(ret_der, der, (size_t)len);
+    OPENSSL_free(der);
+    return len < 0 ? WEFT_ENOMEM : len;
 }

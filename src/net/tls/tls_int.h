@@ -1,5 +1,5 @@
 /*
- * tls_int.h - TLS inside: a connection's half (tls_conn.c), what connections share (tls_shared.c).
+ * tls_int.h - TLS inside: a connection's half (tls_conn.c), what connections share (tls_shared.c and what it is made of).
  */
 #ifndef WEFT_NET_TLS_TLS_INT_H
 #define WEFT_NET_TLS_TLS_INT_H
@@ -16,7 +16,9 @@ struct weft__tls {
     weft_err io_error;        /* [lock] what the socket said when it failed, -errno */
     bool ended;               /* [lock] the peer's stream ended */
     bool broken;              /* [lock] a fatal error: OpenSSL wants no further call */
-    char key[264];            /* [const] "name:port" under which the session is kept; "" for none */
+    bool starved;             /* [lock] what OpenSSL has read and not used is less than a record */
+    bool http;                /* [lock] the peer spoke HTTP instead of TLS */
+    char key[];               /* [const] client: "name:port" under which the session is kept; "" for none */
 };
 
 /* Words and code of a failure: from OpenSSL's queue, which is the thread's, so between the call that failed and any park. */
@@ -26,12 +28,51 @@ struct weft__tls_fail {
 };
 void weft__tls_queue_text(char *ret, size_t n);
 
-/* The SSL_CTX for a config, with a reference for the caller; made at first use. Fills fail on error. */
+/* What belongs to an SSL_CTX of ours, in its ex_data. */
+struct weft__tls_extra {
+    struct weft__tls_sessions *sessions; /* [const] client: sessions to resume; NULL: none are kept */
+    struct weft__tls_seen *seen;         /* [const] client: chains that were verified */
+    struct weft__tls_tickets *tickets;   /* [const] server: the keys of its tickets, a reference */
+    SSL_CTX **more;                      /* [const] server: certificates of other names, a reference each */
+    int more_len;                        /* [const] */
+    unsigned alpn_len;                   /* [const] in wire form */
+    unsigned char alpn[128];             /* [const] */
+};
+struct weft__tls_extra *weft__tls_extra_of(SSL_CTX *ctx);
+
+/* tls_shared.c: the SSL_CTX for a config, with a reference for the caller; made at first use. Fills fail on error. */
 WEFT_PARKS SSL_CTX *weft__tls_shared_get(const struct weft_tls_config *c, bool server, struct weft__tls_fail *fail);
-/* Session kept for a key: with a reference, or NULL. */
-SSL_SESSION *weft__tls_session_get(SSL_CTX *ctx, const char *key);
-/* Links an SSL to its weft__tls for the callbacks. */
+/* Links an SSL to its weft__tls for the callbacks, and back. */
 void weft__tls_link(SSL *ssl, struct weft__tls *tls);
+struct weft__tls *weft__tls_of(SSL *ssl);
+
+/* tls_make.c: an SSL_CTX for a config, which reads files; x becomes its ex_data at place index. NULL: fail says why. On a
+ * server x->tickets may be set, or is made. */
+SSL_CTX *weft__tls_make(const struct weft_tls_config *c, bool server, int index, struct weft__tls_extra *x,
+                        struct weft__tls_fail *fail);
+/* What is wrong with a config before anything is tried, in itself and with its files: 0, or fail->err. */
+weft_err weft__tls_config_bad(const struct weft_tls_config *c, bool server, struct weft__tls_fail *fail);
+weft_err weft__tls_files_bad(const struct weft_tls_config *c, struct weft__tls_fail *fail);
+
+/* tls_session.c: the table of an SSL_CTX; a session for a key with a reference, or NULL; sessions that come are put in. */
+struct weft__tls_sessions *weft__tls_sessions_new(void);
+void weft__tls_sessions_free(struct weft__tls_sessions *s);
+SSL_SESSION *weft__tls_session_get(SSL_CTX *ctx, const char *key);
+int weft__tls_session_new(SSL *ssl, SSL_SESSION *session);
+
+/* tls_seen.c: a table of chains that were found good; the callback of SSL_CTX_set_cert_verify_callback, arg the table. */
+struct weft__tls_seen *weft__tls_seen_new(void);
+void weft__tls_seen_free(struct weft__tls_seen *s);
+int weft__tls_seen_verify(X509_STORE_CTX *v, void *seen);
+
+/* tls_ticket.c: keys of a server's tickets. weft__tls_tickets_use has ctx take those of its ex_data. _turn: as if a day were
+ * over, for tests. */
+struct weft__tls_tickets *weft__tls_tickets_new(void);
+struct weft__tls_tickets *weft__tls_tickets_ref(struct weft__tls_tickets *t);
+void weft__tls_tickets_unref(struct weft__tls_tickets *t);
+void weft__tls_tickets_use(SSL_CTX *ctx);
+void weft__tls_tickets_turn(struct weft__tls_tickets *t);
+
 /* A BIO over a socket that never waits. NULL when memory is short. */
 BIO *weft__tls_bio(struct weft__tls *tls);
 

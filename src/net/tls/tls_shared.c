@@ -1,125 +1,49 @@
 /*
- * tls_shared.c - what connections with equal settings share: OpenSSL's SSL_CTX (certificates, options) and the sessions.
+ * tls_shared.c - what connections with equal settings share: a list of SSL_CTX by the values of weft_tls_config's fields.
  *
- * Role    A list of SSL_CTX by the values of weft_tls_config's fields, and per SSL_CTX a table of sessions by
- *         "name:port". Near tls_conn.c. Layer 4.
+ * Role    Finds the SSL_CTX of a config or has it made (tls_make.c), and again when one of its files has changed. Near
+ *         tls_session.c, tls_ticket.c, tls_seen.c, which hang on it. Layer 4.
  *
  * Invariants
- *   T2  An entry of the list has one reference on its SSL_CTX; each SSL another. The session table belongs to the SSL_CTX
- *       (its ex_data) and is freed with it.
- *   T3  A session is offered only under the SSL_CTX and the name that it was made under: a certificate that was not
- *       verified (insecure) is never the base of a resumption that counts as verified.
+ *   T2  An entry of the list has one reference on its SSL_CTX; each SSL another. What hangs on the SSL_CTX (its ex_data) is
+ *       freed with it, the keys of tickets once the last of the SSL_CTX that took them over is gone.
+ *   T10 An entry's stamp was taken before its files were read: a file that changes meanwhile is seen as changed later.
  *
- * Locks   shared.lock: a goroutine mutex, held while files are read. sessions->lock: a spinlock over four slots.
- * Limits  64 combinations, the oldest goes; 4,096 sessions each, 4 slots a key: a fifth key of a set displaces one.
- * Failure WEFT_ECERT (a file does not hold what it should), -ENOENT and others (a file cannot be read), WEFT_ENOMEM.
- * Source  SSL_CTX_sess_set_new_cb(3), SSL_CTX_set_alpn_select_cb(3).
+ * Files are looked at once a second at most, when a handshake asks for their entry. What cannot be loaded (a certificate
+ * without its new key yet) leaves the entry as it was, and is tried again a second later.
+ *
+ * Locks   shared.lock: a goroutine mutex, held while files are read.
+ * Limits  64 combinations, the oldest goes. The system's own store and what a ca_dir has given already are read once.
+ * Failure as tls_make.c.
  */
 #include <openssl/err.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <weft/time.h>
 
 #include "../../sys/sys.h"
 #include "tls_int.h"
 
-enum { TLS_SHARED_MAX = 64, TLS_SETS = 1024, TLS_WAYS = 4 };
+enum { TLS_SHARED_MAX = 64 };
 
-struct tls_session {
-    char *key;                          /* [lock] malloc'ed */
-    SSL_SESSION *session;               /* [lock] with a reference */
+struct tls_entry {
+    char *key;                          /* malloc'ed */
+    SSL_CTX *ctx;
+    uint64_t stamp;                     /* [T10] of the files; 0 is possible too */
+    weft_time looked;                   /* when the files were */
 };
-struct tls_sessions {
-    struct weft__lock lock;
-    uint32_t turn;                      /* [lock] which way is displaced next */
-    struct tls_session slot[TLS_SETS][TLS_WAYS];
-};
-
-/* Per SSL_CTX: the ALPN list in wire form, and sessions. */
-struct tls_extra {
-    struct tls_sessions *sessions;      /* [const] NULL on a server */
-    unsigned alpn_len;                  /* [const] */
-    unsigned char alpn[128];            /* [const] */
-};
-
 static struct {
     weft_mutex lock;
-    struct { char *key; SSL_CTX *ctx; } entry[TLS_SHARED_MAX];
+    struct tls_entry entry[TLS_SHARED_MAX];
     uint32_t count, next;
     bool ready;
     int ctx_index, ssl_index;           /* ex_data places; [const] once ready */
 } shared;
 
-void weft__tls_queue_text(char *ret, size_t n)
+struct weft__tls_extra *weft__tls_extra_of(SSL_CTX *ctx)
 {
-    unsigned long e = ERR_peek_last_error();
-    const char *words = e ? ERR_reason_error_string(e) : NULL;
-    snprintf(ret, n, "%s", words ? words : "TLS failure");
-}
-
-/* ---- sessions ---- */
-
-static struct tls_session *tls_set_of(struct tls_sessions *s, const char *key)
-{
-    uint32_t h = 2166136261u;
-    for (; *key; key++)
-        h = (h ^ (unsigned char)*key) * 16777619u;
-    return s->slot[h % TLS_SETS];
-}
-
-SSL_SESSION *weft__tls_session_get(SSL_CTX *ctx, const char *key)
-{
-    struct tls_extra *x = SSL_CTX_get_ex_data(ctx, shared.ctx_index);
-    SSL_SESSION *found = NULL;
-    if (!x->sessions || !*key)
-        return NULL;
-    struct tls_session *set = tls_set_of(x->sessions, key);
-    weft__lock(&x->sessions->lock);
-    for (int i = 0; i < TLS_WAYS && !found; i++)
-        if (set[i].key && strcmp(set[i].key, key) == 0 && SSL_SESSION_up_ref(set[i].session))
-            found = set[i].session;
-    weft__unlock(&x->sessions->lock);
-    return found;
-}
-
-/* A session has come: keep it instead of the last one of its key. 1: the reference is ours now. */
-static int tls_session_new(SSL *ssl, SSL_SESSION *session)
-{
-    struct weft__tls *tls = SSL_get_ex_data(ssl, shared.ssl_index);
-    struct tls_extra *x = SSL_CTX_get_ex_data(SSL_get_SSL_CTX(ssl), shared.ctx_index);
-    if (!tls || !tls->key[0] || !x->sessions || !SSL_SESSION_is_resumable(session))
-        return 0;
-    char *key = strdup(tls->key);
-    if (!key)
-        return 0;
-    struct tls_session *set = tls_set_of(x->sessions, key), old;
-    int at = -1;
-    weft__lock(&x->sessions->lock);
-    for (int i = 0; i < TLS_WAYS; i++)
-        if (!set[i].key || strcmp(set[i].key, key) == 0)
-            at = at < 0 || set[i].key ? i : at;
-    if (at < 0)
-        at = (int)(x->sessions->turn++ % TLS_WAYS);
-    old = set[at];
-    set[at] = (struct tls_session){key, session};
-    weft__unlock(&x->sessions->lock);
-    weft__sys_free(old.key);
-    SSL_SESSION_free(old.session);
-    return 1;
-}
-
-static void tls_extra_free(void *parent, void *ptr, CRYPTO_EX_DATA *ad, int index, long argl, void *argp)
-{
-    struct tls_extra *x = ptr;
-    (void)parent, (void)ad, (void)index, (void)argl, (void)argp;
-    if (!x)
-        return;
-    for (int i = 0; x->sessions && i < TLS_SETS * TLS_WAYS; i++) {
-        struct tls_session *s = &x->sessions->slot[i / TLS_WAYS][i % TLS_WAYS];
-        weft__sys_free(s->key);
-        SSL_SESSION_free(s->session);
-    }
-    weft__sys_free(x->sessions);
-    weft__sys_free(x);
+    return SSL_CTX_get_ex_data(ctx, shared.ctx_index);
 }
 
 void weft__tls_link(SSL *ssl, struct weft__tls *tls)
@@ -127,141 +51,24 @@ void weft__tls_link(SSL *ssl, struct weft__tls *tls)
     SSL_set_ex_data(ssl, shared.ssl_index, tls);
 }
 
-/* ---- ALPN ---- */
-
-/* "h2,http/1.1" to length-prefixed. False: too long or an empty name. */
-static bool tls_alpn_wire(const char *text, struct tls_extra *x)
+struct weft__tls *weft__tls_of(SSL *ssl)
 {
-    while (text && *text) {
-        size_t n = strcspn(text, ",");
-        if (n == 0 || n > 31 || x->alpn_len + n + 1 > sizeof x->alpn)
-            return false;
-        x->alpn[x->alpn_len++] = (unsigned char)n;
-        memcpy(x->alpn + x->alpn_len, text, n);
-        x->alpn_len += (unsigned)n;
-        text += n + (text[n] == ',');
-    }
-    return true;
+    return SSL_get_ex_data(ssl, shared.ssl_index);
 }
 
-static int tls_alpn_choose(SSL *ssl, const unsigned char **out, unsigned char *out_len, const unsigned char *in,
-                           unsigned in_len, void *arg)
+static void extra_free(void *parent, void *ptr, CRYPTO_EX_DATA *ad, int index, long argl, void *argp)
 {
-    struct tls_extra *x = arg;
-    unsigned char *chosen;
-    (void)ssl;
-    if (SSL_select_next_proto(&chosen, out_len, x->alpn, x->alpn_len, in, in_len) != OPENSSL_NPN_NEGOTIATED)
-        return SSL_TLSEXT_ERR_NOACK; /* go on without, as a server without ALPN does */
-    *out = chosen;
-    return SSL_TLSEXT_ERR_OK;
-}
-
-/* ---- making an SSL_CTX ---- */
-
-static weft_err tls_readable(const char *path)
-{
-    return path && access(path, R_OK) != 0 ? -errno : 0;
-}
-
-static weft_err tls_load_trust(SSL_CTX *ctx, const struct weft_tls_config *c)
-{
-    if (!c->ca_file && !c->ca_dir)
-        return SSL_CTX_set_default_verify_paths(ctx) ? 0 : WEFT_ECERT;
-    return SSL_CTX_load_verify_locations(ctx, c->ca_file, c->ca_dir) ? 0 : WEFT_ECERT;
-}
-
-static weft_err tls_load_own(SSL_CTX *ctx, const struct weft_tls_config *c)
-{
-    if (!c->cert_file)
-        return 0;
-    return SSL_CTX_use_certificate_chain_file(ctx, c->cert_file) == 1 &&
-                   SSL_CTX_use_PrivateKey_file(ctx, c->key_file, SSL_FILETYPE_PEM) == 1 && SSL_CTX_check_private_key(ctx) == 1
-               ? 0
-               : WEFT_ECERT;
-}
-
-/* Options that do not need files. */
-static weft_err tls_set_up(SSL_CTX *ctx, const struct weft_tls_config *c, bool server, struct tls_extra *x)
-{
-    int min = c->min_version ? c->min_version : WEFT_TLS_1_2;
-    if (min < WEFT_TLS_1_2 || !SSL_CTX_set_min_proto_version(ctx, min) || !tls_alpn_wire(c->alpn, x))
-        return WEFT_EINVAL;
-    SSL_CTX_set_mode(ctx, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER | SSL_MODE_RELEASE_BUFFERS);
-    SSL_CTX_set_options(ctx, SSL_OP_NO_RENEGOTIATION);
-    SSL_CTX_set_read_ahead(ctx, 1);
-    if (server) {
-        static const unsigned char id[] = "weft";
-        SSL_CTX_set_session_id_context(ctx, id, sizeof id);
-        SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_OFF); /* tickets carry the state */
-        if (x->alpn_len)
-            SSL_CTX_set_alpn_select_cb(ctx, tls_alpn_choose, x);
-        return 0;
-    }
-    SSL_CTX_set_verify(ctx, c->insecure ? SSL_VERIFY_NONE : SSL_VERIFY_PEER, NULL);
-    if (x->alpn_len && SSL_CTX_set_alpn_protos(ctx, x->alpn, x->alpn_len) != 0)
-        return WEFT_EINVAL;
-    SSL_CTX_set_session_cache_mode(ctx, SSL_SESS_CACHE_CLIENT | SSL_SESS_CACHE_NO_INTERNAL);
-    if (c->no_session_cache)
-        return 0;
-    SSL_CTX_sess_set_new_cb(ctx, tls_session_new);
-    return (x->sessions = weft__sys_alloc(sizeof *x->sessions)) ? 0 : WEFT_ENOMEM;
-}
-
-/* Reads files: between weft_block_begin and _end. OpenSSL's error words are taken here, on the thread that has them. */
-static SSL_CTX *tls_make(const struct weft_tls_config *c, bool server, struct weft__tls_fail *fail)
-{
-    ERR_clear_error();
-    SSL_CTX *ctx = SSL_CTX_new(server ? TLS_server_method() : TLS_client_method());
-    struct tls_extra *x = weft__sys_alloc(sizeof *x);
-    fail->err = ctx && x ? 0 : WEFT_ENOMEM;
-    if (!fail->err && !SSL_CTX_set_ex_data(ctx, shared.ctx_index, x)) {
-        weft__sys_free(x);
-        fail->err = WEFT_ENOMEM;
-    }
-    if (!fail->err)
-        fail->err = tls_set_up(ctx, c, server, x);
-    if (!fail->err && !server)
-        fail->err = tls_load_trust(ctx, c);
-    if (!fail->err)
-        fail->err = tls_load_own(ctx, c);
-    if (!fail->err)
-        return ctx;
-    if (fail->err == WEFT_ECERT)
-        weft__tls_queue_text(fail->text, sizeof fail->text);
-    else
-        snprintf(fail->text, sizeof fail->text, "%s", weft_strerror(fail->err));
-    SSL_CTX_free(ctx);
-    return NULL;
-}
-
-/* What is wrong with a config before anything is tried. */
-static weft_err tls_config_bad(const struct weft_tls_config *c, bool server, struct weft__tls_fail *fail)
-{
-    const char *files[] = {c->ca_file, c->ca_dir, c->cert_file, c->key_file};
-    if ((server && !c->cert_file) || !c->cert_file != !c->key_file) {
-        snprintf(fail->text, sizeof fail->text, "cert_file and key_file go together; a server needs them");
-        return fail->err = WEFT_EINVAL;
-    }
-    for (int i = 0; i < 4; i++) {
-        if ((fail->err = tls_readable(files[i])) != 0) {
-            snprintf(fail->text, sizeof fail->text, "%.150s: %s", files[i], weft_strerror(fail->err));
-            return fail->err;
-        }
-    }
-    return 0;
-}
-
-/* ---- the list ---- */
-
-/* The values that matter, as one string; malloc'ed. */
-static char *tls_key(const struct weft_tls_config *c, bool server)
-{
-    char *key = NULL;
-    const char *ca = c->ca_file, *dir = c->ca_dir, *cert = c->cert_file, *pk = c->key_file, *alpn = c->alpn;
-    if (asprintf(&key, "%d %x %d %d\n%s\n%s\n%s\n%s\n%s", server, (unsigned)c->min_version, c->no_session_cache,
-                 c->insecure, ca ? ca : "", dir ? dir : "", cert ? cert : "", pk ? pk : "", alpn ? alpn : "") < 0)
-        return NULL;
-    return key;
+    struct weft__tls_extra *x = ptr;
+    (void)parent, (void)ad, (void)index, (void)argl, (void)argp;
+    if (!x)
+        return;
+    weft__tls_sessions_free(x->sessions);
+    weft__tls_seen_free(x->seen);
+    weft__tls_tickets_unref(x->tickets);
+    for (int i = 0; i < x->more_len; i++)
+        SSL_CTX_free(x->more[i]);
+    weft__sys_free(x->more);
+    weft__sys_free(x);
 }
 
 static void shared_init(void)
@@ -270,49 +77,149 @@ static void shared_init(void)
         return;
     /* Goroutines may still be inside OpenSSL when main returns: it must not tear itself down under them. */
     OPENSSL_init_ssl(OPENSSL_INIT_NO_ATEXIT, NULL);
-    shared.ctx_index = SSL_CTX_get_ex_new_index(0, NULL, NULL, NULL, tls_extra_free);
+    shared.ctx_index = SSL_CTX_get_ex_new_index(0, NULL, NULL, NULL, extra_free);
     shared.ssl_index = SSL_get_ex_new_index(0, NULL, NULL, NULL, NULL);
     shared.ready = true;
 }
 
-/* Put in, displacing the oldest when full. */
-static void shared_keep(char *key, SSL_CTX *ctx)
+/* ---- the values of a config ---- */
+
+static void key_put(FILE *f, const char *text)
 {
-    uint32_t i = shared.next++ % TLS_SHARED_MAX;
-    weft__sys_free(shared.entry[i].key);
-    SSL_CTX_free(shared.entry[i].ctx);
-    shared.entry[i].key = key;
-    shared.entry[i].ctx = ctx;
+    fprintf(f, "%s\n", text ? text : "");
+}
+
+/* The values that matter, as one string; malloc'ed. */
+static char *shared_key(const struct weft_tls_config *c, bool server)
+{
+    char *key = NULL;
+    size_t n;
+    FILE *f = open_memstream(&key, &n);
+    if (!f)
+        return NULL;
+    fprintf(f, "%d %x %d %d %d %d\n", server, (unsigned)c->min_version, c->no_session_cache, c->insecure, c->client_auth, c->more_count);
+    key_put(f, c->ca_file), key_put(f, c->ca_dir), key_put(f, c->cert_file), key_put(f, c->key_file), key_put(f, c->alpn);
+    for (int i = 0; i < c->more_count; i++)
+        key_put(f, c->more[i].cert_file), key_put(f, c->more[i].key_file);
+    if (fclose(f) == 0)
+        return key;
+    weft__sys_free(key);
+    return NULL;
+}
+
+/* ---- files that change ---- */
+
+static uint64_t stamp_mix(uint64_t h, uint64_t x)
+{
+    h = (h ^ x) * 0x9e3779b97f4a7c15u;
+    return h ^ h >> 29;
+}
+
+static uint64_t stamp_of_file(uint64_t h, const char *path)
+{
+    struct stat st;
+    if (!path)
+        return h;
+    if (stat(path, &st) < 0)
+        return stamp_mix(h, 1);
+    h = stamp_mix(h, (uint64_t)st.st_mtim.tv_sec * 1000000000u + (uint64_t)st.st_mtim.tv_nsec);
+    return stamp_mix(stamp_mix(h, (uint64_t)st.st_ino), (uint64_t)st.st_size);
+}
+
+/* Between weft_block_begin and _end. */
+static uint64_t stamp_of(const struct weft_tls_config *c)
+{
+    uint64_t h = stamp_of_file(stamp_of_file(stamp_of_file(0, c->ca_file), c->cert_file), c->key_file);
+    for (int i = 0; i < c->more_count; i++)
+        h = stamp_of_file(stamp_of_file(h, c->more[i].cert_file), c->more[i].key_file);
+    return h;
+}
+
+/* A new SSL_CTX in place of the entry's, if its files have changed and load. What a server has sealed stays good. */
+static WEFT_PARKS void entry_renew(struct tls_entry *e, const struct weft_tls_config *c, bool server)
+{
+    struct weft__tls_fail fail = {0};
+    weft_time now = weft_now();
+    if (now - e->looked < WEFT_SEC)
+        return;
+    e->looked = now;
+    SSL_CTX *ctx = NULL;
+    weft_block_begin();
+    uint64_t stamp = stamp_of(c);
+    struct weft__tls_extra *x = stamp != e->stamp ? weft__sys_alloc(sizeof *x) : NULL;
+    if (x) {
+        if (server)
+            x->tickets = weft__tls_tickets_ref(weft__tls_extra_of(e->ctx)->tickets);
+        ctx = weft__tls_make(c, server, shared.ctx_index, x, &fail);
+    }
+    weft_block_end();
+    if (!ctx)
+        return;
+    SSL_CTX_free(e->ctx);
+    e->ctx = ctx;
+    e->stamp = stamp;
+}
+
+/* ---- the list ---- */
+
+/* Put in, displacing the oldest when full. */
+static void shared_keep(struct tls_entry fresh)
+{
+    struct tls_entry *e = &shared.entry[shared.next++ % TLS_SHARED_MAX];
+    weft__sys_free(e->key);
+    SSL_CTX_free(e->ctx);
+    *e = fresh;
     if (shared.count < TLS_SHARED_MAX)
         shared.count++;
 }
 
+/* An entry for key, which it takes; NULL: fail says why. */
+static WEFT_PARKS SSL_CTX *shared_make(char *key, const struct weft_tls_config *c, bool server, struct weft__tls_fail *fail)
+{
+    struct tls_entry e = {.key = key, .looked = weft_now()};
+    weft_block_begin();
+    if (weft__tls_files_bad(c, fail) == 0) {
+        e.stamp = stamp_of(c);
+        struct weft__tls_extra *x = weft__sys_alloc(sizeof *x);
+        if (x)
+            e.ctx = weft__tls_make(c, server, shared.ctx_index, x, fail);
+        else
+            fail->err = WEFT_ENOMEM;
+    }
+    weft_block_end();
+    if (e.ctx)
+        shared_keep(e);
+    else
+        weft__sys_free(key);
+    return e.ctx;
+}
+
 SSL_CTX *weft__tls_shared_get(const struct weft_tls_config *c, bool server, struct weft__tls_fail *fail)
 {
-    SSL_CTX *ctx = NULL;
-    char *key = tls_key(c, server);
+    struct tls_entry *e = NULL;
+    if (weft__tls_config_bad(c, server, fail) != 0)
+        return NULL;
+    char *key = shared_key(c, server);
     if (!key) {
         fail->err = WEFT_ENOMEM;
         return NULL;
     }
     weft_mutex_lock(&shared.lock);
     shared_init();
-    for (uint32_t i = 0; i < shared.count && !ctx; i++)
+    for (uint32_t i = 0; i < shared.count && !e; i++)
         if (strcmp(shared.entry[i].key, key) == 0)
-            ctx = shared.entry[i].ctx;
-    if (!ctx && tls_config_bad(c, server, fail) == 0) {
-        weft_block_begin();
-        ctx = tls_make(c, server, fail);
-        weft_block_end();
-        if (ctx) {
-            shared_keep(key, ctx);
-            key = NULL;
-        }
+            e = &shared.entry[i];
+    SSL_CTX *ctx;
+    if (e) {
+        entry_renew(e, c, server);
+        ctx = e->ctx;
+        weft__sys_free(key);
+    } else {
+        ctx = shared_make(key, c, server, fail);
     }
     if (ctx)
         SSL_CTX_up_ref(ctx);
     weft_mutex_unlock(&shared.lock);
-    weft__sys_free(key);
     return ctx;
 }
 

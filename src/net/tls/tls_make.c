@@ -251,12 +251,12 @@ static weft_err make_readable(const char *path, struct weft__tls_fail *fail)
 weft_err weft__tls_config_bad(const struct weft_tls_config *c, bool server, struct weft__tls_fail *fail)
 {
     const char *why = NULL;
-    bool pairs = !c->cert_file == !c->key_file;
-    for (int i = 0; i < c->more_count && i < TLS_MORE_MAX; i++)
+    bool pairs = !c->cert_file == !c->key_file, few = c->more_count >= 0 && c->more_count <= TLS_MORE_MAX;
+    for (int i = 0; few && i < c->more_count; i++)
         pairs = pairs && c->more && c->more[i].cert_file && c->more[i].key_file;
     if ((server && !c->cert_file) || !pairs)
         why = "cert_file and key_file go together; a server needs them";
-    else if (c->more_count < 0 || c->more_count > TLS_MORE_MAX || (c->more_count && !server))
+    else if (!few || (c->more_count && !server))
         why = "more certificates are for servers, 256 at most";
     else if (c->client_auth < 0 || c->client_auth > WEFT_TLS_CLIENT_REQUIRE || (c->client_auth && !server))
         why = "client_auth is for servers";

@@ -11,6 +11,7 @@ CC := gcc
 endif
 PREFIX ?= /usr/local
 MINUTES ?= 10
+FUZZ_SECONDS ?= 10
 
 cc_name := $(notdir $(firstword $(CC)))
 ifeq ($(cc_name),clang)
@@ -35,7 +36,7 @@ $(error BUILD=$(BUILD) is not one of debug, release, asan, ubsan, tsan, cov)
 endif
 
 # Meson lists the folders of tests and examples itself, but only when it configures: a changed list makes it do so.
-listed := $(sort $(wildcard tests/unit/test_*.c tests/death/test_*.c tests/conf/test_*.c tests/stress/stress_*.c tests/e2e/accept_*.c tests/tools/prog_*.c examples/*.c))
+listed := $(sort $(wildcard tests/unit/test_*.c tests/death/test_*.c tests/conf/test_*.c tests/stress/stress_*.c tests/e2e/accept_*.c tests/tools/prog_*.c tests/fuzz/fuzz_*.c examples/*.c))
 
 .DEFAULT_GOAL := build
 
@@ -121,6 +122,11 @@ sim: setup build
 ## stress: the stress programs for MINUTES=10 in all; best with BUILD=tsan, BUILD=asan, or VALGRIND=1
 stress: setup build
 	@scripts/stress $(B)
+
+.PHONY: fuzz
+## fuzz: every fuzz target, FUZZ_SECONDS=10 each (clang); ARGS="--for 60 http1 wire" for some, again and again
+fuzz: setup
+	@tests/fuzz/run --seconds $(FUZZ_SECONDS) $(ARGS)
 
 .PHONY: install
 ## install: the library, headers, weft.pc and the weft program below PREFIX=/usr/local (and DESTDIR)

@@ -110,9 +110,11 @@ void weft__mutexes_check(const struct weft__g *g)
     if (g->tied || atomic_load_explicit(&mutexes_n, memory_order_relaxed) == 0)
         return;
     weft__lock(&mutexes_lock);
-    for (int i = 0; i < MUTEXES_BUCKETS * MUTEXES_WAYS && !held.mutex; i++)
-        if (mutexes[0][i].mutex && mutexes[0][i].m == m)
-            held = mutexes[0][i];
+    for (int i = 0; i < MUTEXES_BUCKETS * MUTEXES_WAYS && !held.mutex; i++) {
+        const struct mutexes_entry *at = &mutexes[i / MUTEXES_WAYS][i % MUTEXES_WAYS];
+        if (at->mutex && at->m == m)
+            held = *at;
+    }
     weft__unlock(&mutexes_lock);
     const char *e = held.mutex ? getenv("WEFT_HELD") : NULL;
     if (!held.mutex || (e && strcmp(e, "0") == 0))

@@ -200,8 +200,9 @@ ssize_t weft__h2_reply_source(nghttp2_session *session, int32_t id, uint8_t *buf
 static char *source_take(char *to, const char **from, size_t *len, size_t *want)
 {
     size_t n = *len < *want ? *len : *want;
-    if (n)
-        memcpy(to, *from, n);
+    if (!n)
+        return to;
+    memcpy(to, *from, n);
     *from += n;
     *len -= n;
     *want -= n;

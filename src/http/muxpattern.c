@@ -26,9 +26,9 @@ int weft__percent_decode(const char *s, size_t n, char *out)
         char c = s[i];
         if (c == '%') {
             int hi = i + 2 < n ? hex_value(s[i + 1]) : -1, lo = hi < 0 ? -1 : hex_value(s[i + 2]);
-            c = (char)(hi << 4 | lo);
-            if (lo < 0 || !c)
+            if (lo < 0 || !(hi | lo))
                 return -1;
+            c = (char)(hi << 4 | lo);
             i += 2;
         }
         out[len++] = c;

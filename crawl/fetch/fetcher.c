@@ -7,7 +7,7 @@
  *   H1  redirects are not followed here: each hop passes scope, robots.txt, seen-set and the pause of its site.
  *   H2  bytes <= max; body.len <= bytes.
  * Limits  BODY_BYTES_MAX a body, decoded, so a decompression bomb ends there too; --timeout for the whole fetch.
- * Failure err, failure and why of the answer. A coding we do not know (br, zstd) fails: its bytes are no page.
+ * Failure err, failure and why of the answer. A coding that the client does not know fails: its bytes are no page.
  */
 #include "fetcher.h"
 #include "../base/mem.h"
@@ -112,16 +112,6 @@ static void answer_header_list(struct text *t, const weft_http_response *resp, c
     }
 }
 
-/* A coding that the client has undone, or none. */
-static bool coding_known(const char *coding)
-{
-    static const char *const known[] = {"", "identity", "gzip", "x-gzip", "deflate"};
-    for (size_t i = 0; i < sizeof known / sizeof *known; i++)
-        if (!strcasecmp(coding, known[i]))
-            return true;
-    return false;
-}
-
 /* Read up to max bytes, keep up to keep_max of them. */
 static void answer_read(struct crawl *c, weft_http_response *resp, size_t keep_max, int64_t max, struct answer *a)
 {
@@ -165,7 +155,7 @@ void fetch_get(struct crawl *c, const char *url, enum keep keep, int64_t max, st
         answer_header(&a->retry_after, resp, "retry-after");
         answer_header_list(&a->robots_tag, resp, "x-robots-tag");
         bool html = !a->type.len || strcasestr(a->type.p, "html");
-        bool known = coding_known(text_str(&a->coding));
+        bool known = weft_http_decoded(resp);
         size_t keep_max = !known ? 0 : keep == KEEP_ALL ? SIZE_MAX : !html ? 0 : keep == KEEP_TITLES ? TITLE_WITHIN : SIZE_MAX;
         answer_read(c, resp, keep_max, max, a);
         if (!known && !a->err) {

@@ -194,6 +194,15 @@ WEFT_API uint64_t weft_http_wire_bytes(const weft_http_response *resp);
 WEFT_API const char *weft_http_error_text(const weft_http_response *resp);
 
 /**
+ * weft_http_decoded - does the body come as it is meant to be read: coded in no way, or decoded?
+ *
+ * Returns   false when it has a Content-Encoding that is not undone: an unknown one, or one that the caller sees to itself;
+ *           the same before and after the body was read.
+ * Parks     never.
+ */
+WEFT_API bool weft_http_decoded(const weft_http_response *resp);
+
+/**
  * weft_http_body_next - the next piece of the body, decoded, without a copy.
  *
  * @ctx       cancels the wait.

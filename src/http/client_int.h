@@ -91,6 +91,7 @@ struct weft__rx {
     weft_err err;                     /* sticky body error */
     uint32_t have;                    /* bytes in buf */
     bool has_length;
+    bool coded;                       /* the body has a coding that nobody here undoes */
     const char *why;
     struct weft__head head;
 };

@@ -89,8 +89,17 @@ bool weft_http_trailer_at(const weft_http_response *r, size_t i, struct weft_htt
 
 weft_err weft__response_decoding(struct weft_http_response *r, bool decode)
 {
-    const char *coding = decode && !r->rx->wire.done ? weft__head_find(&r->rx->head, "content-encoding") : NULL;
-    return coding ? weft__decoder_get(coding, r->client->o.body_bytes_max, &r->rx->decoder) : 0;
+    const char *coding = r->rx->wire.done ? NULL : weft__head_find(&r->rx->head, "content-encoding");
+    if (!coding || !*coding || strcasecmp(coding, "identity") == 0)
+        return 0;
+    weft_err err = decode ? weft__decoder_get(coding, r->client->o.body_bytes_max, &r->rx->decoder) : 0;
+    r->rx->coded = !r->rx->decoder;
+    return err;
+}
+
+bool weft_http_decoded(const weft_http_response *r)
+{
+    return !r->rx->coded;
 }
 
 static ssize_t body_fail(struct weft_http_response *r, weft_err err, const char *why)   /* R1 */

@@ -2,7 +2,7 @@
 """weft crawl from the outside: input, output, politeness and interrupts, against a small server in this process.
 
 Loopback only. WEFT_BIN names the program. Prints each failed expectation; ends with 0 or 1."""
-import csv, http.server, io, json, os, re, signal, socket, subprocess, sys, tempfile, threading, time
+import csv, gzip, http.server, io, json, os, re, signal, socket, subprocess, sys, tempfile, threading, time
 
 WEFT = os.environ.get("WEFT_BIN")
 if not WEFT or not os.path.exists(WEFT):
@@ -305,6 +305,20 @@ def failures_have_status_minus_1_and_a_reason():
     over.set()
     for url, words in ((s.base + "/silent", "deadline"), (s.base + "/short", "200, then"), (s.base + "/junk", ""), (dead, "refused")):
         expect(got[url]["status"] == "-1" and got[url]["error"] and words in got[url]["error"], got[url])
+
+
+def every_coding_that_is_asked_for_is_read():
+    s, asked = Site("127.0.0.1"), []
+    br = b"\x8b\x0d\x80<title>Brotli page</title>hi\x03"      # one block of 28 bytes, not compressed
+    kind = {"Content-Type": "text/html"}
+    s.pages["/br"] = lambda h: (asked.append(h.headers["Accept-Encoding"]), (200, dict(kind, **{"Content-Encoding": "br"}), br))[1]
+    s.pages["/gzip"] = (200, dict(kind, **{"Content-Encoding": "gzip"}), gzip.compress(b"<title>gzip page</title>"))
+    s.pages["/odd"] = (200, dict(kind, **{"Content-Encoding": "odd"}), b"<title>odd</title>")
+    got = crawl("--per-host", "4", "--list", "-", stdin="\n".join(s.base + p for p in ("/br", "/gzip", "/odd")).encode())
+    expect(got[s.base + "/gzip"]["title"] == "gzip page", got[s.base + "/gzip"])
+    if "br" in asked[0]:
+        expect((got[s.base + "/br"]["title"], got[s.base + "/br"]["status"]) == ("Brotli page", "200"), got[s.base + "/br"])
+    expect("not supported" in got[s.base + "/odd"]["error"], got[s.base + "/odd"])
 
 
 def endless_bodies_are_cut():

@@ -84,15 +84,17 @@ size_t canon_percent(char *p, size_t n)
     char *first = memchr(p, '%', n);
     if (!first)
         return n;
-    size_t out = (size_t)(first - p);
+    size_t out = (size_t)(first - p), near = 0;   /* near: the end of what would make an escape of a lone % before it */
     for (size_t i = out; i < n; i++) {
         int hi, lo;
         if (p[i] != '%' || i + 2 >= n || (hi = canon_hex(p[i + 1])) < 0 || (lo = canon_hex(p[i + 2])) < 0) {
+            if (p[i] == '%')
+                near = out + 3;
             p[out++] = p[i];
             continue;
         }
         int ch = hi << 4 | lo;
-        if (canon_unreserved(ch)) {
+        if (canon_unreserved(ch) && !(out < near && canon_hex((char)ch) >= 0)) {   /* U1: "%%34%31" is not "%41" */
             p[out++] = (char)ch;
         } else {
             p[out++] = '%';
@@ -118,6 +120,8 @@ static enum canon_result canon_write(const lxb_url_t *url, struct text *t, struc
     if (lxb_url_serialize_host(&url->host, canon_append, t) != LXB_STATUS_OK || t->len == parts->host_at)
         return CANON_BAD;
     parts->host_len = (uint32_t)t->len - parts->host_at;
+    for (char *h = t->p + parts->host_at; *h; h++)   /* the parser leaves what it has decoded, as in "%41", as it was */
+        *h = *h >= 'A' && *h <= 'Z' ? (char)(*h | 0x20) : *h;
     parts->port = https ? 443 : 80;
     if (url->has_port && url->port != parts->port) {
         if (!url->port)

@@ -59,7 +59,8 @@ enum canon_result canon_url(struct canon *c, const char *text, size_t len, lxb_e
 const char *canon_why(enum canon_result r);
 
 /**
- * canon_percent - RFC 3986 6.2.2.1 and 6.2.2.2 in place: upper-case escapes, unreserved characters decoded.
+ * canon_percent - RFC 3986 6.2.2.1 and 6.2.2.2 in place: upper-case escapes, unreserved characters decoded. A digit that
+ * would make an escape of a lone % before it stays as it is.
  *
  * Returns   the new length, at most n.
  */

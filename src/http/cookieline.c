@@ -2,7 +2,7 @@
  * cookieline.c - a cookie as text: the Set-Cookie field, the dates in it, and the lines of a cookie file.
  *
  * Role    Cut and build; who may set what is jar.c's business. Layer 5.
- * Limits  4,096 bytes of name and value, 1,024 of an attribute; control characters are refused.
+ * Limits  4,096 bytes of name and value, 1,024 of an attribute; control characters are refused, and tabs inside.
  * Source  RFC 6265 5.1.1, 5.2; the Netscape file as curl and wget write it.
  */
 #include "jar_int.h"
@@ -189,7 +189,7 @@ static bool cookie_domain(struct weft__cookie *c, struct bit v)
     return true;
 }
 
-/* One attribute. False: memory is short. *aged: a Max-Age has been seen, and wins over Expires. */
+/* One attribute. False: memory is short, or it is none. *aged: a Max-Age has been seen, and wins over Expires. */
 static bool cookie_attribute(struct weft__cookie *c, struct bit name, struct bit v, bool *aged)
 {
     if (v.n > ATTRIBUTE_MAX)
@@ -223,6 +223,18 @@ static bool has_control(const char *s)
     return false;
 }
 
+/* A tab ends a word of a cookie file: in a name, value or path it could write the words behind it. */
+static bool has_tab(struct bit b)
+{
+    return b.n && memchr(b.s, '\t', b.n);
+}
+
+static bool begins(struct bit b, const char *word)
+{
+    size_t n = strlen(word);
+    return b.n >= n && strncasecmp(b.s, word, n) == 0;
+}
+
 static struct weft__cookie *cookie_new(struct bit name, struct bit value)
 {
     struct weft__cookie *c = calloc(1, sizeof *c);
@@ -241,8 +253,10 @@ struct weft__cookie *weft__cookie_parse(const char *value)
     const char *eq = memchr(value, '=', n);
     struct bit name = eq ? trimmed(value, (size_t)(eq - value)) : (struct bit){"", 0};
     struct bit v = eq ? trimmed(eq + 1, n - (size_t)(eq + 1 - value)) : trimmed(value, n);
-    if ((!name.n && !v.n) || name.n + v.n > COOKIE_MAX || has_control(value))
+    if ((!name.n && !v.n) || name.n + v.n > COOKIE_MAX || has_control(value) || has_tab(name) || has_tab(v))
         return NULL;
+    if (!name.n && (begins(v, "__Secure-") || begins(v, "__Host-")))
+        return NULL;   /* it would be sent as "__Host-x=y" is, without what that name promises */
     struct weft__cookie *c = cookie_new(name, v);
     bool aged = false;
     for (value += n; c && *value == ';'; value += n) {
@@ -250,7 +264,7 @@ struct weft__cookie *weft__cookie_parse(const char *value)
         eq = memchr(value, '=', n);
         name = trimmed(value, eq ? (size_t)(eq - value) : n);
         v = eq ? trimmed(eq + 1, n - (size_t)(eq + 1 - value)) : (struct bit){"", 0};
-        if (!cookie_attribute(c, name, v, &aged)) {
+        if (has_tab(v) || !cookie_attribute(c, name, v, &aged)) {
             weft__cookie_free(c);
             return NULL;
         }

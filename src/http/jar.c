@@ -2,7 +2,7 @@
  * jar.c - cookies: what servers asked to have sent back, and to whom.
  *
  * Role    Take Set-Cookie, give Cookie, by RFC 6265 with the stricter rules of its revision (prefixes; Secure only from
- *         https). Near hop.c, which asks; cookieline.c, which cuts the field. Layer 5.
+ *         https, and not to be replaced or shadowed without). Near hop.c, which asks; cookieline.c, which cuts the field. Layer 5.
  *
  * Invariants, whenever jar->lock is free
  *   J1  a cookie is in the bucket of its domain, once; domain, path and name together are unique; count counts them.
@@ -121,7 +121,10 @@ static bool cookie_settle(struct weft__cookie *c, const struct weft__url *url)
     char host[256];
     url_host(url, host);
     bool secure_prefix = strncasecmp(c->name, "__Secure-", 9) == 0, host_prefix = strncasecmp(c->name, "__Host-", 7) == 0;
-    c->host_only = !*c->domain;
+    size_t d = strlen(c->domain);
+    c->host_only = !d;
+    if (d && c->domain[d - 1] == '.')
+        return false;   /* "com." is as public as "com", and no list has it */
     if (*c->domain && domain_is_public(c->domain)) {
         if (strcmp(host, c->domain) != 0)
             return false;
@@ -218,11 +221,23 @@ static void cookies_free(struct weft__cookie *c)
     }
 }
 
-static void jar_add(struct weft_http_jar *jar, struct weft__cookie *c)
+/* Would c, which came without https, stand before a Secure cookie or in its place? Under the lock. */
+static bool jar_guards(const struct weft_http_jar *jar, const struct weft__cookie *c, int64_t now)
+{
+    for (int b = 0; b < JAR_BUCKETS; b++)
+        for (const struct weft__cookie *o = jar->bucket[b]; o; o = o->next)
+            if (o->secure && o->expires > now && strcmp(o->name, c->name) == 0 && path_matches(c->path, o->path) &&
+                (domain_matches(o->domain, c->domain) || domain_matches(c->domain, o->domain)))
+                return true;
+    return false;
+}
+
+static void jar_add(struct weft_http_jar *jar, struct weft__cookie *c, bool trusted)
 {
     int64_t now = weft__cookie_now();
     weft__lock(&jar->lock);
-    struct weft__cookie *gone = jar_insert(jar, c, now);
+    bool refused = !trusted && jar_guards(jar, c, now);
+    struct weft__cookie *gone = refused ? c : jar_insert(jar, c, now);
     weft__unlock(&jar->lock);
     cookies_free(gone);
 }
@@ -231,7 +246,7 @@ void weft__jar_take(weft_http_jar *jar, const struct weft__url *url, const char 
 {
     struct weft__cookie *c = weft__cookie_parse(value);
     if (c && cookie_settle(c, url))
-        jar_add(jar, c);
+        jar_add(jar, c, url->https);
     else
         weft__cookie_free(c);
 }
@@ -369,7 +384,7 @@ weft_err weft_http_jar_load(weft_http_jar *jar, const char *text)
         size_t n = strcspn(text, "\n");
         struct weft__cookie *c = weft__cookie_parse_line(text, n);
         if (c)
-            jar_add(jar, c);
+            jar_add(jar, c, true);
         text += n + (text[n] == '\n');
     }
     return 0;

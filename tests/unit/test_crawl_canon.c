@@ -37,6 +37,7 @@ TEST(crawl_canon, scheme_host_and_port_have_one_form)
     EXPECT_STR(canon_of(NULL, "http://[::1]:8080/"), "http://[::1]:8080/");
     EXPECT_STR(canon_of(NULL, "http://b\xc3\xbc" "cher.example/"), "http://xn--bcher-kva.example/");
     EXPECT_STR(canon_of(NULL, "http://0x7f.1/"), "http://127.0.0.1/");
+    EXPECT_STR(canon_of(NULL, "http://%41%2eorG/"), "http://a.org/");
 }
 
 TEST(crawl_canon, escapes_have_one_form)
@@ -46,6 +47,15 @@ TEST(crawl_canon, escapes_have_one_form)
     EXPECT_STR(canon_of(NULL, "http://h/100%"), "http://h/100%");
     EXPECT_STR(canon_of(NULL, "http://h/%4"), "http://h/%4");
     EXPECT_STR(canon_of(NULL, "http://h/%zz"), "http://h/%zz");
+}
+
+/* Else the canonical text would have a canonical text of its own, and another meaning. */
+TEST(crawl_canon, a_decoded_digit_makes_no_escape_of_a_lone_percent_sign)
+{
+    EXPECT_STR(canon_of(NULL, "http://h/%%34%31"), "http://h/%%341");
+    EXPECT_STR(canon_of(NULL, "http://h/%4%31"), "http://h/%4%31");
+    EXPECT_STR(canon_of(NULL, "http://h/%%7e%31%32"), "http://h/%~%312");
+    EXPECT_STR(canon_of(NULL, "http://h/%%7z%31"), "http://h/%%7z1");
 }
 
 TEST(crawl_canon, queries_are_kept_as_they_are)

@@ -87,8 +87,46 @@ TEST(http_cookies, what_is_secure_stays_on_https)
     EXPECT_STR(after("https://a.test/p/", "__Host-x=1; Secure", "https://a.test/p/"), "");
 }
 
+TEST(http_cookies, a_cookie_without_a_name_cannot_pass_for_one_with_a_prefix)
+{
+    EXPECT_STR(after("http://a.test/", "=__Host-x=1", "https://a.test/"), "");
+    EXPECT_STR(after("http://a.test/", "__secure-x", "https://a.test/"), "");
+    EXPECT_STR(after("http://a.test/", "=_Host-x=1", "https://a.test/"), "_Host-x=1");
+}
+
+/* RFC 6265bis 5.7, "leave secure cookies alone". */
+TEST(http_cookies, without_https_a_secure_cookie_is_neither_replaced_nor_shadowed)
+{
+    weft_http_jar *jar = jar_new();
+    EXPECT_EQ(weft_http_jar_set(jar, "https://a.h.test/", "sid=good; Secure; Path=/p; Domain=h.test"), 0);
+    static const char *const tries[] = {"sid=bad; Path=/p; Domain=h.test", "sid=bad; Path=/p", "sid=bad; Path=/p/deeper",
+                                        "sid=; Max-Age=0; Path=/p; Domain=h.test"};
+    for (size_t i = 0; i < sizeof tries / sizeof *tries; i++)
+        EXPECT_EQ(weft_http_jar_set(jar, "http://a.h.test/", tries[i]), 0);
+    EXPECT_EQ(weft_http_jar_set(jar, "http://h.test/", "sid=bad; Path=/p/; Domain=h.test"), 0);
+    EXPECT_STR(jar_of(jar, "https://a.h.test/p/deeper/x"), "sid=good");
+    EXPECT_EQ(weft_http_jar_set(jar, "http://a.h.test/", "sid=other; Path=/"), 0);       /* another path, */
+    EXPECT_EQ(weft_http_jar_set(jar, "http://b.test/", "sid=theirs; Path=/p"), 0);       /* another host */
+    EXPECT_STR(jar_of(jar, "https://a.h.test/p"), "sid=good; sid=other");
+    EXPECT_STR(jar_of(jar, "http://b.test/p"), "sid=theirs");
+    EXPECT_EQ(weft_http_jar_set(jar, "https://a.h.test/", "sid=new; Path=/p; Domain=h.test"), 0);
+    EXPECT_STR(jar_of(jar, "https://a.h.test/p"), "sid=new; sid=other");
+    weft_http_jar_free(jar);
+}
+
+/* In a file it would end a word, and write those behind it. */
+TEST(http_cookies, a_tab_inside_a_cookie_is_refused)
+{
+    static const char *const bad[] = {"a\tb=1", "x=1\t2", "x=1; Path=/\tTRUE\t0\ty\tz", "x=1; Domain=a.test\t"};
+    for (size_t i = 0; i < 3; i++)
+        EXPECT_STR(after("http://a.test/", bad[i], "http://a.test/"), "");
+    EXPECT_STR(after("http://a.test/", bad[3], "http://a.test/"), "x=1");   /* around a value they are blanks */
+    EXPECT_STR(after("http://a.test/", "\tx\t=\t1\t;\tPath=/\t", "http://a.test/"), "x=1");
+}
+
 TEST(http_cookies, nobody_sets_a_cookie_for_a_public_suffix)
 {
+    EXPECT_STR(after("http://a.com./", "x=1; Domain=com.", "http://b.com./"), "");
     EXPECT_STR(after("http://a.com/", "x=1; Domain=com", "http://b.com/"), "");
 #ifdef WEFT_HAVE_PSL
     EXPECT_STR(after("http://a.co.uk/", "x=1; Domain=co.uk", "http://b.co.uk/"), "");

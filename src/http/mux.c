@@ -301,17 +301,31 @@ static bool path_clean(const char *path, char *out)
     return strcmp(path, out) != 0;
 }
 
+/* path into to, up to three times as long. A backslash is a slash to browsers: "/\\host" would lead to another host. */
+static char *put_path(char *to, const char *path)
+{
+    for (; *path; path++) {
+        if (*path == '\\')
+            to = (char *)memcpy(to, "%5C", 3) + 3;
+        else
+            *to++ = *path;
+    }
+    *to = '\0';
+    return to;
+}
+
 static void send_redirect(weft_http_request *rq, weft_http_writer *w, const char *path)
 {
     const char *query = weft_http_request_query(rq), *method = weft_http_request_method(rq);
-    size_t n = strlen(path) + (query ? strlen(query) : 0) + 2;
+    size_t n = 3 * strlen(path) + (query ? strlen(query) : 0) + 2;
     char *to = weft__request_text(rq, n);
     bool reading = strcmp(method, "GET") == 0 || strcmp(method, "HEAD") == 0;
     if (!to) {
         (void)weft_http_reply_text(w, 503, "text/plain; charset=utf-8", "503 memory is short\n");
         return;
     }
-    (void)snprintf(to, n, "%s%s%s", path, query ? "?" : "", query ? query : "");
+    char *end = put_path(to, path);
+    (void)snprintf(end, n - (size_t)(end - to), "%s%s", query ? "?" : "", query ? query : "");
     if (weft_http_reply_field(w, "Location", to) < 0)
         (void)weft_http_reply_text(w, 414, "text/plain; charset=utf-8", "414 the path is too long\n");
     else
@@ -349,7 +363,9 @@ static bool mux_route(struct weft_http_mux *m, weft_http_request *rq, weft_http_
     struct match mt;
     const char *path = rq->path, *method = weft_http_request_method(rq);
     const char *host = weft_http_request_header(rq, "host");
-    size_t host_len = !host ? 0 : *host == '[' ? strcspn(host, "]") + 1 : strcspn(host, ":"), n = strlen(path);
+    if (!host)
+        host = "";   /* HTTP/1.0 */
+    size_t host_len = *host == '[' ? strcspn(host, "]") + 1 : strcspn(host, ":"), n = strlen(path);
     if (*path != '/') {   /* "OPTIONS *" */
         (void)weft_http_reply_text(w, 400, "text/plain; charset=utf-8", "400 bad request\n");
         return false;

@@ -195,7 +195,10 @@ static bool in_network(const char *host, const char *net, size_t n)
     memcpy(text, net, len);
     text[len] = '\0';
     int family = strchr(text, ':') ? AF_INET6 : AF_INET;
+    size_t digits = strspn(slash + 1, "0123456789");
     unsigned long bits = strtoul(slash + 1, NULL, 10);
+    if (!digits || slash + 1 + digits != net + n)
+        return false;
     if (inet_pton(family, host, a) != 1 || inet_pton(family, text, b) != 1 || bits > (family == AF_INET ? 32u : 128u))
         return false;
     unsigned rest = bits % 8;

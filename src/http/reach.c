@@ -111,8 +111,8 @@ weft_err weft__reach(weft_ctx *ctx, struct weft_http_response *r, const struct w
     if (err < 0)
         return err;
     if (u->https) {
-        while (u->host_len && host[strlen(host) - 1] == '.')   /* SNI and certificates know no root dot */
-            host[strlen(host) - 1] = '\0';
+        for (size_t n = u->host_len; n && host[n - 1] == '.';)   /* SNI and certificates know no root dot */
+            host[--n] = '\0';
         err = reach_tls(ctx, r, call, host, &conn);
         if (err < 0)
             return err;

@@ -74,6 +74,14 @@ weft_err weft__addr_split(const char *text, char *ret_host, size_t n, uint16_t *
     return 0;
 }
 
+/* A zone as a number; 0 when it is none. */
+static unsigned addr_zone(const char *text)
+{
+    size_t n = strspn(text, "0123456789");
+    unsigned long v = n > 0 && n < 11 && !text[n] ? strtoul(text, NULL, 10) : 0;
+    return v <= UINT32_MAX ? (unsigned)v : 0;
+}
+
 /* An IPv6 literal, with "%zone" as a name or a number. */
 static bool addr_literal6(const char *host, weft_addr *ret_addr)
 {
@@ -88,7 +96,7 @@ static bool addr_literal6(const char *host, weft_addr *ret_addr)
     if (inet_pton(AF_INET6, buf, &ip) != 1)
         return false;
     unsigned scope = 0;
-    if (zone && (scope = if_nametoindex(zone + 1)) == 0 && (scope = (unsigned)strtoul(zone + 1, NULL, 10)) == 0)
+    if (zone && (scope = if_nametoindex(zone + 1)) == 0 && (scope = addr_zone(zone + 1)) == 0)
         return false;
     if (IN6_IS_ADDR_V4MAPPED(&ip)) { /* an IPv4 address in disguise: seen as one by every rule about addresses */
         *ret_addr = (weft_addr){.len = sizeof ret_addr->u.in4};

@@ -202,9 +202,9 @@ TEST(dial, udp_reports_a_dead_peer)
 
 TEST(addr, literals_survive_the_way_to_text_and_back)
 {
-    static const char *const good[] = {"1.2.3.4:80", "[::1]:443", "[2001:db8::7]:0", "0.0.0.0:65535"};
+    static const char *const good[] = {"1.2.3.4:80", "[::1]:443", "[2001:db8::7]:0", "0.0.0.0:65535", "[fe80::1%4294967295]:1"};
     static const char *const bad[] = {"", ":", "1.2.3.4", "1.2.3:80", "host:80", "[::1]80", "[::1]:", "::1:80", "1.2.3.4:8x",
-                                      "1.2.3.4:+8", "[1.2.3.4:80", "01.2.3.4.5:1"};
+                                      "1.2.3.4:+8", "[1.2.3.4:80", "[fe80::1%1x]:80", "[fe80::1%-1]:80", "[fe80::1%4294967297]:80", "01.2.3.4.5:1"};
     char text[WEFT_ADDR_TEXT];
     weft_addr a;
     for (size_t i = 0; i < sizeof good / sizeof good[0]; i++) {

@@ -122,6 +122,7 @@ TEST(http_mux, paths_are_cleaned_by_a_redirect)
     IS(ask(&s, "GET", "h", "/a/%2e%2E/x/"), "Location: /x/\r\n");
     IS(ask(&s, "GET", "h", "/../../etc/.."), "Location: /\r\n");
     IS(ask(&s, "GET", "h", "//evil.test/x"), "Location: /evil.test/x\r\n");
+    IS(ask(&s, "GET", "h", "/\\evil.test//x"), "Location: /%5Cevil.test/x\r\n");   /* a browser's "//evil.test" */
     IS(ask(&s, "GET", "h", "/tree"), "Location: /tree/\r\n");
     IS(ask(&s, "POST", "h", "/tree2"), "HTTP/1.1 308 Permanent Redirect");
     IS(ask(&s, "GET", "h", "/a/b."), "HTTP/1.1 404");

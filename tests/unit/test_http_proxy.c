@@ -291,6 +291,33 @@ TEST(http_proxy, exceptions_are_names_addresses_and_networks)
     weft__proxies_free(p);
 }
 
+/* With no bits to compare it would be every address. */
+TEST(http_proxy, a_network_without_a_number_of_bits_excepts_nobody)
+{
+    struct weft__proxies *p;
+    static const char *const wrong[] = {"10.0.0.0/", "10.0.0.0/x", "10.0.0.0/8x", "10.0.0.0/33", "10.0.0.0/-1"};
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        struct weft_http_client_opts o = {.proxy = "[::1]", .no_proxy = wrong[i]};
+        REQUIRE(weft__proxies_new(&o, &p) == 0);
+        EXPECT_STR(route(p, "http://192.0.2.1/"), "[::1]:80");
+        EXPECT_STR(route(p, "http://10.0.0.1/"), "[::1]:80");
+        weft__proxies_free(p);
+    }
+}
+
+/* A name that is nothing but dots has nothing left of it once they are taken away. */
+TEST(http_proxy, a_host_of_dots_is_refused_behind_the_tunnel)
+{
+    struct peer p;
+    PEER_START(&p, {"HTTP/1.1 200 OK\r\n\r\n"}, {"HTTP/1.1 200 OK\r\n\r\n"});
+    weft_http_client *c = proxied("http://", "", &p);
+    char why[128];
+    EXPECT_EQ(fetch_why(c, "https://./", why, sizeof why), WEFT_EINVAL);
+    EXPECT_EQ(fetch_why(c, "https://.../", why, sizeof why), WEFT_EINVAL);
+    weft_http_client_free(c);
+    peer_stop(&p);
+}
+
 TEST(http_proxy, the_environment_counts_only_when_asked_for)
 {
     struct weft__proxies *p;

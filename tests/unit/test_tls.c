@@ -34,7 +34,7 @@ TEST(tls, the_name_must_be_in_the_certificate)
     static const struct { const char *name; weft_err want; } cases[] = {
         {"good.test", 0}, {"GOOD.test", 0}, {"good.test.", 0}, {"a.wild.test", 0}, {"127.0.0.1", 0},
         {"evil.test", WEFT_ECERT}, {"wild.test", WEFT_ECERT}, {"a.b.wild.test", WEFT_ECERT}, {"127.0.0.2", WEFT_ECERT},
-        {"good.test.evil.test", WEFT_ECERT}, {"", WEFT_EINVAL}, {NULL, WEFT_EINVAL},
+        {"good.test.evil.test", WEFT_ECERT}, {".", WEFT_EADDR}, {"", WEFT_EINVAL}, {NULL, WEFT_EINVAL},
     };
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
         struct weft_tls_config c = {.ca_file = f.ca, .server_name = cases[i].name};

@@ -246,7 +246,9 @@ static weft_err tls_aim(struct weft__tls *tls, const struct weft_tls_config *c)
         return WEFT_EADDR;
     memcpy(name, c->server_name, n + 1);
     if (name[n - 1] == '.')
-        name[n - 1] = '\0';
+        name[--n] = '\0';
+    if (n == 0)
+        return WEFT_EADDR;   /* OpenSSL would take no name for any name */
     X509_VERIFY_PARAM *p = SSL_get0_param(tls->ssl);
     X509_VERIFY_PARAM_set_hostflags(p, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
     bool ip = weft__addr_literal(name, &literal);

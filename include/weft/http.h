@@ -91,6 +91,9 @@ struct weft_http_call {
                                              * fails with WEFT_EEOF. Default: unknown, sent in chunks */
     bool expect_continue;                   /* with body_read: ask first (Expect: 100-continue). The body goes when the
                                              * server says so or says nothing for 1 s; not when it answers */
+    /* Ask for another protocol on a connection of its own (Connection: Upgrade, Upgrade: this). An answer 101 is handed over
+     * then, for weft_http_response_hijack; any other is as ever. With GET and no body; never HTTP/2. An HTTP proxy is passed by CONNECT. */
+    const char *upgrade;
     weft_dur timeout;                       /* default: the client's; < 0: none */
     char *reterr_text;                      /* on failure: the reason in words, NUL-terminated, cut to reterr_size */
     size_t reterr_size;
@@ -251,6 +254,19 @@ weft_err weft_http_body_read_all(weft_ctx *ctx, weft_http_response *resp, size_t
  * it is closed. Does not wait for the peer.
  */
 WEFT_API void weft_http_response_free(weft_http_response *resp);
+
+/**
+ * weft_http_response_hijack - take the connection of an answer 101 to a call with upgrade, to speak that protocol on it.
+ *
+ * @ret_conn  the caller's, to close; without deadlines. It counts no more among the client's.
+ * @ret_read  bytes that were read already behind the answer, ret_len of them; they live as long as the response.
+ * @ret_len   bytes, may be 0.
+ *
+ * Returns   0; WEFT_EINVAL (no such answer, or done before). Parks     never. The response is still to be freed.
+ * Source    Go http.Response Body of a 101.
+ */
+WEFT_API WEFT_MUST_USE
+weft_err weft_http_response_hijack(weft_http_response *resp, weft_conn **ret_conn, const void **ret_read, size_t *ret_len);
 
 /* ---- cookies ---- */
 
@@ -423,6 +439,24 @@ WEFT_API WEFT_PARKS weft_err weft_http_reply_flush(weft_http_writer *w);
 /** weft_http_reply_text - a whole small answer: status, content type, NUL-terminated text. Returns as weft_http_reply_write. */
 WEFT_API WEFT_PARKS
 weft_err weft_http_reply_text(weft_http_writer *w, int status, const char *content_type, const char *text);
+
+/**
+ * weft_http_hijack - take the connection over from the server, in a handler, to speak another protocol on it.
+ *
+ * Before it either nothing was written: then the answer is the caller's to write, too; or weft_http_reply_status with 101, fields,
+ * and weft_http_reply_flush. The request's body has been read to its end. After it nothing can be replied. Until the handler
+ * returns the connection counts for conns_max, a shutdown waits for it, and one whose time is up closes it.
+ *
+ * @ret_conn  the caller's, to close; without deadlines; it may outlive the handler.
+ * @ret_read  bytes that were read already behind the request, ret_len of them; they live until the handler returns.
+ * @ret_len   bytes, may be 0.
+ *
+ * Returns   0; WEFT_EUNSUPPORTED (HTTP/2); WEFT_EINVAL (too late, or the body is not read); or as weft_http_reply_write.
+ * Parks     while answers to earlier requests leave.
+ * Source    Go http.Hijacker.
+ */
+WEFT_API WEFT_PARKS WEFT_MUST_USE
+weft_err weft_http_hijack(weft_http_writer *w, weft_conn **ret_conn, const void **ret_read, size_t *ret_len);
 
 /* One server-sent event. Fields that are NULL or 0 are left out; nothing at all is a comment, to keep a connection alive. */
 struct weft_http_event {

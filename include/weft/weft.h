@@ -18,6 +18,7 @@
 #include <weft/time.h>
 #include <weft/tls.h>
 #include <weft/unwind.h>
+#include <weft/ws.h>
 #ifdef WEFT_SMALL
 #include <weft/small.h>
 #endif

@@ -259,6 +259,9 @@ static weft_err call_check(const struct weft_http_call *call, const char *method
 {
     bool ok = weft__http_field_ok(method, "") && strcmp(method, "CONNECT") != 0 && (call->body || !call->body_len) &&
               !(call->body_read && call->body_len) && !(call->expect_continue && !call->body_read);
+    if (ok && call->upgrade)
+        ok = *call->upgrade && weft__http_field_ok("Upgrade", call->upgrade) && strcmp(method, "GET") == 0 && !call->body_len &&
+             !call->body_read;
     for (size_t i = 0; ok && i < call->fields_len; i++) {
         const struct weft_http_field *f = &call->fields[i];
         ok = weft__http_field_ok(f->name, f->value) && strcasecmp(f->name, "content-length") != 0 &&
@@ -291,11 +294,11 @@ weft_err weft_http_do(weft_ctx *ctx, weft_http_client *client, const struct weft
     struct weft_http_response *r = client ? response_new(client) : NULL;
     if (!r)
         return weft__call_fail(call, "", WEFT_ENOMEM);
-    s.own_coding = call_codes(call);
+    s.own_coding = call_codes(call) || call->upgrade;
     s.user_agent = client->user_agent;
     s.url = &r->url;
     s.ask_coding = !client->o.no_decode;
-    s.closing = client->o.idle_per_host_max < 0;
+    s.closing = client->o.idle_per_host_max < 0 && !call->upgrade;
     err = call->url ? weft__url_parse(&r->url, call->url, strlen(call->url)) : WEFT_EADDR;
     if (err < 0) {
         weft__call_fail(call, "URL", err);

@@ -25,7 +25,7 @@ struct weft__gone {
 
 static void gone_watch(struct weft__gone *g)
 {
-    if (weft__conn_wait_end(g->conn) == 0)
+    if (weft__conn_wait_end(g->conn) != WEFT_ECANCELED)   /* also when it is closed on this side: a conversation's */
         weft_cancel(g->ctx);
     weft_close(g->ended);
 }

@@ -214,12 +214,12 @@ static int head_judge(struct weft_http_response *r, const struct weft_http_call 
 {
     struct weft__head *h = &r->rx->head;
     int status = h->p.status_code;
-    bool ours = memcmp(r->rx->buf->data, "HTTP/", 5) == 0 && h->p.http_major == 1 && status != 101 && status >= 100;
+    bool ours = memcmp(r->rx->buf->data, "HTTP/", 5) == 0 && h->p.http_major == 1 && (status != 101 || call->upgrade) && status >= 100;
     if (!ours) {
         weft__call_reason(call, "response", status == 101 ? "a protocol switch nobody asked for" : "not HTTP/1");
         return WEFT_EPROTO;
     }
-    if (status >= 200)
+    if (status >= 200 || status == 101)
         return 1;
     r->rx->have -= h->end;
     r->head_wire_bytes += h->end;
@@ -280,7 +280,7 @@ static weft_err hop_body(struct weft_http_response *r, const struct weft_http_ca
     h->keep_trailers = true;
     r->rx->has_length = (h->p.flags & F_CONTENT_LENGTH) != 0;
     r->rx->content_length = h->p.content_length;
-    bool no_body = strcmp(method, "HEAD") == 0 || status == 204 || status == 304;
+    bool no_body = strcmp(method, "HEAD") == 0 || status == 204 || status == 304 || status == 101;
     weft_err err = weft__wire_framing(h, false, no_body, &w->framing, &w->left);
     if (err < 0) {
         weft__call_reason(call, "response", "its Transfer-Encoding is not \"chunked\"");
@@ -288,7 +288,7 @@ static weft_err hop_body(struct weft_http_response *r, const struct weft_http_ca
     }
     w->done = w->framing == WEFT__BODY_NONE;
     bool old = h->p.http_minor == 0;
-    r->keep = r->keep && w->framing != WEFT__BODY_CLOSE && !(h->p.flags & F_CONNECTION_CLOSE) &&
+    r->keep = r->keep && status != 101 && w->framing != WEFT__BODY_CLOSE && !(h->p.flags & F_CONNECTION_CLOSE) &&
               (!old || (h->p.flags & F_CONNECTION_KEEP_ALIVE));
     return 0;
 }
@@ -386,14 +386,14 @@ static void hop_cookies_in(struct weft_http_response *r)
 weft_err weft__hop(weft_ctx *ctx, struct weft_http_response *r, struct weft__send *s)
 {
     /* What cannot be sent twice gets a connection that is known to live. */
-    bool fresh = !method_repeatable(s->method) || s->reader;
+    bool fresh = !method_repeatable(s->method) || s->reader || s->call->upgrade;
     weft_http_jar *jar = r->client->o.jar;
     s->cookies = jar ? weft__jar_give(jar, &r->url) : NULL;
     weft_err err;
     int tries = 0;
     for (;;) {
         r->untouched = false;
-        int h2 = weft__h2_connect(ctx, r, s->call);
+        int h2 = s->call->upgrade ? 0 : weft__h2_connect(ctx, r, s->call);
         err = h2 ? (h2 < 0 ? h2 : 0) : hop_connect(ctx, r, s->call, fresh);
         if (err == 0)
             err = h2 ? weft__h2_exchange(ctx, r, s) : hop_exchange(ctx, r, s);

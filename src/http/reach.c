@@ -37,7 +37,7 @@ static weft_err reach_tls(weft_ctx *ctx, struct weft_http_response *r, const str
     struct weft_tls_config cfg = r->client->tls;
     cfg.server_name = host;
     if (!cfg.alpn)
-        cfg.alpn = weft__h2_built && r->client->o.http2 ? "h2,http/1.1" : "http/1.1";
+        cfg.alpn = weft__h2_built && r->client->o.http2 && !call->upgrade ? "h2,http/1.1" : "http/1.1";
     weft_time t = weft_now();
     weft_err err = weft_tls_client(ctx, *conn, &cfg, conn);
     if (err < 0)
@@ -77,7 +77,8 @@ static weft_err reach_dial(weft_ctx *ctx, struct weft_http_response *r, const st
     return 0;
 }
 
-/* Through a proxy; an HTTP one passes plain requests on, and needs to be asked for a tunnel only for TLS. */
+/* Through a proxy; an HTTP one passes plain requests on, and needs to be asked for a tunnel only for TLS and for other
+ * protocols. */
 static weft_err reach_proxy(weft_ctx *ctx, struct weft_http_response *r, const struct weft_http_call *call,
                             const struct weft__proxy *p, const char *host, weft_conn **ret_conn)
 {
@@ -86,7 +87,7 @@ static weft_err reach_proxy(weft_ctx *ctx, struct weft_http_response *r, const s
     weft_err err = reach_dial(ctx, r, call, p->at, host, &conn);
     if (err < 0)
         return err;
-    if (r->url.https || p->kind != WEFT__PROXY_HTTP)
+    if (r->url.https || call->upgrade || p->kind != WEFT__PROXY_HTTP)
         err = weft__proxy_tunnel(ctx, conn, p, host, r->url.port, &why);
     if (err < 0) {
         weft__call_reason(call, "proxy", why ? why : weft_strerror(err));
@@ -118,6 +119,6 @@ weft_err weft__reach(weft_ctx *ctx, struct weft_http_response *r, const struct w
             return err;
     }
     *ret_conn = conn;
-    *ret_relayed = p && p->kind == WEFT__PROXY_HTTP && !u->https;
+    *ret_relayed = p && p->kind == WEFT__PROXY_HTTP && !u->https && !call->upgrade;
     return 0;
 }

@@ -100,6 +100,10 @@ static void put_own_fields(struct text *t, const struct weft__send *s)
         put_field(t, "Proxy-Authorization", s->proxy->basic);
     if (s->closing && !own_field(s, "connection"))
         PUT_LIT(t, "Connection: close\r\n");
+    if (s->call->upgrade) {
+        PUT_LIT(t, "Connection: Upgrade\r\n");
+        put_field(t, "Upgrade", s->call->upgrade);
+    }
 }
 
 const char *weft__request_host(const struct weft__send *s)

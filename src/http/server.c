@@ -10,6 +10,8 @@
  *       loads idle. So one of them sees the other: none waits on unseen, and no request under way is cut off.
  *   V5  the same of h2 and closing: a connection of HTTP/2 stores h2 and then loads closing before each wait, shutdown wakes
  *       it by a read deadline that has passed. It says goodbye to its peer, its streams finish.
+ *   V6  told: the goodbye of a conversation (sc->ws) has been started, once: by who finds closing set when the conversation begins, or
+ *       by shutdown, which sets closing before it looks for conversations. Both under the lock.
  *   V3  closing changes once; then no connection and no accept loop is added, and `ended` is closed when conns_len and
  *       serving, the number of those loops, are 0.
  *
@@ -17,6 +19,7 @@
  * Limits  conns_max, by tokens; at -EMFILE and the like accept pauses 5 ms .. 1 s, as Go does.
  */
 #include "server_int.h"
+#include "ws_int.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -118,13 +121,30 @@ static bool server_ended(struct weft_http_server *s)
     return now;
 }
 
+void weft__sconn_set_ws(struct weft__sconn *sc, struct weft_ws *ws)
+{
+    struct weft_http_server *s = sc->server;
+    struct weft_ws *ours = weft_ws_ref(ws);
+    weft__lock(&s->lock);
+    sc->ws = ours;
+    bool going = server_closing(s) && !sc->told;   /* V6 */
+    sc->told |= going;
+    weft__unlock(&s->lock);
+    if (going)
+        weft__ws_going(ws);
+}
+
 void weft__sconn_end(struct weft__sconn *sc)
 {
     struct weft_http_server *s = sc->server;
     weft__lock(&s->lock);
     list_out(sc);                     /* first: from here on nobody takes a reference of conn through the list */
     weft__unlock(&s->lock);
-    (void)weft_conn_close(sc->conn);
+    weft_ws_unref(sc->ws);
+    if (sc->hijacked)
+        weft_conn_unref(sc->conn);
+    else
+        (void)weft_conn_close(sc->conn);
     if (s->slots)
         (void)weft_try_recv(s->slots, NULL);
     weft__lock(&s->lock);
@@ -265,12 +285,12 @@ static void listeners_close(struct weft_http_server *s)
 /* Is it time for this connection's goroutine to look around? Lock held. */
 static bool conn_wants_kick(const struct weft__sconn *sc, bool all)
 {
-    if (atomic_load_explicit(&sc->h2, memory_order_seq_cst) && !all)                  /* V5 sb */
+    if ((sc->ws || atomic_load_explicit(&sc->h2, memory_order_seq_cst)) && !all)      /* V5 sb */
         return !sc->told;
     return all || atomic_load_explicit(&sc->idle, memory_order_seq_cst);              /* V4 sb */
 }
 
-/* Close the idle connections, or all of them; their goroutines wake and end. Those of HTTP/2 are woken. */
+/* Close the idle connections, or all of them; their goroutines wake and end. Those of HTTP/2 are woken; conversations are told. */
 static void conns_kick(struct weft_http_server *s, bool all)
 {
     for (;;) {
@@ -279,10 +299,12 @@ static void conns_kick(struct weft_http_server *s, bool all)
         while (sc != &s->conns && !conn_wants_kick(sc, all))
             sc = sc->next;
         weft_conn *conn = NULL;
+        weft_ws *ws = NULL;
         bool wake = false;
         if (sc != &s->conns) {
             conn = weft_conn_ref(sc->conn);   /* ours; the goroutine keeps its own */
-            wake = sc->told = !all && atomic_load_explicit(&sc->h2, memory_order_seq_cst);   /* V5 sb */
+            ws = sc->ws && !all ? weft_ws_ref(sc->ws) : NULL;
+            wake = sc->told = !all && (ws || atomic_load_explicit(&sc->h2, memory_order_seq_cst));   /* V5 sb, V6 */
             if (!wake) {
                 list_out(sc);
                 list_in(&s->kicked, sc);      /* V2 */
@@ -291,8 +313,11 @@ static void conns_kick(struct weft_http_server *s, bool all)
         weft__unlock(&s->lock);
         if (!conn)
             return;
-        if (wake)
+        if (ws)
+            weft__ws_going(ws);
+        else if (wake)
             (void)weft_conn_set_read_deadline(conn, 1);
+        weft_ws_unref(ws);
         if (wake)
             weft_conn_unref(conn);
         else

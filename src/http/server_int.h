@@ -26,6 +26,8 @@ struct weft__sconn {
     bool told;                         /* [server lock] it was woken */
     bool secured;                      /* [own] the handshake of TLS is over */
     bool began;                        /* [own] its first bytes have told the protocol */
+    bool hijacked;                     /* [own] the handler has taken conn: it is not closed with this */
+    struct weft_ws *ws;                /* [server lock] the conversation that conn has become, a reference; or NULL */
     struct weft__starter start;        /* [const] what goes on with it when it was idle */
 };
 
@@ -118,6 +120,8 @@ void weft__sconn_end(struct weft__sconn *sc);
 /* V5. The connection becomes HTTP/2's; and has shutdown begun? */
 void weft__sconn_set_h2(struct weft__sconn *sc);
 bool weft__sconn_closing(const struct weft__sconn *sc);
+/* The connection becomes a conversation's: shutdown says goodbye on it, while the handler runs. */
+void weft__sconn_set_ws(struct weft__sconn *sc, struct weft_ws *ws);
 /* ---- request.c ---- */
 /* n bytes that live as long as the request. */
 struct weft__text {

@@ -405,7 +405,8 @@ WEFT_API int weft_addr_text(const weft_addr *addr, char *ret_buf, size_t n);
  * Returns   how many there are, 1 .. max; WEFT_ENOHOST (no such name, or no address), WEFT_EDNS (no useful answer),
  *           WEFT_ECANCELED, WEFT_EDEADLINE.
  * Parks     until answered; never blocks a thread. Goroutines that ask for one name at one time share one query.
- * Limits    answers are kept for their TTL (1 s .. 1 h), "no such name" 10 s, failures not at all; 10,000 names.
+ * Limits    answers are kept for their TTL, "no such name" as its SOA record says or 10 s, both 1 s .. 1 h; failures not
+ *           at all; 10,000 names.
  * Source    Go net.Resolver LookupIPAddr; RFC 1034, 2308. c-ares asks, as /etc/resolv.conf says.
  */
 WEFT_API WEFT_PARKS WEFT_MUST_USE

@@ -230,7 +230,7 @@ static int addr_empty_host(int family, bool passive, weft_addr *ret, int max)
 }
 
 int weft__net_resolve(weft_ctx *ctx, const struct weft__network *net, const char *addr, bool passive,
-                      weft_addr *ret, int max)
+                      weft_addr *ret, int max, bool *ret_partial)
 {
     char host[256];
     uint16_t port;
@@ -240,7 +240,7 @@ int weft__net_resolve(weft_ctx *ctx, const struct weft__network *net, const char
     int count, kept = 0;
     if (*host == '\0')
         count = addr_empty_host(net->family, passive, ret, max);
-    else if ((count = weft_resolve(ctx, host, ret, max)) < 0)
+    else if ((count = weft__resolve(ctx, host, ret, max, ret_partial)) < 0)
         return count;
     for (int i = 0; i < count; i++) {
         if (net->family != AF_UNSPEC && ret[i].u.sa.sa_family != net->family)

@@ -66,9 +66,14 @@ struct weft__network {
     int family;                    /* AF_UNSPEC: both */
 };
 struct weft__network weft__network_of(const char *name);
-/* Addresses of host:port in the network's family, allowing for an empty host. Count or an error. */
+/* Addresses of host:port in the network's family, allowing for an empty host. Count or an error. ret_partial as for
+ * weft__resolve; NULL unless the family is AF_UNSPEC. */
 WEFT_PARKS int weft__net_resolve(weft_ctx *ctx, const struct weft__network *net, const char *addr, bool passive,
-                                 weft_addr *ret, int max);
+                                 weft_addr *ret, int max, bool *ret_partial);
+
+/* dns/dns_cache.c: weft_resolve; with ret_partial content, and it says so, with one family where the other one's answer is
+ * 50 ms late (RFC 8305 3). */
+WEFT_PARKS int weft__resolve(weft_ctx *ctx, const char *host, weft_addr *ret, int max, bool *ret_partial);
 
 /* tls/tls_conn.c: as weft_conn_read and so on, both directions' bits as the caller took them. */
 WEFT_PARKS ssize_t weft__tls_read(weft_ctx *ctx, weft_conn *conn, void *ret_buf, size_t n);

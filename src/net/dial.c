@@ -13,7 +13,8 @@
  * connect(2) is asked again instead of SO_ERROR: it says 0 or EISCONN, EALREADY or the reason, and on loopback the second
  * call mostly finds the connection made, so that nobody parks. The socket is registered only after the first call:
  * before it, epoll would report the unconnected socket as hung up.
- * Limits  16 addresses. Not so: the resolution delay of RFC 8305 3 (c-ares answers when it has both families).
+ * Limits  16 addresses. Those of a family whose answer is 50 ms later than the other's (RFC 8305 3) take no part in the race:
+ *         they are dialled when it is lost.
  * Source  Go net/dial.go, fd_unix.go; RFC 8305; ip(7) IP_BIND_ADDRESS_NO_PORT.
  */
 #include <arpa/inet.h>
@@ -249,8 +250,8 @@ static WEFT_PARKS weft_err dial_all(const struct dial *d, weft_addr *list, int c
     return dial_race(d, list, kept, ret_conn);
 }
 
-/* Addresses of a text; the context of a time limit is made only when a server is asked. */
-static WEFT_PARKS int dial_resolve(struct dial *d, const char *addr, weft_addr *ret)
+/* Addresses of a text; the context of a time limit is made only when a server is asked. ret_partial: as weft__resolve. */
+static WEFT_PARKS int dial_resolve(struct dial *d, const char *addr, weft_addr *ret, bool *ret_partial)
 {
     bool literal = d->host ? weft__addr_literal(d->host, ret) : weft_addr_parse(ret, addr) == 0;
     if (literal && d->host)
@@ -259,8 +260,9 @@ static WEFT_PARKS int dial_resolve(struct dial *d, const char *addr, weft_addr *
         return d->net.family == AF_UNSPEC || ret->u.sa.sa_family == d->net.family ? 1 : WEFT_ENOHOST;
     weft_time start = weft__now();
     weft_ctx *ctx = d->opts->timeout > 0 ? weft_with_timeout(d->ctx, d->opts->timeout) : d->ctx;
-    int count = d->host ? weft_resolve(ctx, d->host, ret, DIAL_ADDRS)
-                        : weft__net_resolve(ctx, &d->net, addr, false, ret, DIAL_ADDRS);
+    ret_partial = d->net.family == AF_UNSPEC ? ret_partial : NULL;
+    int count = d->host ? weft__resolve(ctx, d->host, ret, DIAL_ADDRS, ret_partial)
+                        : weft__net_resolve(ctx, &d->net, addr, false, ret, DIAL_ADDRS, ret_partial);
     for (int i = 0; d->host && i < count; i++)
         weft__addr_set_port(&ret[i], d->port);
     if (ctx != d->ctx)
@@ -270,9 +272,40 @@ static WEFT_PARKS int dial_resolve(struct dial *d, const char *addr, weft_addr *
     return count;
 }
 
-static WEFT_PARKS weft_err dial_run(struct dial *d, const char *addr, weft_conn **ret_conn)
+static bool dial_among(const weft_addr *a, const weft_addr *list, int count)
+{
+    for (int i = 0; i < count; i++)
+        if (list[i].len == a->len && memcmp(&list[i].u, &a->u, a->len) == 0)
+            return true;
+    return false;
+}
+
+/* The family that answered first leads nowhere, for the reason err: wait for the other one and try that. */
+static WEFT_PARKS __attribute__((noinline)) weft_err dial_others(struct dial *d, const char *addr, const weft_addr *tried, int tried_count,
+                                                                 weft_err err, weft_conn **ret_conn)
 {
     weft_addr list[DIAL_ADDRS];
+    int kept = 0, count = err == WEFT_EDEADLINE || err == WEFT_ECANCELED ? 0 : dial_resolve(d, addr, list, NULL);
+    for (int i = 0; i < count; i++)
+        if (!dial_among(&list[i], tried, tried_count))
+            list[kept++] = list[i];
+    weft_err more = kept ? dial_all(d, list, kept, ret_conn) : err;
+    return more == WEFT_EDENIED ? err : more;
+}
+
+static WEFT_PARKS weft_err dial_name(struct dial *d, const char *addr, weft_conn **ret_conn)
+{
+    weft_addr list[DIAL_ADDRS];
+    bool partial = false;
+    int count = dial_resolve(d, addr, list, &partial);
+    if (count < 0)
+        return count;
+    weft_err err = dial_all(d, list, count, ret_conn);
+    return err && partial ? dial_others(d, addr, list, count, err, ret_conn) : err;
+}
+
+static WEFT_PARKS weft_err dial_run(struct dial *d, const char *addr, weft_conn **ret_conn)
+{
     if (d->ctx) {
         weft_err err = weft_ctx_err(d->ctx);
         if (err)
@@ -290,8 +323,7 @@ static WEFT_PARKS weft_err dial_run(struct dial *d, const char *addr, weft_conn 
             err = WEFT_EDENIED;
         return err ? err : dial_one(d, &to, d->until, ret_conn);
     }
-    int count = dial_resolve(d, addr, list);
-    return count < 0 ? count : dial_all(d, list, count, ret_conn);
+    return dial_name(d, addr, ret_conn);
 }
 
 weft_err weft_dial_with(weft_ctx *ctx, const char *network, const char *addr, const struct weft_dial_opts *opts,

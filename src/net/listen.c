@@ -95,7 +95,7 @@ static WEFT_PARKS int listen_open(const struct weft__network *net, const char *a
         weft_err err = weft__addr_unix(addr, &a);
         return err ? err : listen_bind(&a, net->datagram, false, o);
     }
-    int count = weft__net_resolve(NULL, net, addr, true, list, 8), first = 0;
+    int count = weft__net_resolve(NULL, net, addr, true, list, 8, NULL), first = 0;
     for (int i = 0; i < count; i++) {
         a.len = list[i].len;
         memcpy(&a.u, &list[i].u, sizeof list[i].u);

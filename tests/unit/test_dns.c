@@ -3,7 +3,8 @@
  */
 #include <arpa/inet.h>
 
-#include "../../src/net/dns/dns.h"
+#include "../../src/net/dns/dns_search.h"
+#include "../../src/net/dns/dns_wire.h"
 #include "net_pair.h"
 
 struct deaf {
@@ -17,9 +18,11 @@ struct dns_server {
     char addr[WEFT_ADDR_TEXT];
     _Atomic int asked_a, asked_all;   /* questions for A; all */
     weft_dur delay;                   /* before each answer */
-    weft_chan(int) held;              /* closed: names "held" are answered now */
-    int ttl;
+    weft_chan(int) held;              /* closed: names "held" are answered now, and what is late of "late4" and "late6" */
+    bool stream;                      /* it speaks over a stream */
+    int ttl, absent_ttl, absent_min;  /* absent_ttl: of the SOA record that comes with "nxsoa"; its last number */
     weft_chan(int) done;
+    weft_waitgroup late;
 };
 
 static size_t put_record(unsigned char *at, int type, int ttl, const void *data, size_t n)
@@ -29,6 +32,13 @@ static size_t put_record(unsigned char *at, int type, int ttl, const void *data,
     memcpy(at, head, 12);
     memcpy(at + 12, data, n);
     return 12 + n;
+}
+
+/* The name itself is its own server and mailbox. */
+static size_t put_soa(unsigned char *at, int ttl, int minimum)
+{
+    unsigned char data[24] = {0xc0, 12, 0xc0, 12, [22] = (unsigned char)(minimum >> 8), [23] = (unsigned char)minimum};
+    return put_record(at, 6, ttl, data, sizeof data);
 }
 
 /* Turns a question into its answer in place: its size, 0 for silence. */
@@ -50,7 +60,13 @@ static size_t dns_reply(struct dns_server *s, unsigned char *m, size_t n)
     m[6] = m[7] = m[8] = m[9] = m[10] = m[11] = 0;
     if (strncmp(label, "silent", 6) == 0)
         return 0;
-    if (strncmp(label, "nx", 2) == 0)
+    if (strncmp(label, "nxsoa", 5) == 0) {
+        end += put_soa(m + end, s->absent_ttl, s->absent_min);
+        m[9] = 1;
+    }
+    if (strncmp(label, "big", 3) == 0 && !s->stream)
+        m[2] |= 2;                               /* cut: to be asked for over a stream */
+    else if (strncmp(label, "nx", 2) == 0)
         m[3] = 3;
     else if (strncmp(label, "fail", 4) == 0)
         m[3] = 2;
@@ -60,11 +76,41 @@ static size_t dns_reply(struct dns_server *s, unsigned char *m, size_t n)
         end += put_record(m + end, 1, s->ttl, a1, 4);
         end += put_record(m + end, 1, s->ttl, a2, 4);
         m[7] = 2;
-    } else if (type == 28 && strncmp(label, "six", 3) == 0) {
+    } else if (type == 28 && (strncmp(label, "six", 3) == 0 || strncmp(label, "late", 4) == 0)) {
         end += put_record(m + end, 28, s->ttl, six, 16);
         m[7] = 1;
     }
     return end;
+}
+
+struct late {
+    struct dns_server *s;
+    weft_addr to;
+    size_t n;
+    unsigned char m[512];
+};
+
+static void dns_answer_late(struct late *l)
+{
+    (void)weft_recv_ok(l->s->held, NULL);
+    weft_conn_write_to(NULL, l->s->conn, l->m, l->n, &l->to);
+    weft_waitgroup_done(&l->s->late);
+    free(l);
+}
+
+/* Is this answer one that comes late? Then a goroutine of its own sends it. */
+static bool dns_late(struct dns_server *s, const unsigned char *m, size_t n, size_t question, const weft_addr *to)
+{
+    bool late = (strncmp((const char *)m + 13, "late4", 5) == 0 && m[question - 3] == 1) ||
+                (strncmp((const char *)m + 13, "late6", 5) == 0 && m[question - 3] == 28);
+    struct late *l = late ? malloc(sizeof *l) : NULL;
+    if (!l)
+        return false;
+    *l = (struct late){.s = s, .to = *to, .n = n};
+    memcpy(l->m, m, n);
+    weft_waitgroup_add(&s->late, 1);
+    weft_go(dns_answer_late, l);
+    return true;
 }
 
 static void dns_serve(struct dns_server *s)
@@ -78,10 +124,31 @@ static void dns_serve(struct dns_server *s)
             weft_sleep(s->delay);
         if (strncmp((char *)m + 13, "held", 4) == 0)
             (void)weft_recv(s->held);
-        if (out)
+        if (out && !dns_late(s, m, out, (size_t)n, &from))
             weft_conn_write_to(NULL, s->conn, m, out, &from);
     }
     weft_send(s->done, (int)n);
+}
+
+/* Answers questions on streams, each in a piece of its own, until the listener is closed. */
+static void dns_serve_stream(weft_listener *ln)
+{
+    struct dns_server s = {.ttl = 300, .stream = true};
+    weft_conn *c;
+    while (weft_accept(NULL, ln, &c) == 0) {
+        unsigned char m[1024];
+        while (weft_conn_read_full(NULL, c, m, 2) == 2) {
+            size_t n = (size_t)m[0] << 8 | m[1];
+            if (n > 512 || weft_conn_read_full(NULL, c, m + 2, n) != (ssize_t)n)
+                break;
+            n = dns_reply(&s, m + 2, n);
+            m[0] = (unsigned char)(n >> 8);
+            m[1] = (unsigned char)n;
+            if (weft_conn_write(NULL, c, m, n + 2) < 0)
+                break;
+        }
+        weft_conn_close(c);
+    }
 }
 
 static struct dns_server *dns_start(const struct weft_resolver_opts *more)
@@ -105,6 +172,7 @@ static struct dns_server *dns_start(const struct weft_resolver_opts *more)
 
 static void dns_stop(struct dns_server *s)
 {
+    weft_waitgroup_wait(&s->late);
     weft_conn_close(s->conn);
     EXPECT_EQ(weft_recv(s->done), WEFT_ECLOSED);
     weft_conn_unref(s->conn);
@@ -172,6 +240,62 @@ TEST(dns, absence_is_told_and_kept)
     dns_stop(s);
 }
 
+TEST(dns, absence_is_kept_as_long_as_the_servers_record_says)
+{
+    struct dns_server *s = dns_start(NULL);
+    weft_addr a[8];
+    weft_time from;
+    int asked;
+    s->absent_ttl = 3000, s->absent_min = 1;
+    EXPECT_EQ(weft_resolve(NULL, "nxsoa1.test", a, 8), WEFT_ENOHOST);
+    weft_sleep(1050 * WEFT_MS);
+    asked = s->asked_all;
+    EXPECT_EQ(weft_resolve(NULL, "nxsoa1.test", a, 8), WEFT_ENOHOST);
+    EXPECT(s->asked_all > asked);
+    s->absent_ttl = 300, s->absent_min = 3000;
+    do {        /* again where the machine takes more than its ten seconds without a record */
+        from = weft_now();
+        EXPECT_EQ(weft_resolve(NULL, "nxsoa2.test", a, 8), WEFT_ENOHOST);
+        asked = s->asked_all;
+        EXPECT_EQ(weft_resolve(NULL, "nxsoa2.test", a, 8), WEFT_ENOHOST);
+        EXPECT_EQ(s->asked_all, asked);
+    } while (weft_now() - from >= 250 * WEFT_SEC);
+    dns_stop(s);
+}
+
+TEST(dns, an_answer_that_was_cut_is_asked_for_over_a_stream)
+{
+    struct dns_server *s = dns_start(NULL);
+    weft_listener *ln;
+    weft_addr a[8];
+    REQUIRE(weft_listen(&ln, "tcp", s->addr) == 0);
+    weft_waitgroup wg = {0};
+    weft_waitgroup_go(&wg, dns_serve_stream, ln);
+    EXPECT_EQ(weft_resolve(NULL, "big.test", a, 8), 2);
+    weft_listener_close(ln);
+    weft_waitgroup_wait(&wg);
+    dns_stop(s);
+}
+
+TEST(dns, a_server_that_refuses_is_passed_over)
+{
+    struct dns_server *s = dns_start(NULL);
+    weft_addr a[8];
+    char servers[2 * WEFT_ADDR_TEXT], dead[WEFT_ADDR_TEXT];
+    weft_conn *c;
+    REQUIRE(weft_listen_packet(&c, "udp", "127.0.0.1:0") == 0);
+    REQUIRE(weft_conn_local(c, dead, sizeof dead) > 0);
+    weft_conn_close(c);
+    snprintf(servers, sizeof servers, "%s,%s", dead, s->addr);
+    REQUIRE(weft_resolver_configure(&(struct weft_resolver_opts){.servers = servers, .try_timeout = 3600 * WEFT_SEC}) == 0);
+    for (int i = 0; i < 20; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "n%d.test", i);
+        EXPECT_EQ(weft_resolve(NULL, name, a, 8), 2);
+    }
+    dns_stop(s);
+}
+
 TEST(dns, a_failing_server_is_an_error_that_is_not_kept)
 {
     struct weft_resolver_opts o = {.tries = 1};
@@ -233,6 +357,8 @@ TEST(dns, bad_names_do_not_reach_the_server)
     EXPECT(weft_resolve(NULL, "a..b", a, 8) < 0);
     EXPECT_EQ(weft_resolve(NULL, "127.0.0.9", a, 8), 1);
     EXPECT(weft_resolve(NULL, "localhost", a, 8) >= 1);
+    EXPECT_EQ(weft_resolve(NULL, "some.localhost", a, 8), 2);
+    EXPECT_EQ(weft_resolve(NULL, "some.onion", a, 8), WEFT_ENOHOST);
     EXPECT_EQ(s->asked_all, 0);
     dns_stop(s);
 }
@@ -404,6 +530,61 @@ TEST(dns, a_race_ends_with_its_context_and_leaves_nobody_behind)
     dns_stop(s);
 }
 
+/* The answer for IPv6 does not come: what there is of IPv4 is dialled; who wants all addresses waits. */
+TEST(dns, a_late_family_does_not_hold_up_a_dial)
+{
+    struct dns_server *s = dns_start(NULL);
+    weft_listener *ln;
+    weft_conn *c;
+    weft_addr a[8];
+    char addr[WEFT_ADDR_TEXT], name[WEFT_ADDR_TEXT];
+    REQUIRE(weft_listen(&ln, "tcp", "127.0.0.1:0") == 0);
+    weft_listener_addr(ln, addr, sizeof addr);
+    snprintf(name, sizeof name, "late6.test%s", strchr(addr, ':'));
+    for (int i = 0; i < 3; i++) {
+        REQUIRE(weft_dial(NULL, "tcp", name, &c) == 0);
+        weft_conn_close(c);
+    }
+    EXPECT_EQ(s->asked_all, 2);   /* one question for each family, also by those that came later */
+    weft_ctx *ctx = weft_with_timeout(NULL, 20 * WEFT_MS);
+    EXPECT_EQ(weft_resolve(ctx, "late6.test", a, 8), WEFT_EDEADLINE);
+    weft_ctx_unref(ctx);
+    weft_close(s->held);
+    EXPECT_EQ(weft_resolve(NULL, "late6.test", a, 8), 3);
+    weft_listener_close(ln);
+    dns_stop(s);
+}
+
+static void dial_name(const char *name, int *ret)
+{
+    weft_conn *c;
+    *ret = weft_dial(NULL, "tcp", name, &c);
+    if (*ret == 0)
+        weft_conn_close(c);
+}
+
+TEST(dns, a_late_family_is_dialled_when_the_other_leads_nowhere)
+{
+    struct dns_server *s = dns_start(NULL);
+    weft_listener *ln;
+    weft_addr a[8];
+    weft_waitgroup wg = {0};
+    char addr[WEFT_ADDR_TEXT], name[WEFT_ADDR_TEXT];
+    bool partial = false;
+    int err = -1;
+    REQUIRE(weft_listen(&ln, "tcp", "127.0.0.1:0") == 0);   /* and not on ::1, which is what the name says first */
+    weft_listener_addr(ln, addr, sizeof addr);
+    snprintf(name, sizeof name, "late4.test%s", strchr(addr, ':'));
+    weft_waitgroup_go(&wg, dial_name, (const char *)name, &err);
+    EXPECT_EQ(weft__resolve(NULL, "late4.test", a, 8, &partial), 1);
+    EXPECT(partial);
+    weft_close(s->held);
+    weft_waitgroup_wait(&wg);
+    EXPECT_EQ(err, 0);
+    weft_listener_close(ln);
+    dns_stop(s);
+}
+
 static bool not_the_second(const struct sockaddr *sa, void *arg)
 {
     ++*(int *)arg;
@@ -500,4 +681,120 @@ TEST(dns, a_hosts_file_is_read_and_read_again_when_it_has_changed)
     h.looked = 0;
     EXPECT_STR(hosts_text(&h, path, "one.test"), "");
     weft__hosts_done(&h);
+}
+
+/* ---- names that are tried ---- */
+
+TEST(dns, a_short_name_is_tried_in_the_search_domains)
+{
+    static char *const domains[] = {"one.example", "two.example"};
+    static const struct {
+        const char *host, *want;
+        int dots;
+    } cases[] = {{"www", "www.one.example www.two.example www ", 1}, {"www.x", "www.x www.x.one.example www.x.two.example ", 1},
+                 {"www.x", "www.x.one.example www.x.two.example www.x ", 2}, {"www.", "www. ", 1}, {"w.x.", "w.x. ", 5},
+                 {"www", "www www.one.example www.two.example ", 0}};
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        struct weft__dns_search s = {.domains = (char **)(uintptr_t)domains, .count = 2, .dots = cases[i].dots};
+        char got[1024] = "", name[256];
+        for (int k = 0; weft__dns_search_name(&s, cases[i].host, k, name, sizeof name) == 1; k++)
+            snprintf(got + strlen(got), sizeof got - strlen(got), "%s ", name);
+        EXPECT_STR(got, cases[i].want);
+    }
+    EXPECT(weft__dns_under("a.localhost.", "localhost") && !weft__dns_under("alocalhost", "localhost"));
+}
+
+/* ---- messages ---- */
+
+TEST(dns, a_question_is_written_only_for_a_name)
+{
+    uint8_t m[WEFT__DNS_QUERY_MAX];
+    static const char want[] = "\x12\x34\1\0\0\1\0\0\0\0\0\0\3www\4test\0\0\x1c\0\1";
+    char label[80], longest[256];
+    EXPECT_EQ(weft__dns_query(0x1234, "www.test", WEFT__DNS_AAAA, m), (int)sizeof want - 1);
+    EXPECT(memcmp(m, want, sizeof want - 1) == 0);
+    EXPECT_EQ(weft__dns_query(0x1234, "www.test.", WEFT__DNS_AAAA, m), (int)sizeof want - 1);
+    static const char *const bad[] = {"", ".", "..", "a..b", ".a", "a.."};
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++)
+        EXPECT_EQ(weft__dns_query(1, bad[i], 1, m), WEFT_EADDR);
+    for (int n = 62; n <= 65; n++) {
+        snprintf(label, sizeof label, "%0*d", n, 0);
+        EXPECT_EQ(weft__dns_query(1, label, 1, m), n <= 63 ? 12 + n + 2 + 4 : WEFT_EADDR);
+    }
+    for (int n = 252; n <= 255; n++) {
+        for (int i = 0; i < n; i++)
+            longest[i] = i % 2 ? '.' : 'a';
+        longest[n] = '\0';
+        int r = weft__dns_query(1, longest, 1, m);
+        EXPECT_EQ(r, n <= 254 ? 12 + (n % 2 ? n : n - 1) + 2 + 4 : n == 255 ? WEFT_EADDR : 0);
+    }
+}
+
+struct message {
+    unsigned char m[512];
+    size_t n;
+};
+
+/* An answer to "a.test": a CNAME, two addresses and a SOA record as told. */
+static struct message message(int type, int rcode, int alias_ttl, int ttl, int soa_ttl, int soa_min)
+{
+    static const unsigned char alias[] = {1, 'b', 0xc0, 14}, four[] = {10, 0, 0, 1}, six[16] = {0xfd, [15] = 7};
+    struct message r = {.m = "\0\7\x81\x80\0\1\0\0\0\0\0\0\1a\4test\0\0\1\0", .n = 24};
+    r.m[3] |= (unsigned char)rcode;
+    r.m[21] = (unsigned char)type, r.m[23] = 1;
+    if (alias_ttl >= 0)
+        r.n += put_record(r.m + r.n, 5, alias_ttl, alias, sizeof alias), r.m[7]++;
+    for (int i = 0; ttl >= 0 && i < 2; i++)
+        r.n += put_record(r.m + r.n, type, ttl + i, type == 1 ? four : six, type == 1 ? 4 : 16), r.m[7]++;
+    if (soa_ttl >= 0)
+        r.n += put_soa(r.m + r.n, soa_ttl, soa_min), r.m[9]++;
+    return r;
+}
+
+TEST(dns, an_answer_is_read)
+{
+    weft_addr a[4];
+    char text[WEFT_ADDR_TEXT];
+    struct message m = message(1, 0, 50, 300, -1, 0);
+    struct weft__dns_found f = weft__dns_parse(m.m, m.n, 1, a, 4);
+    EXPECT(f.err == 0 && f.count == 2 && f.ttl == 50 * WEFT_SEC && !f.absent);
+    weft_addr_text(&a[1], text, sizeof text);
+    EXPECT_STR(text, "10.0.0.1:0");
+    EXPECT_EQ(weft__dns_parse(m.m, m.n, 1, a, 1).count, 1);
+    EXPECT_EQ(weft__dns_parse(m.m, m.n, 28, a, 4).count, 0);
+    m = message(28, 0, -1, 300, -1, 0);
+    f = weft__dns_parse(m.m, m.n, 28, a, 4);
+    EXPECT(f.count == 2 && f.ttl == 300 * WEFT_SEC);
+    weft_addr_text(&a[0], text, sizeof text);
+    EXPECT_STR(text, "[fd00::7]:0");
+    m = message(1, 3, -1, -1, 900, 60);      /* no such name, and for how long: the smaller of the two */
+    f = weft__dns_parse(m.m, m.n, 1, a, 4);
+    EXPECT(f.err == 0 && f.count == 0 && f.absent && f.absent_ttl == 60 * WEFT_SEC);
+    m = message(1, 0, 10, -1, 40, 600);      /* the name is there, an alias, without an address */
+    f = weft__dns_parse(m.m, m.n, 1, a, 4);
+    EXPECT(f.err == 0 && f.count == 0 && f.absent && f.absent_ttl == 40 * WEFT_SEC);
+    m = message(1, 3, -1, -1, -1, 0);
+    f = weft__dns_parse(m.m, m.n, 1, a, 4);
+    EXPECT(f.err == 0 && f.count == 0 && !f.absent);
+    m = message(1, 2, -1, 300, -1, 0);
+    EXPECT_EQ(weft__dns_parse(m.m, m.n, 1, a, 4).err, WEFT_EDNS);
+}
+
+/* Each prefix, in memory of its own size so that a sanitizer sees a look too far, and each byte changed. */
+TEST(dns, an_answer_that_is_cut_or_wrong_is_read_no_further)
+{
+    struct message m = message(28, 0, 10, 300, 60, 60);
+    weft_addr a[4];
+    for (size_t n = 0; n <= m.n; n++) {
+        unsigned char *copy = malloc(n ? n : 1);
+        memcpy(copy, m.m, n);
+        struct weft__dns_found f = weft__dns_parse(copy, n, 28, a, 4);
+        EXPECT(f.count <= 2 && (n == m.n ? f.count == 2 : true) && (f.count || f.err || n == m.n));
+        free(copy);
+    }
+    for (size_t i = 0; i < m.n * 256; i++) {
+        struct message x = m;
+        x.m[i / 256] = (unsigned char)i;
+        EXPECT(weft__dns_parse(x.m, x.n, 28, a, 2).count <= 2);
+    }
 }

@@ -18,8 +18,11 @@ struct weft__dns_question {
 
 /* Ask the servers; weft__dns_answer(q, ...) is called once, maybe before this returns. */
 WEFT_PARKS void weft__dns_ask(struct weft__dns_question *q);
-/* The answer: count addresses that are good for ttl, or err. Readies who waits; q is the cache's again. */
+/* The answer: count addresses that are good for ttl, or err, of which WEFT_ENOHOST holds for ttl. Readies who waits; q is the
+ * cache's again. */
 void weft__dns_answer(struct weft__dns_question *q, weft_err err, const weft_addr *addrs, int count, weft_dur ttl);
+/* Before it, once: addresses of one family; the other one is late. Readies those who asked for what there is soon. */
+void weft__dns_soon(struct weft__dns_question *q, const weft_addr *addrs, int count);
 /* ---- hosts.c ---- */
 
 enum { WEFT__HOSTS_BUCKETS = 256 };

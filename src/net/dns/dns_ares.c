@@ -1,37 +1,62 @@
 /*
  * dns_ares.c - questions to the servers: c-ares, driven by one goroutine while there are any.
  *
- * Role    weft__dns_ask hands a name to c-ares under a mutex; c-ares sends. The pump, a goroutine that lives while
- *         questions are under way, waits for the answers. Near dns_cache.c (who waits for what). Layer 4.
+ * Role    weft__dns_ask hands a name to c-ares under a mutex, as two questions, for IPv6 and IPv4 addresses; c-ares sends,
+ *         repeats, goes from server to server. The pump, a goroutine that lives while questions are under way, waits for the
+ *         answers. Near dns_cache.c (who waits for what), dns_wire.c (what questions and answers look like), dns_udp.c (how
+ *         they leave and come), dns_search.c (which names are tried for one). Layer 4.
  *
  * Invariants
  *   A1  Everything of c-ares happens under asker.lock (a goroutine mutex: c-ares allocates and makes system calls, none of
  *       which waits). Its callbacks run under it too.
- *   A2  set_fd is open exactly while questions are under way or one is being asked: c-ares closes its sockets with the
+ *   A2  set_fd is open exactly while names are under way or one is being asked: c-ares closes its sockets with the
  *       last question, so an idle resolver holds no descriptor and no goroutine.
- *   A3  c-ares' sockets are in set_fd, level-triggered; set_fd is in the poller, edge-triggered. The pump waits only after
- *       epoll_wait on set_fd has found nothing.
+ *   A3  c-ares' sockets are in set_fd, level-triggered; set_fd is in the poller, edge-triggered: whatever comes makes an edge
+ *       again. The pump waits only after every socket that was ready has been emptied, or found empty by epoll_wait.
  *   A4  At most DNS_ASKED names are asked about at a time, the others queue: more answers at once than a socket's buffer
  *       holds would be lost, and their repetitions again. A queue is never left without a pump.
+ *   A5  An ask is in the line `half` while it has addresses of one family, the other one is due and `soon` was not said;
+ *       the line is in the order of time. After DNS_DELAY they are told to those who want to dial (RFC 8305 3).
+ *   A6  look_at is never later than c-ares' first time-out: a question's comes no sooner than half of try_timeout after it
+ *       was sent, and what ends makes it later only. c-ares itself walks over all questions to tell.
  *
- * The pump wakes at least every 200 ms: a new question's first deadline cannot come sooner than it looks.
- * Addresses are put in order here: c-ares would make and connect a socket for each of them (RFC 6724), and read /etc/hosts
- * for each name. Within a family the server's order stays, and where there are both, one probe tells which goes first.
+ * Addresses are put in order here: c-ares would make and connect a socket for each of them (RFC 6724). Within a family the
+ * server's order stays, and where there are both, one probe tells which goes first.
  *
  * Limits  Answers of more than 64 addresses are cut. Failure: WEFT_EDNS for whatever is not "no such name".
- * Source  c-ares 1.18 (ares_getaddrinfo: search domains, A and AAAA); RFC 6724 rule 1, RFC 6761 (localhost).
+ * Source  c-ares 1.18 (ares_send); RFC 6724 rule 1, RFC 6761 6.3 (localhost), RFC 7686 (onion), RFC 8305 3. Not so:
+ *         ares_getaddrinfo, which tells nothing of a SOA record, gives both families together, and takes half as long again.
  */
 #include <ares.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/epoll.h>
 #include <weft/sync.h>
 
 #include "../../sys/sys.h"
-#include "dns.h"
+#include "dns_search.h"
+#include "dns_udp.h"
+#include "dns_wire.h"
 
-#define DNS_PUMP_MAX (200 * WEFT_MS)
-enum { DNS_ASKED = 240, DNS_RCVBUF = 1 << 20 };
+#define DNS_TRY_TIMEOUT (2 * WEFT_SEC)
+#define DNS_DELAY (50 * WEFT_MS)           /* RFC 8305 3: Resolution Delay */
+#define DNS_ABSENT (10 * WEFT_SEC)         /* an absence that came without a SOA record */
+enum { DNS_ASKED = 240 };
+
+/* A name under way. */
+struct ask {
+    struct ask *next, *prev;       /* A5: in `half`; next alone in the list of free ones */
+    struct weft__dns_question *q;
+    int step;                      /* place among the names that are tried */
+    int open;                      /* answers that are to come */
+    bool waiting;                  /* in `half` */
+    bool failed;                   /* one of its answers said nothing useful */
+    weft_time half_at;             /* when `soon` is due */
+    weft_dur ttl, absent;          /* shortest so far; absent < 0: no SOA record has said */
+    int count;
+    weft_addr list[WEFT__DNS_ADDRS];
+};
 
 static struct {
     weft_mutex lock;
@@ -40,51 +65,19 @@ static struct {
     bool stale;                       /* [lock] options changed: a new channel with the next question of an idle resolver */
     int set_fd;                       /* [lock] A2; valid while set_pd is not NULL */
     struct weft__pd *set_pd;          /* [lock] its waits are the pump's */
-    uint32_t asked;                   /* [lock] questions under way */
+    uint32_t asked;                   /* [lock] names under way */
+    weft_dur patience;                /* [lock] of a first try */
+    weft_time look_at;                /* [lock] A6 */
+    struct weft__dns_search search;   /* [lock] of the channel */
+    struct ask *half, *half_last;     /* [lock] A5 */
+    struct ask *free;                 /* [lock] */
+    uint64_t random;                  /* [lock] numbers for questions, 16 bits each */
+    int random_left;                  /* [lock] how many of them */
     struct weft__dns_question *queue; /* [lock] A4: oldest first */
     struct weft__dns_question **tail; /* [lock] where the next one is hung; NULL: queue was never used */
     bool pumping;                     /* [lock] */
     struct weft__hosts hosts;         /* [lock] */
 } asker;
-
-/* ---- c-ares' sockets ---- */
-
-static ares_socket_t ares_open(int family, int type, int protocol, void *arg)
-{
-    (void)arg;
-    int fd = socket(family, type | SOCK_CLOEXEC | SOCK_NONBLOCK, protocol);
-    if (fd >= 0)
-        (void)weft__sock_set(fd, SOL_SOCKET, SO_RCVBUF, DNS_RCVBUF); /* what the system allows of it */
-    return fd;
-}
-
-static int ares_shut(ares_socket_t fd, void *arg)
-{
-    (void)arg;
-    return close(fd);
-}
-
-static int ares_link(ares_socket_t fd, const struct sockaddr *to, ares_socklen_t n, void *arg)
-{
-    (void)arg;
-    return connect(fd, to, n);
-}
-
-static ares_ssize_t ares_take(ares_socket_t fd, void *buf, size_t n, int flags, struct sockaddr *from,
-                              ares_socklen_t *from_n, void *arg)
-{
-    (void)arg;
-    return recvfrom(fd, buf, n, flags, from, from_n);
-}
-
-static ares_ssize_t ares_put(ares_socket_t fd, const struct iovec *v, int count, void *arg)
-{
-    struct msghdr m = {.msg_iov = (struct iovec *)v, .msg_iovlen = (size_t)count};
-    (void)arg;
-    return sendmsg(fd, &m, MSG_NOSIGNAL);
-}
-
-static const struct ares_socket_functions ares_sockets = {ares_open, ares_shut, ares_link, ares_take, ares_put};
 
 /* c-ares tells what it wants to know of a socket. */
 static void ares_interest(void *arg, ares_socket_t fd, int readable, int writable)
@@ -101,37 +94,45 @@ static void ares_interest(void *arg, ares_socket_t fd, int readable, int writabl
 
 /* ---- the channel ---- */
 
-static int asker_options(struct ares_options *o)
+static void asker_close_channel(void)
 {
-    *o = (struct ares_options){.sock_state_cb = ares_interest, .lookups = (char *)"b"};
-    o->timeout = asker.opts.try_timeout > 0 ? (int)((asker.opts.try_timeout + WEFT_MS - 1) / WEFT_MS) : 2000;
-    o->tries = asker.opts.tries > 0 ? asker.opts.tries : 3;
-    return ARES_OPT_SOCK_STATE_CB | ARES_OPT_LOOKUPS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES;
+    if (asker.channel)
+        ares_destroy(asker.channel);
+    asker.channel = NULL;
+    weft__dns_search_done(&asker.search);
+}
+
+static weft_err asker_make_channel(void)
+{
+    const char *servers = asker.opts.servers ? asker.opts.servers : getenv("WEFT_DNS");
+    struct ares_options o = {.sock_state_cb = ares_interest, .lookups = (char *)"b"};
+    asker.patience = asker.opts.try_timeout > 0 ? asker.opts.try_timeout : DNS_TRY_TIMEOUT;
+    o.timeout = (int)((asker.patience + WEFT_MS - 1) / WEFT_MS);
+    o.tries = asker.opts.tries > 0 ? asker.opts.tries : 3;
+    if (ares_library_init(ARES_LIB_INIT_ALL) != ARES_SUCCESS)
+        return WEFT_EDNS;
+    int mask = ARES_OPT_SOCK_STATE_CB | ARES_OPT_LOOKUPS | ARES_OPT_TIMEOUTMS | ARES_OPT_TRIES;
+    if (ares_init_options(&asker.channel, &o, mask) != ARES_SUCCESS) {
+        asker.channel = NULL;
+        return WEFT_EDNS;
+    }
+    ares_set_socket_functions(asker.channel, &weft__dns_sockets, NULL);
+    if (servers && *servers && ares_set_servers_ports_csv(asker.channel, servers) != ARES_SUCCESS)
+        return WEFT_EADDR;
+    return weft__dns_search_of(asker.channel, &asker.search);
 }
 
 static weft_err asker_open_channel(void)
 {
-    struct ares_options o;
-    int mask = asker_options(&o);
-    if (asker.channel && asker.stale && asker.asked == 0) {
-        ares_destroy(asker.channel);
-        asker.channel = NULL;
-    }
-    if (asker.channel)
+    if (asker.channel && !(asker.stale && asker.asked == 0))
         return 0;
-    if (ares_library_init(ARES_LIB_INIT_ALL) != ARES_SUCCESS || ares_init_options(&asker.channel, &o, mask) != ARES_SUCCESS) {
-        asker.channel = NULL;
-        return WEFT_EDNS;
-    }
-    asker.stale = false;
-    ares_set_socket_functions(asker.channel, &ares_sockets, NULL);
-    const char *servers = asker.opts.servers ? asker.opts.servers : getenv("WEFT_DNS");
-    if (servers && *servers && ares_set_servers_ports_csv(asker.channel, servers) != ARES_SUCCESS) {
-        ares_destroy(asker.channel);
-        asker.channel = NULL;
-        return WEFT_EADDR;
-    }
-    return 0;
+    asker_close_channel();
+    weft_err err = asker_make_channel();
+    if (err)
+        asker_close_channel();
+    else
+        asker.stale = false;
+    return err;
 }
 
 static weft_err asker_open_set(void)
@@ -158,38 +159,14 @@ static void asker_close_set(void)
     weft__pd_close(asker.set_pd);
     weft__sock_close(asker.set_fd);
     asker.set_pd = NULL;
-}
-
-/* ---- answers ---- */
-
-static weft_err asker_error(int status)
-{
-    switch (status) {
-    case ARES_SUCCESS: return 0;
-    case ARES_ENOTFOUND:
-    case ARES_ENODATA:
-    case ARES_ENONAME: return WEFT_ENOHOST;
-    case ARES_EBADNAME: return WEFT_EADDR;
-    case ARES_ENOMEM: return WEFT_ENOMEM;
-    default: return WEFT_EDNS;
+    for (struct ask *a = asker.free, *next; a; a = next) {
+        next = a->next;
+        weft__sys_free(a);
     }
+    asker.free = NULL;
 }
 
-/* The addresses of a result, in its order. How many; *ret_ttl is the shortest of their lives. */
-static int asker_copy(const struct ares_addrinfo *info, weft_addr *ret, int max, weft_dur *ret_ttl)
-{
-    int n = 0, ttl = INT32_MAX;
-    for (const struct ares_addrinfo_node *a = info->nodes; a && n < max; a = a->ai_next) {
-        if (a->ai_addrlen > sizeof ret->u || (a->ai_family != AF_INET && a->ai_family != AF_INET6))
-            continue;
-        ret[n] = (weft_addr){.len = a->ai_addrlen};
-        memcpy(&ret[n++].u, a->ai_addr, a->ai_addrlen);
-        if (a->ai_ttl < ttl)
-            ttl = a->ai_ttl;
-    }
-    *ret_ttl = ttl * WEFT_SEC;
-    return n;
-}
+/* ---- the order of addresses ---- */
 
 /* Is there a way to this address? Connecting a datagram socket asks the routing table and sends nothing. */
 static bool asker_reaches(const weft_addr *a)
@@ -228,78 +205,234 @@ static void asker_order(weft_addr *list, int n)
     }
 }
 
-static void asker_answer(void *arg, int status, int timeouts, struct ares_addrinfo *info)
+/* ---- answers ---- */
+
+/* A5 */
+static void half_out(struct ask *a)
 {
-    static weft_addr list[WEFT__DNS_ADDRS]; /* A1: one callback at a time */
-    weft_dur ttl = 0;
-    weft_err err = asker_error(status);
-    (void)timeouts;
-    int n = info && !err ? asker_copy(info, list, WEFT__DNS_ADDRS, &ttl) : 0;
-    if (info)
-        ares_freeaddrinfo(info);
-    asker_order(list, n);
+    if (!a->waiting)
+        return;
+    *(a->prev ? &a->prev->next : &asker.half) = a->next;
+    *(a->next ? &a->next->prev : &asker.half_last) = a->prev;
+    a->waiting = false;
+}
+
+static void half_in(struct ask *a)
+{
+    a->half_at = weft__now() + DNS_DELAY;
+    a->waiting = true;
+    a->next = NULL;
+    a->prev = asker.half_last;
+    *(a->prev ? &a->prev->next : &asker.half) = a;
+    asker.half_last = a;
+}
+
+/* Those whose time has come. The instant at which the next one is due; 0: none waits. */
+static weft_time half_tell(weft_time now)
+{
+    while (asker.half && asker.half->half_at <= now) {
+        struct ask *a = asker.half;
+        half_out(a);
+        weft__dns_soon(a->q, a->list, a->count);
+    }
+    return asker.half ? asker.half->half_at : 0;
+}
+
+/* The end of a name. */
+static void ask_end(struct ask *a, weft_err err)
+{
+    struct weft__dns_question *q = a->q;
+    weft_dur ttl = err ? a->absent : a->ttl;
+    asker_order(a->list, a->count);
     asker.asked--;
-    weft__dns_answer(arg, err ? err : n ? 0 : WEFT_ENOHOST, list, n, ttl);
+    weft__dns_answer(q, err, a->list, a->count, ttl < 0 ? DNS_ABSENT : ttl);
+    a->next = asker.free;
+    asker.free = a;
+}
+
+static void ask_send(struct ask *a);
+
+/* Both answers are there. */
+static void ask_done(struct ask *a)
+{
+    half_out(a);
+    if (a->count == 0 && !a->failed) {
+        a->step++;
+        ask_send(a);
+    } else {
+        ask_end(a, a->count ? 0 : WEFT_EDNS);
+    }
+}
+
+static void ask_reply(struct ask *a, int type, int status, const uint8_t *m, int n)
+{
+    struct weft__dns_found f = {.err = status == ARES_ENOMEM ? WEFT_ENOMEM : WEFT_EDNS};
+    if (status == ARES_SUCCESS)
+        f = weft__dns_parse(m, (size_t)n, type, a->list + a->count, WEFT__DNS_ADDRS - a->count);
+    a->open--;
+    a->failed |= f.err != 0;
+    a->count += f.count;
+    if (f.count && f.ttl < a->ttl)
+        a->ttl = f.ttl;
+    if (!f.err && !f.count && f.absent && (a->absent < 0 || f.absent_ttl < a->absent))
+        a->absent = f.absent_ttl;
+    if (a->open == 0)
+        ask_done(a);
+    else if (f.count)
+        half_in(a);
+}
+
+static void ask_reply_6(void *arg, int status, int timeouts, unsigned char *m, int n)
+{
+    (void)timeouts;
+    ask_reply(arg, WEFT__DNS_AAAA, status, m, n);
+}
+
+static void ask_reply_4(void *arg, int status, int timeouts, unsigned char *m, int n)
+{
+    (void)timeouts;
+    ask_reply(arg, WEFT__DNS_A, status, m, n);
+}
+
+/* ---- questions ---- */
+
+/* Nobody can guess it: who could, would answer in the server's stead. */
+static uint16_t ask_id(void)
+{
+    if (asker.random_left == 0) {
+        asker.random = weft__sys_entropy();
+        asker.random_left = 4;
+    }
+    uint16_t id = (uint16_t)asker.random;
+    asker.random >>= 16;
+    asker.random_left--;
+    return id;
+}
+
+/* Ask for the name that is next, both families. The answers may come at once. */
+static void ask_send(struct ask *a)
+{
+    uint8_t six[WEFT__DNS_QUERY_MAX], four[WEFT__DNS_QUERY_MAX];
+    char name[256];
+    int r = weft__dns_search_name(&asker.search, a->q->host, a->step, name, sizeof name);
+    if (r <= 0) {
+        ask_end(a, r < 0 && a->step == 0 ? r : WEFT_ENOHOST);
+        return;
+    }
+    int n = weft__dns_query(ask_id(), name, WEFT__DNS_AAAA, six);
+    if (n < 0) {
+        ask_end(a, n);
+        return;
+    }
+    (void)weft__dns_query(ask_id(), name, WEFT__DNS_A, four);
+    weft_time first = weft__now() + asker.patience / 2;
+    if (!asker.look_at || first < asker.look_at) /* A6 */
+        asker.look_at = first;
+    a->open = 2;
+    ares_send(asker.channel, six, n, ask_reply_6, a);
+    ares_send(asker.channel, four, n, ask_reply_4, a);
+}
+
+/* An answer without a server: the hosts file, localhost, or what no server is to be asked. */
+static bool asker_knows(struct weft__dns_question *q)
+{
+    weft_addr known[8];
+    int n = weft__hosts_find(&asker.hosts, "/etc/hosts", q->host, known, 8);
+    if (n == 0 && weft__dns_under(q->host, "localhost"))
+        n = weft__addr_literal("::1", &known[0]) + weft__addr_literal("127.0.0.1", &known[1]);
+    if (n == 0 && !weft__dns_under(q->host, "onion"))
+        return false;
+    asker_order(known, n);
+    weft__dns_answer(q, n ? 0 : WEFT_ENOHOST, known, n, 0);
+    return true;
+}
+
+static struct ask *ask_new(struct weft__dns_question *q)
+{
+    struct ask *a = asker.free;
+    if (a)
+        asker.free = a->next;
+    else if (!(a = weft__sys_alloc(sizeof *a)))
+        return NULL;
+    memset(a, 0, offsetof(struct ask, list));
+    a->q = q;
+    a->ttl = INT32_MAX * WEFT_SEC;
+    a->absent = -1;
+    return a;
 }
 
 /* Hand one name to c-ares. The answer may come at once. */
 static void asker_send(struct weft__dns_question *q)
 {
-    struct ares_addrinfo_hints hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = ARES_AI_NOSORT};
-    weft_addr known[8];
-    int n = weft__hosts_find(&asker.hosts, "/etc/hosts", q->host, known, 8);
-    if (n > 0) {
-        asker_order(known, n);
-        weft__dns_answer(q, 0, known, n, 0);
+    if (asker_knows(q))
         return;
-    }
     weft_err err = asker_open_channel();
     if (!err)
         err = asker_open_set();
-    if (err) {
-        weft__dns_answer(q, err, NULL, 0, 0);
+    struct ask *a = err ? NULL : ask_new(q);
+    if (!a) {
+        weft__dns_answer(q, err ? err : WEFT_ENOMEM, NULL, 0, 0);
         return;
     }
     asker.asked++;
-    ares_getaddrinfo(asker.channel, q->host, NULL, &hints, asker_answer, q);
+    ask_send(a);
 }
 
 /* A4: send what the limit allows. */
 static void asker_send_queued(void)
 {
-    while (asker.queue && asker.asked < DNS_ASKED) {
-        struct weft__dns_question *q = asker.queue;
-        asker.queue = q->next;
-        if (!asker.queue)
-            asker.tail = &asker.queue;
-        asker_send(q);
-    }
+    ares_socket_t bad;
+    do {
+        while (asker.queue && asker.asked < DNS_ASKED) {
+            struct weft__dns_question *q = asker.queue;
+            asker.queue = q->next;
+            if (!asker.queue)
+                asker.tail = &asker.queue;
+            asker_send(q);
+        }
+        bad = weft__dns_flush();
+        if (bad != ARES_SOCKET_BAD) /* c-ares goes on to another server, and may end what it has asked */
+            ares_process_fd(asker.channel, bad, ARES_SOCKET_BAD);
+    } while (bad != ARES_SOCKET_BAD);
 }
 
-/* Handle what has come in, and time-outs. False when nothing is under way any more. */
-static bool asker_process(void)
+/* What is ready in set_fd. True: look again, as not all of it is known to have been emptied (A3). */
+static bool asker_read_ready(void)
 {
     struct epoll_event ev[32];
-    int n = 1;
-    ares_process_fd(asker.channel, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
-    asker_send_queued();
-    while (asker.asked > 0 && n > 0) { /* A3 */
-        n = epoll_wait(asker.set_fd, ev, 32, 0);
-        for (int i = 0; i < n; i++) {
-            bool in = ev[i].events & (EPOLLIN | EPOLLERR | EPOLLHUP), out = ev[i].events & EPOLLOUT;
-            ares_process_fd(asker.channel, in ? ev[i].data.fd : ARES_SOCKET_BAD, out ? ev[i].data.fd : ARES_SOCKET_BAD);
-        }
-        asker_send_queued();
+    bool again = false;
+    int n = epoll_wait(asker.set_fd, ev, 32, 0);
+    for (int i = 0; i < n; i++) {
+        bool in = ev[i].events & (EPOLLIN | EPOLLERR | EPOLLHUP), out = ev[i].events & EPOLLOUT;
+        again |= out || !weft__dns_empties(ev[i].data.fd);
+        ares_process_fd(asker.channel, in ? ev[i].data.fd : ARES_SOCKET_BAD, out ? ev[i].data.fd : ARES_SOCKET_BAD);
     }
-    return asker.asked > 0;
+    return again || n == 32;
+}
+
+/* Handle what has come in, and time-outs. The instant to look again at; 0: nothing is under way any more. */
+static weft_time asker_process(void)
+{
+    weft_time now = weft__now();
+    if (now >= asker.look_at) { /* A6 */
+        struct timeval tv, *t;
+        ares_process_fd(asker.channel, ARES_SOCKET_BAD, ARES_SOCKET_BAD);
+        t = ares_timeout(asker.channel, NULL, &tv);
+        asker.look_at = now + (t ? t->tv_sec * WEFT_SEC + t->tv_usec * WEFT_US + WEFT_MS : asker.patience / 2);
+    }
+    asker_send_queued();
+    while (asker.asked > 0 && asker_read_ready())
+        asker_send_queued();
+    asker_send_queued();
+    weft_time soon = half_tell(now);
+    return asker.asked == 0 ? 0 : soon && soon < asker.look_at ? soon : asker.look_at;
 }
 
 static void asker_pump(void)
 {
+    weft_time at;
     weft_mutex_lock(&asker.lock);
-    while (asker_process()) {
-        struct timeval most = {.tv_usec = DNS_PUMP_MAX / WEFT_US}, tv, *t = ares_timeout(asker.channel, &most, &tv);
-        weft_time at = weft__now() + t->tv_sec * WEFT_SEC + t->tv_usec * WEFT_US;
+    while ((at = asker_process()) != 0) {
         struct weft__pd *pd = asker.set_pd;
         weft_mutex_unlock(&asker.lock);
         weft__pd_set_deadline(pd, WEFT__DIR_READ, at);
@@ -307,11 +440,10 @@ static void asker_pump(void)
         weft_mutex_lock(&asker.lock);
     }
     asker.pumping = false;
+    asker.look_at = 0;
     asker_close_set();
     weft_mutex_unlock(&asker.lock);
 }
-
-/* ---- questions ---- */
 
 void weft__dns_ask(struct weft__dns_question *q)
 {

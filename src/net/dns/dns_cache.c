@@ -6,13 +6,14 @@
  *
  * Invariants, true whenever cache.lock is free
  *   R1  An entry is in the table, or unlinked and pending. Pending: one question is under way, the line may be non-empty.
- *       Known: the line is empty, and err, count, addrs and expires say what and until when.
+ *       Known: the line is empty, and err, count, addrs and expires say what and until when. Pending with a count: addrs has
+ *       the addresses of one family, for those who want no more than there is soon; no other of these is in the line.
  *   R2  A waiter is in its entry's line until the answer or its context takes it out, under the lock; who takes it out
  *       has written its result and readies it. A waiter lies in the frame of a parked goroutine.
  *   R3  count of known entries <= max: the one used longest ago goes first. Pending entries are not counted.
  *
  * Locks   cache.lock: leaf, held over one hash chain, one copy of at most 64 addresses, or one line of waiters.
- * Limits  10,000 names by default, 64 addresses a name; TTL cut to 1 s .. 1 h; "no such name" 10 s; failures not kept.
+ * Limits  10,000 names by default, 64 addresses a name; TTL, also of "no such name", cut to 1 s .. 1 h; failures not kept.
  * Failure WEFT_ENOMEM. Source RFC 1034, 2308; Go internal/singleflight for the sharing of questions.
  */
 #include <string.h>
@@ -23,7 +24,6 @@
 enum { DNS_BUCKETS = 4096, DNS_MAX = 10000 };
 #define DNS_TTL_MIN WEFT_SEC
 #define DNS_TTL_MAX ((weft_dur)3600 * WEFT_SEC)
-#define DNS_TTL_NEGATIVE (10 * WEFT_SEC)
 
 struct dns_waiter {
     struct weft__ctx_watch watch;          /* first: the callback gets its address */
@@ -33,6 +33,8 @@ struct dns_waiter {
     int max;                               /* [const] */
     int result;                            /* [lock] count or error */
     bool linked, cancelled;                /* [lock] */
+    bool soon;                             /* [const] content with one family when the other is late */
+    bool partial;                          /* [lock] the result is of one family */
 };
 
 struct weft__dns_entry {
@@ -113,43 +115,75 @@ static int dns_copy(const struct weft__dns_entry *e, weft_addr *ret, int max)
 
 /* ---- the answer ---- */
 
-/* Take everybody out of the line, with the result. Those that are parked, linked by next; the others look themselves,
- * and their frames may be gone once the lock is. Under the lock. */
-static struct dns_waiter *dns_serve(struct weft__dns_entry *e)
+/* Take everybody out of the line, with the result; or, with soon, those who asked for that. Those that are parked, linked by
+ * next; the others look themselves, and their frames may be gone once the lock is. Under the lock. */
+static struct dns_waiter *dns_serve(struct weft__dns_entry *e, bool soon)
 {
     struct dns_waiter *parked = NULL, **tail = &parked, *next;
     for (struct dns_waiter *w = e->line.next; w != &e->line; w = next) {
         next = w->next;
+        if (soon && !w->soon)
+            continue;
         w->result = dns_copy(e, w->ret, w->max);
+        w->partial = soon;
         w->linked = false;
+        w->prev->next = w->next;
+        w->next->prev = w->prev;
         if (w->g) {
             *tail = w;
             tail = &w->next;
         }
     }
     *tail = NULL;
-    e->line.next = e->line.prev = &e->line;
     return parked;
+}
+
+static void dns_wake(struct dns_waiter *w)
+{
+    while (w) {
+        struct dns_waiter *next = w->next; /* w is gone once its goroutine runs */
+        weft__ready(w->g);
+        w = next;
+    }
+}
+
+static weft_addr *dns_addrs(const weft_addr *addrs, int count)
+{
+    weft_addr *copy = weft__sys_alloc((size_t)count * sizeof *addrs);
+    return copy ? memcpy(copy, addrs, (size_t)count * sizeof *addrs) : NULL;
+}
+
+void weft__dns_soon(struct weft__dns_question *q, const weft_addr *addrs, int count)
+{
+    struct weft__dns_entry *e = (struct weft__dns_entry *)q;
+    weft_addr *copy = dns_addrs(addrs, count);
+    if (!copy)
+        return;   /* then they wait for all */
+    weft__lock(&cache.lock);
+    e->addrs = copy;
+    e->count = count;
+    struct dns_waiter *w = dns_serve(e, true);
+    weft__unlock(&cache.lock);
+    dns_wake(w);
 }
 
 void weft__dns_answer(struct weft__dns_question *q, weft_err err, const weft_addr *addrs, int count, weft_dur ttl)
 {
     struct weft__dns_entry *e = (struct weft__dns_entry *)q;
-    weft_addr *copy = err ? NULL : weft__sys_alloc((size_t)count * sizeof *addrs);
+    weft_addr *copy = err ? NULL : dns_addrs(addrs, count);
     struct weft__dns_entry *gone = NULL;
-    if (copy)
-        memcpy(copy, addrs, (size_t)count * sizeof *addrs);
-    else if (!err)
+    if (!copy && !err)
         err = WEFT_ENOMEM;
-    ttl = err ? DNS_TTL_NEGATIVE : ttl < DNS_TTL_MIN ? DNS_TTL_MIN : ttl > DNS_TTL_MAX ? DNS_TTL_MAX : ttl;
+    ttl = ttl < DNS_TTL_MIN ? DNS_TTL_MIN : ttl > DNS_TTL_MAX ? DNS_TTL_MAX : ttl;
     weft_time expires = weft__now() + ttl;
 
     weft__lock(&cache.lock);
+    weft_addr *early = e->addrs;
     e->err = err;
     e->addrs = copy;
     e->count = err ? 0 : count;
     e->expires = expires;
-    struct dns_waiter *w = dns_serve(e);
+    struct dns_waiter *w = dns_serve(e, false);
     if (e->linked && (err == 0 || err == WEFT_ENOHOST)) {
         e->pending = false;
         dns_link_use(e);
@@ -161,11 +195,8 @@ void weft__dns_answer(struct weft__dns_question *q, weft_err err, const weft_add
         gone = e;
     }
     weft__unlock(&cache.lock);
-    while (w) {
-        struct dns_waiter *next = w->next; /* w is gone once its goroutine runs */
-        weft__ready(w->g);
-        w = next;
-    }
+    dns_wake(w);
+    weft__sys_free(early);
     dns_free(gone);
 }
 
@@ -217,6 +248,10 @@ static int dns_look(struct dns_waiter *w, uint32_t hash, const char *host, struc
     }
     if (w->cancelled)
         return WEFT_ECANCELED;
+    if (e && e->count && w->soon) {
+        w->partial = true;
+        return dns_copy(e, w->ret, w->max);
+    }
     if (e) {
         w->g = weft__g();
         dns_line_up(e, w);
@@ -290,7 +325,7 @@ static weft_err dns_fold(const char *host, char *ret, size_t n, uint32_t *ret_ha
     return i == 0 || host[i] != '\0' ? WEFT_EADDR : 0;
 }
 
-int weft_resolve(weft_ctx *ctx, const char *host, weft_addr *ret, int max)
+int weft__resolve(weft_ctx *ctx, const char *host, weft_addr *ret, int max, bool *ret_partial)
 {
     char name[256];
     uint32_t hash;
@@ -303,12 +338,19 @@ int weft_resolve(weft_ctx *ctx, const char *host, weft_addr *ret, int max)
         return 1;
     if ((err = dns_fold(host, name, sizeof name, &hash)) != 0)
         return err;
-    struct dns_waiter w = {.ret = ret, .max = max < WEFT__DNS_ADDRS ? max : WEFT__DNS_ADDRS};
+    struct dns_waiter w = {.ret = ret, .max = max < WEFT__DNS_ADDRS ? max : WEFT__DNS_ADDRS, .soon = ret_partial != NULL};
     if (ctx && !weft__ctx_watch_add(ctx, &w.watch, dns_watch_fire) && (err = weft_ctx_err(ctx)) != 0)
         return err;
     int r = dns_get(&w, hash, name);
     weft__ctx_watch_del(&w.watch);
+    if (ret_partial)
+        *ret_partial = w.partial;
     return r == WEFT_ECANCELED ? weft_ctx_err(ctx) : r;
+}
+
+int weft_resolve(weft_ctx *ctx, const char *host, weft_addr *ret, int max)
+{
+    return weft__resolve(ctx, host, ret, max, NULL);
 }
 
 void weft__dns_forget(uint32_t max)

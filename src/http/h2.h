@@ -13,8 +13,9 @@
 extern const bool weft__h2_built;
 /* Do these bytes, the connection's first, begin HTTP/2? 1 yes; 0 no; -1 there are too few to tell. */
 int weft__h2_preface(const char *bytes, size_t n);
-/* The connection from its first bytes, which are copied, to its end; its streams' goroutines have ended when it returns. */
-WEFT_PARKS void weft__h2_serve(struct weft__sconn *sc, const char *bytes, size_t n);
+/* The connection from its first bytes, which are copied. True: it goes on without the caller, and ends sc; else it is at its
+ * end, and so are its streams' goroutines. */
+WEFT_PARKS bool weft__h2_serve(struct weft__sconn *sc, const char *bytes, size_t n);
 
 /* ---- h2body.c ---- */
 WEFT_PARKS ssize_t weft__h2_read(struct weft_http_request *rq, void *ret_buf, size_t len);

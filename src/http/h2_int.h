@@ -13,7 +13,11 @@
  *   Z6  the read deadline is never later than the first of the waits in `until` of any stream; only a sweep moves it on.
  *   Z7  c is freed by the last of its goroutines, acq_rel on lives: a goroutine may still be in the unlock of c->m when
  *       the connection's has seen all of them end.
- *   Z8  todo is empty unless in_pass: before a pass ends each of its requests has a goroutine.
+ *   Z8  todo is not empty  =>  the connection's goroutine is between its pass and weft__h2_handle, or guarded: a goroutine
+ *       will look that gives each request of todo a runner, if need be, and sends what is queued. Runners take a second
+ *       request only while guarded, and leave the sending of the first answer until later.
+ *   Z9  one goroutine leads, which is called the connection's: it reads and waits. A server's wait is without one: c->start
+ *       is with the poller, and the goroutine that it starts leads. Who has left touches only what it has a reference for.
  */
 #ifndef WEFT_HTTP_H2_INT_H
 #define WEFT_HTTP_H2_INT_H
@@ -77,6 +81,7 @@ struct weft__h2 {
     _Atomic uint32_t lives;                  /* [Z7] goroutines that use c; the last one frees it */
     weft_conn *conn;                         /* [const] */
     struct weft__sconn *sc;                  /* [const] a server's connection; NULL: a client's */
+    struct weft__starter start;              /* [const] a server's: who leads next (Z9) */
     size_t head_max;                         /* [const] bytes of a head's fields */
     weft_dur head_timeout, io_timeout, idle_timeout;   /* [const] */
     weft_time write_limit;                   /* [Z2] the write deadline */
@@ -90,6 +95,8 @@ struct weft__h2 {
     uint32_t streams_len, handlers;          /* [m] the session's; handlers to run or under way */
     struct weft__h2_stream *todo, *todo_last;/* [m, Z8] requests that no goroutine has, oldest first */
     struct weft__h2_stream *met;             /* [m] the session's, met last; or NULL */
+    bool guarded;                            /* [m, Z8] */
+    const void *guard_saw;                   /* [m] the first of todo, then: only compared */
     uint32_t apart;                          /* [m] passes to come whose requests get a goroutine each */
     uint32_t streams_max;                    /* [const] */
     bool in_pass, woke;                      /* [m, Z3]; somebody has been made ready in this pass */
@@ -115,8 +122,9 @@ struct weft__h2 {
 /* ---- h2conn.c ---- */
 /* For conn, which is the caller's to close. limits are those of struct weft__h2. */
 struct weft__h2 *weft__h2_new(weft_conn *conn, const struct weft__h2 *limits);
-/* The connection's goroutine: bytes that are there already, then until the end. */
-WEFT_PARKS void weft__h2_run(struct weft__h2 *c, const char *bytes, size_t n);
+/* The connection's goroutine: bytes that are there already, then until the end. True, a server's only: others go on with it,
+ * and end it; c may be gone. */
+WEFT_PARKS bool weft__h2_run(struct weft__h2 *c, const char *bytes, size_t n);
 /* Send what is queued, unless somebody else will (Z2, Z3). With c->m, which it gives back. */
 WEFT_PARKS void weft__h2_send(struct weft__h2 *c);
 /* The same for the end of a runner: at once if it is the last, else others that end now may join in. */
@@ -125,7 +133,8 @@ WEFT_PARKS void weft__h2_send_end(struct weft__h2 *c);
 void weft__h2_leave(struct weft__h2 *c);
 /* And then, which was the last. */
 void weft__h2_left(struct weft__h2 *c);
-/* A goroutine less that uses c. */
+/* A goroutine more, whose the result is, and less that uses c. */
+struct weft__h2 *weft__h2_ref(struct weft__h2 *c);
 void weft__h2_unref(struct weft__h2 *c);
 /* With c->m: the connection's goroutine looks around at `at`, or earlier. */
 void weft__h2_look_at(struct weft__h2 *c, weft_time at);
@@ -160,10 +169,10 @@ void weft__h2_stream_break(struct weft__h2_stream *st, weft_err err);
 void weft__h2_stream_closed(struct weft__h2_stream *st, uint32_t code);
 void weft__h2_stream_drop(struct weft__h2_stream *st);   /* a reference less */
 
-/* ---- h2handle.c, with c->m ---- */
-/* The request is to be answered by the handler: into todo. */
+/* ---- h2handle.c ---- */
+/* With c->m: the request is to be answered by the handler: into todo. */
 void weft__h2_stream_start(struct weft__h2_stream *st);
-/* In a pass, todo is not empty: it is when this returns (Z8). Gives c->m up meanwhile. */
+/* Without c->m, but with a reference, which it gives back: runs handlers of todo, and sees to the others (Z8). */
 WEFT_PARKS void weft__h2_handle(struct weft__h2 *c);
 
 /* ---- h2body.c, with c->m ---- */

@@ -1,12 +1,12 @@
 /*
  * h2conn.c - an HTTP/2 connection of a server, from its first bytes to its end.
  *
- * Role    The connection's goroutine reads and gives what came to the session; a runner answers the requests, and sends all
- *         answers in one write. Answers that come later are sent by those who made them; a socket that is full is waited for
- *         by a goroutine of its own, so that reading goes on.
- * Near    serveconn.c (who starts it), h2session.c, h2handle.c (runners), h2_int.h (invariants Z1 to Z8). Layer 5.
+ * Role    The goroutine that leads reads, gives what came to the session, hands the wait for more to the poller, runs the
+ *         handlers of the requests and sends all answers in one write. Answers that come later are sent by those who made
+ *         them; a socket that is full is waited for by a goroutine of its own, so that reading goes on. A client's waits itself.
+ * Near    serveconn.c (who starts it), h2session.c, h2handle.c (runners), h2_int.h (invariants Z1 to Z9). Layer 5.
  *
- *   read -> session (c->m) -> runner: handlers, answers queue -> one write; meanwhile: wait, with no buffer held
+ *   started by the poller -> read -> session (c->m) -> the poller waits again -> handlers, answers queue -> one write
  *   end  shutdown, "Connection: close": GOAWAY with the last stream open and a PING; on its answer, or after a second,
  *        GOAWAY with the last stream that counts; when the streams have ended: close.
  *
@@ -186,6 +186,12 @@ static WEFT_PARKS void h2_write(struct weft__h2 *c, bool waits)
     h2_sent(c, wrote);
 }
 
+struct weft__h2 *weft__h2_ref(struct weft__h2 *c)
+{
+    atomic_fetch_add_explicit(&c->lives, 1, memory_order_relaxed);   /* Z7: not the last one, as the caller has one */
+    return c;
+}
+
 void weft__h2_unref(struct weft__h2 *c)
 {
     if (atomic_fetch_sub_explicit(&c->lives, 1, memory_order_acq_rel) == 1)   /* Z7 */
@@ -242,7 +248,8 @@ static uint32_t recv_code(const struct weft__h2 *c, ssize_t r)
     }
 }
 
-/* Bytes that came, and all that follows from them; b, where they are, is given back. False: the connection is over. */
+/* Bytes that came, and what follows from them, but for new requests, which are in todo; b, where they are, is given back.
+ * False: the connection is over. */
 static bool h2_pass(struct weft__h2 *c, const char *bytes, size_t n, struct weft__hbuf *b)
 {
     weft_mutex_lock(&c->m);
@@ -255,16 +262,16 @@ static bool h2_pass(struct weft__h2 *c, const char *bytes, size_t n, struct weft
     if (r < 0 || c->calm)
         (void)nghttp2_session_terminate_session(c->session, recv_code(c, r));
     weft__hbuf_put(b);   /* warm for the next connection */
-    if (c->todo)
-        weft__h2_handle(c);
     if (c->woke) {
         weft_mutex_unlock(&c->m);
         weft_yield();
         weft_mutex_lock(&c->m);
     }
     c->in_pass = false;
-    weft__h2_send(c);
-    weft_mutex_lock(&c->m);
+    if (!c->todo || nghttp2_session_want_write(c->session)) {
+        weft__h2_send(c);
+        weft_mutex_lock(&c->m);
+    }
     bool goes_on = !c->over && !c->dead;
     weft_mutex_unlock(&c->m);
     return goes_on;
@@ -284,18 +291,9 @@ static bool h2_late(struct weft__h2 *c)
     return goes_on;
 }
 
-/* Wait and read. 1: go on; 0: over; or why the connection broke. */
-static int h2_step(struct weft__h2 *c)
+/* Something may be there. 1: go on; 0: over; or why the connection broke. */
+static int h2_read(struct weft__h2 *c)
 {
-    struct weft__sconn *sc = c->sc;
-    if (sc && weft__sconn_closing(sc)) {
-        weft_mutex_lock(&c->m);
-        weft__h2_leave(c);
-        weft__h2_send(c);
-    }
-    weft_err err = weft_conn_wait(NULL, c->conn, WEFT_READ);
-    if (err)
-        return err == WEFT_EDEADLINE ? h2_late(c) : err;
     struct weft__hbuf *b = weft__hbuf_get(0);
     if (!b)
         return WEFT_ENOMEM;
@@ -304,6 +302,24 @@ static int h2_step(struct weft__h2 *c)
         return h2_pass(c, b->data, (size_t)n, b);
     weft__hbuf_put(b);
     return n == WEFT_EDEADLINE ? h2_late(c) : n == 0 ? WEFT_EEOF : (int)n;
+}
+
+/* What a wait has ended with. As h2_read. */
+static int h2_waited(struct weft__h2 *c, weft_err err)
+{
+    return err == 0 ? h2_read(c) : err == WEFT_EDEADLINE ? h2_late(c) : err;
+}
+
+/* Until there is something to read. 1: a server's wait goes on without a goroutine (Z9), c may be gone. */
+static weft_err h2_wait(struct weft__h2 *c)
+{
+    struct weft__sconn *sc = c->sc;
+    if (sc && weft__sconn_closing(sc)) {
+        weft_mutex_lock(&c->m);
+        weft__h2_leave(c);
+        weft__h2_send(c);
+    }
+    return sc ? weft__conn_wait_start(c->conn, &c->start) : weft_conn_wait(NULL, c->conn, WEFT_READ);
 }
 
 /* ---- its life ---- */
@@ -330,6 +346,8 @@ static void h2_end(struct weft__h2 *c, weft_err err)
 {
     weft_mutex_lock(&c->m);
     c->dead = true;
+    if (c->todo)
+        weft_go(weft__h2_handle, weft__h2_ref(c));   /* their handlers see the end, too */
     for (struct weft__hlink *x = c->streams.next; x != &c->streams; x = x->next)
         weft__h2_stream_break(WEFT__H2_STREAM_OF(x), err < 0 ? err : WEFT_ECLOSED);
     if (err == 0 && c->sc) {   /* all is said: the peer should get to read it */
@@ -348,20 +366,47 @@ static void h2_end(struct weft__h2 *c, weft_err err)
     weft_mutex_unlock(&c->m);
 }
 
-void weft__h2_run(struct weft__h2 *c, const char *bytes, size_t n)
+/* Z9: leads until nobody needs to, or to the end. apart: no handler runs on this goroutine. True: it has left. */
+static bool h2_lead(struct weft__h2 *c, int r, bool apart)
 {
-    int r = 1;
+    while (r > 0) {
+        weft_mutex_lock(&c->m);
+        struct weft__h2 *work = c->todo ? weft__h2_ref(c) : NULL;
+        weft_mutex_unlock(&c->m);
+        weft_err err = h2_wait(c);
+        bool left = err == 1;
+        if (work && (!left || apart))
+            weft_go(weft__h2_handle, work);
+        else if (work)
+            weft__h2_handle(work);
+        if (left)
+            return true;
+        r = h2_waited(c, err);
+    }
+    h2_end(c, r);
+    return false;
+}
+
+bool weft__h2_run(struct weft__h2 *c, const char *bytes, size_t n)
+{
     weft_mutex_lock(&c->m);
     weft__h2_look_at(c, c->idle_since + c->idle_timeout);
     weft__h2_send(c);   /* SETTINGS */
-    if (n)
-        r = h2_pass(c, bytes, n, NULL);
-    while (r > 0)
-        r = h2_step(c);
-    h2_end(c, r);
+    return h2_lead(c, n ? h2_pass(c, bytes, n, NULL) : 1, true);
 }
 
-void weft__h2_serve(struct weft__sconn *sc, const char *bytes, size_t n)
+/* Z9: the wait has ended. */
+static void h2_started(void *arg)
+{
+    struct weft__h2 *c = arg;
+    struct weft__sconn *sc = c->sc;
+    if (h2_lead(c, h2_waited(c, weft__conn_started(c->conn)), false))
+        return;
+    weft__h2_unref(c);
+    weft__sconn_end(sc);
+}
+
+bool weft__h2_serve(struct weft__sconn *sc, const char *bytes, size_t n)
 {
     const struct weft_http_server_opts *o = &sc->server->o;
     const struct weft__h2 limits = {.sc = sc, .head_max = o->head_bytes_max, .head_timeout = o->head_timeout,
@@ -369,7 +414,10 @@ void weft__h2_serve(struct weft__sconn *sc, const char *bytes, size_t n)
                                     .streams_max = o->streams_max > 0 ? (uint32_t)o->streams_max : 250};
     struct weft__h2 *c = weft__h2_new(sc->conn, &limits);
     if (!c)
-        return;
-    weft__h2_run(c, bytes, n);
+        return false;
+    c->start = (struct weft__starter){.fn = h2_started, .arg = c};
+    if (weft__h2_run(c, bytes, n))
+        return true;
     weft__h2_unref(c);
+    return false;
 }

@@ -58,7 +58,7 @@ static void h2_client_run(struct weft__h2 *c)
 {
     struct weft_http_client *client = c->client;
     struct weft__host *host = c->host;
-    weft__h2_run(c, NULL, 0);
+    (void)weft__h2_run(c, NULL, 0);
     weft__lock(&client->lock);
     bool was = host->h2 == c;
     if (was)

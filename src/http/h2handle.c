@@ -1,17 +1,17 @@
 /*
  * h2handle.c - the handlers of a server's requests: which goroutine runs which.
  *
- * Role    A pass brings some requests. One goroutine, a runner, runs their handlers one after the other, and sends what they
- *         have answered in one write. A handler that parks must not hold up those behind it: the connection's goroutine
- *         looks again after it has let the others run, and gives each request that was not begun a runner of its own.
+ * Role    A pass brings some requests. The goroutine that has read them runs their handlers one after the other, once somebody
+ *         else is set to read on, and sends what they have answered in one write: a runner. A handler that parks must not
+ *         hold up those behind it: a guard, started before, gets its turn then, and gives each of them a runner of its own.
  * Near    h2conn.c (the pass), h2stream.c, h2reply.c, serveconn.c (the same for HTTP/1). Layer 5.
  *
- *   pass    requests are put into todo -> a runner takes the first -> only one: that was all
- *           more: yield -> todo is empty: all is done, or under way. Else the runner has parked, or runs elsewhere: so many
- *           looks later each request that is left gets a goroutine at once.
+ *   one     todo -> handler -> write
+ *   more    todo -> guard made -> handlers -> write -> the guard sees that todo is empty
+ *   parks   todo -> guard made -> handlers, one parks -> the guard: still there, yield, still there: a runner each; write
  *
  * Invariants Z1, Z4, Z8 in h2_int.h.
- * Limits  As the server's: streams_max. After a pass whose handlers parked the next 64 do not try one runner for all.
+ * Limits  As the server's: streams_max. After a pass whose handlers parked the next 64 make runners for all at once.
  * Failure A panic ends the stream, its runner goes on with the next; goexit ends the runner too.
  */
 #include <weft/go.h>
@@ -22,7 +22,7 @@
 
 #include <strings.h>
 
-#define LOOKS 4    /* a runner that gets on may be looked at so often before it gets help */
+#define LOOKS 6    /* a runner that gets on is looked at so often before it gets help */
 #define APART 64
 
 /* A goroutine's turn with requests of a connection. */
@@ -113,9 +113,9 @@ static void runner_next(struct runner *r, bool more)
     weft__request_done(&r->st->x.rq);
     weft_mutex_lock(&c->m);
     request_end(r->st);
-    r->st = more ? todo_take(c) : NULL;
+    r->st = more && c->guarded ? todo_take(c) : NULL;
     if (r->st)
-        weft_mutex_unlock(&c->m);   /* Z8: so this is a pass, and its end sends */
+        weft_mutex_unlock(&c->m);   /* Z8: the guard sends, if the next one parks */
     else
         weft__h2_send_end(c);
 }
@@ -143,20 +143,26 @@ static void runner_end(struct runner *r)
     weft__h2_unref(r->c);
 }
 
-static void runner_run(struct weft__h2_stream *st)
+/* From r->st on. */
+static void runner_loop(struct runner *r)
 {
-    struct runner r = {.c = st->c, .st = st};
-    weft_defer(runner_end, &r);
-    while (r.st) {
-        const char *message = weft_try(runner_serve, &r);
+    weft_defer(runner_end, r);
+    while (r->st) {
+        const char *message = weft_try(runner_serve, r);
         if (message) {
-            request_panicked(r.st, message);
-            runner_next(&r, true);
+            request_panicked(r->st, message);
+            runner_next(r, true);
         }
     }
 }
 
-/* ---- the connection's goroutine ---- */
+static void runner_run(struct weft__h2_stream *st)
+{
+    struct runner r = {.c = st->c, .st = st};
+    runner_loop(&r);
+}
+
+/* ---- requests that wait: with c->m ---- */
 
 void weft__h2_stream_start(struct weft__h2_stream *st)
 {
@@ -173,47 +179,58 @@ void weft__h2_stream_start(struct weft__h2_stream *st)
     c->todo_last = st;
 }
 
-/* With c->m: a runner for the first of todo. */
-static void runner_start(struct weft__h2 *c)
-{
-    atomic_fetch_add_explicit(&c->lives, 1, memory_order_relaxed);   /* Z7: not the last one, as the caller has one */
-    weft_go(runner_run, todo_take(c));
-}
-
 static void todo_spread(struct weft__h2 *c)
 {
-    while (c->todo)
-        runner_start(c);
+    while (c->todo) {
+        (void)weft__h2_ref(c);
+        weft_go(runner_run, todo_take(c));
+    }
 }
 
-/* With c->m, which is given up meanwhile. */
-static WEFT_PARKS void let_run(struct weft__h2 *c)
+/* Z8: runners have had their turn. What is left after two in which none has got on has a runner that parks. */
+static void guard_run(struct weft__h2 *c)
 {
-    weft_mutex_unlock(&c->m);
-    weft_yield();
     weft_mutex_lock(&c->m);
+    int stuck = 0;
+    for (int looks = 1; c->todo && looks < LOOKS; looks++) {
+        stuck = c->todo == c->guard_saw ? stuck + 1 : 0;
+        if (stuck == 2)
+            break;
+        c->guard_saw = c->todo;
+        weft_mutex_unlock(&c->m);
+        weft_yield();
+        weft_mutex_lock(&c->m);
+    }
+    if (c->todo && stuck == 2)
+        c->apart = APART;
+    todo_spread(c);
+    c->guarded = false;
+    if (!c->dead && nghttp2_session_want_write(c->session))
+        weft__h2_send(c);
+    else
+        weft_mutex_unlock(&c->m);
+    weft__h2_unref(c);
 }
 
-void weft__h2_handle(struct weft__h2 *c)
+static void todo_guard(struct weft__h2 *c)
 {
-    runner_start(c);
-    if (!c->todo)
+    if (!c->todo || c->guarded)
         return;
     if (c->apart) {
         c->apart--;
         todo_spread(c);
-        let_run(c);
+        return;
     }
-    for (int looks = 1; c->todo; looks++) {
-        struct weft__h2_stream *was = c->todo;
-        let_run(c);
-        if (!c->todo)
-            return;
-        if (c->todo == was)
-            c->apart = APART;
-        if (c->todo != was && looks < LOOKS)
-            continue;
-        todo_spread(c);
-        let_run(c);
-    }
+    c->guarded = true;
+    c->guard_saw = c->todo;
+    weft_go(guard_run, weft__h2_ref(c));
+}
+
+void weft__h2_handle(struct weft__h2 *c)
+{
+    weft_mutex_lock(&c->m);
+    struct runner r = {.c = c, .st = todo_take(c)};   /* none: a runner has been quicker */
+    todo_guard(c);
+    weft_mutex_unlock(&c->m);
+    runner_loop(&r);
 }

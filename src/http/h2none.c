@@ -13,9 +13,10 @@ int weft__h2_preface(const char *bytes, size_t n)
     return 0;
 }
 
-void weft__h2_serve(struct weft__sconn *sc, const char *bytes, size_t n)
+bool weft__h2_serve(struct weft__sconn *sc, const char *bytes, size_t n)
 {
     (void)sc, (void)bytes, (void)n;
+    return false;
 }
 
 ssize_t weft__h2_read(struct weft_http_request *rq, void *ret_buf, size_t len)

@@ -300,8 +300,9 @@ static bool conn_is_h2(struct weft__sconn *sc)
     return is > 0;
 }
 
-static void conn_serve_h2(struct weft__sconn *sc)
+static void conn_serve_h2(struct turn *t)
 {
+    struct weft__sconn *sc = t->sc;
     struct weft__exch *x = sc->x;
     struct weft__hbuf *b = x->buf;
     uint32_t end = x->end;
@@ -309,7 +310,8 @@ static void conn_serve_h2(struct weft__sconn *sc)
     if (x->buf) {
         exch_end(sc);
         weft__sconn_set_h2(sc);
-        weft__h2_serve(sc, b->data, end);
+        if (weft__h2_serve(sc, b->data, end))
+            t->sc = NULL;   /* S5 */
     } else {
         x->buf = b;
         return;
@@ -364,7 +366,7 @@ static void turn_serve(struct turn *t)
     if (more && !sc->began) {
         sc->began = true;
         if (conn_is_h2(sc)) {
-            conn_serve_h2(sc);
+            conn_serve_h2(t);
             return;
         }
     }

@@ -100,6 +100,7 @@ bench-net: setup build
 	@python3 bench/fetch.py --build $(B) $(ARGS)
 	@python3 bench/echo.py --build $(B) $(ARGS)
 	@python3 bench/tls.py --build $(B) $(ARGS)
+	@$(B)/bench/net-bulk
 
 .PHONY: accept
 ## accept: what a release must show: real documentation, webgen, 10,000 URLs beside Go, scheduler figures (minutes)

@@ -362,10 +362,12 @@ static bool mux_route(struct weft_http_mux *m, weft_http_request *rq, weft_http_
 {
     struct match mt;
     const char *path = rq->path, *method = weft_http_request_method(rq);
-    const char *host = weft_http_request_header(rq, "host");
+    const char *target = weft_http_request_target(rq);
+    bool absolute = *target != '/' && *target != '*';   /* its host counts then, not the field (RFC 9112 3.2.2) */
+    const char *host = absolute ? strchr(target, ':') + 3 : weft_http_request_header(rq, "host");
     if (!host)
         host = "";   /* HTTP/1.0 */
-    size_t host_len = *host == '[' ? strcspn(host, "]") + 1 : strcspn(host, ":"), n = strlen(path);
+    size_t host_len = *host == '[' ? strcspn(host, "]") + 1 : strcspn(host, ":/?"), n = strlen(path);
     if (*path != '/') {   /* "OPTIONS *" */
         (void)weft_http_reply_text(w, 400, "text/plain; charset=utf-8", "400 bad request\n");
         return false;

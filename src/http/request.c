@@ -76,15 +76,45 @@ static uint32_t request_hosts(const struct weft__head *h)
     return n;
 }
 
+/* May c be in a host's name (RFC 3986 3.2.2: unreserved, sub-delims, '%')? */
+static inline bool host_char(unsigned char c)
+{
+    static const uint64_t set[2] = {0x2bff7ff200000000, 0x47fffffe87fffffe};
+    return c < 128 && (set[c >> 6] >> (c & 63) & 1);
+}
+
+/* Behind "name:80", "[::1]:80", without a port, or empty; what follows must be an end, or two readers could differ about it. */
+static const char *host_end(const char *s)
+{
+    if (*s == '[') {
+        const char *from = s++;
+        while (*s == ':' || host_char((unsigned char)*s))
+            s++;
+        if (*s++ != ']')
+            return from;
+    } else {
+        while (host_char((unsigned char)*s))
+            s++;
+    }
+    if (*s == ':')
+        s += 1 + strspn(s + 1, "0123456789");
+    return s;
+}
+
 /* "/p?q", "http://host/p?q" or "*". */
 int weft__request_target(struct weft_http_request *rq)
 {
     const char *t = weft_http_request_target(rq);
     if (*t != '/' && (strncasecmp(t, "http://", 7) == 0 || strncasecmp(t, "https://", 8) == 0)) {
-        t = strchr(t, ':') + 3;
-        t += strcspn(t, "/?");
-        if (*t != '/')   /* no path there is the path "/" */
-            t = "/";
+        const char *host = strchr(t, ':') + 3;
+        t = host_end(host);
+        if (t == host || !strchr("/?", *t))   /* strchr finds the end too */
+            return 400;
+        if (*t != '/') {   /* no path there is the path "/" */
+            rq->path = "/";
+            rq->query = *t == '?' ? t + 1 : NULL;
+            return 0;
+        }
     }
     if (*t != '/' && strcmp(t, "*") != 0)
         return 400;
@@ -111,7 +141,10 @@ int weft__request_accept(struct weft__exch *x)
     if (h->target < 2 || h->buf->data[h->target - 2] == ' ')   /* llhttp takes several blanks for one */
         return 400;
     uint32_t hosts = request_hosts(h);
-    if (hosts > 1 || (hosts == 0 && h->p.http_minor >= 1))
+    if (hosts > 1 || (hosts == 0 && h->p.http_minor >= 1) || (hosts && *host_end(weft__head_find(h, "host"))))
+        return 400;
+    const char *coding = h->scanned ? NULL : weft__head_find(h, "transfer-encoding");
+    if (coding && (!*coding || h->p.http_minor == 0))   /* llhttp passes over an empty one; HTTP/1.0 has none (RFC 9112 6.1) */
         return 400;
     if (h->p.method == HTTP_CONNECT || (h->p.method >= HTTP_PRI && h->p.method <= HTTP_FLUSH))   /* HTTP/2's, RTSP's */
         return 501;
@@ -219,8 +252,10 @@ ssize_t weft_http_request_read(weft_http_request *rq, void *ret_buf, size_t len)
     ssize_t n = weft__wire_read(NULL, &x->wire, ret_buf, len);
     if (n > 0 && (rq->body_bytes += (uint64_t)n) > x->sc->server->o.body_bytes_max)
         n = WEFT_ETOOBIG;
-    if (n < 0)
+    if (n < 0) {
         rq->err = (weft_err)n;
+        x->w.close = true;   /* where the body ends is not known */
+    }
     if (x->wire.done && rq->ctx)
         weft__gone_start(rq);
     return n;

@@ -5,7 +5,7 @@
  *         files above all, goes through disk.c. Near weft/io.h. Layer 4.
  *
  * Invariants
- *   L1  f.pd is NULL exactly where epoll does not take the descriptor (EPERM): then nobody ever waits in f, and any number of
+ *   L1  f.pd is NULL exactly where the poller does not take the descriptor (EPERM): then nobody ever waits in f, and any number of
  *       goroutines may be inside; the kernel keeps their positions apart.
  *   L2  of what has a pd, one goroutine reads and one writes: READING and WRITING as with sockets (F1).
  *   L3  f.tcp (a short read means an empty buffer) is set for the reading end of a pipe made here only: a pipe made elsewhere may
@@ -60,6 +60,8 @@ static weft_err file_new(int fd, weft_file **ret_file)
     if (!file)
         return WEFT_ENOMEM;
     weft_err err = weft__fd_init(&file->f, fd, file_gone);
+    if (!err && (err = weft__pd_probe(file->f.pd)) != 0)
+        weft__pd_close(file->f.pd);
     if (err == -EPERM) { /* L1 */
         file->f.pd = NULL;
         err = 0;

@@ -2,7 +2,7 @@
  * poll.c - poll descriptors: the two words by which goroutines wait for a descriptor, deadlines, the pool.
  *
  * Role    Everything about waiting that does not depend on how the kernel is asked. Near poll.h (the contract and edges
- *         P1, P2), poll_epoll.c, net/fd.c, docs/design/net.md. Layer 2.
+ *         P1, P2), poll_back.c, net/fd.c, docs/design/net.md. Layer 2.
  *
  * Invariants
  *   W1  A word holds a goroutine only from just before its park until somebody takes it out; who takes it out readies it.
@@ -11,6 +11,7 @@
  *       a firing of timer is still to look at the word.
  *   W3  A slot's seq changes only in weft__pd_close, when nobody waits; an edge with another seq is dropped. One that
  *       slips through is a spurious wake, which every caller allows.
+ *   W4  Who parks has seen the pd armed, or armed it itself, after its word said WAIT: so what comes makes an edge.
  *
  * Deadlines are lazy: the timer is armed by a waiter that needs it, and is not stopped when the wait ends. A firing looks
  * at the clock and the words and moves itself to where it is needed next. A server that pushes its deadline on with every
@@ -18,6 +19,8 @@
  *
  * Locks   pd->lock, held over words and one weft__timer_start (heap lock inside). pool.lock: leaf.
  * Order   P1, P2: poll.h.  P3  seq: release by weft__pd_close -> acquire by weft__pd_of_handle.
+ *         P5  [sb] the waiter makes its word WAIT, then loads armed; whoever makes it UNARMED does so and then gives an edge
+ *             to the words. What a back end adds is in its file.
  * Limits  4,194,304 descriptors (chunks of 64, never freed). Failure: WEFT_ENOMEM, WEFT_ELIMIT.
  */
 #include "poll_int.h"
@@ -254,8 +257,11 @@ static weft_err pd_begin(struct weft__pd *pd, int i)
             return WEFT_EBUSY;
         if (atomic_compare_exchange_strong_explicit(&pd->word[i], &old, POLL_WAIT, memory_order_seq_cst,
                                                     memory_order_relaxed)) /* P2 sb */
-            return 1;
+            break;
     }
+    if (weft__unlikely((atomic_load_explicit(&pd->armed, memory_order_seq_cst) & WEFT__PD_ARM_MASK) == WEFT__PD_UNARMED)) /* P5 sb */
+        weft__poll_back->arm(pd); /* W4 */
+    return 1;
 }
 
 weft_err weft__pd_wait(struct weft__pd *pd, enum weft__dir dir)
@@ -405,7 +411,8 @@ static weft_err pd_open(int fd, uint32_t flags, struct weft__pd **ret_pd)
         atomic_store_explicit(&pd->deadline[i], 0, memory_order_relaxed);
     }
     atomic_store_explicit(&pd->flags, flags, memory_order_relaxed);
-    err = weft__poll_add(fd, weft__pd_handle(pd));
+    atomic_store_explicit(&pd->armed, WEFT__PD_UNARMED, memory_order_relaxed);
+    err = weft__poll_back->open(pd);
     if (err) {
         pool_give(pd);
         return err;
@@ -419,21 +426,21 @@ weft_err weft__pd_open(int fd, struct weft__pd **ret_pd)
     return pd_open(fd, 0, ret_pd);
 }
 
+weft_err weft__pd_probe(struct weft__pd *pd)
+{
+    return weft__poll_back->probe ? weft__poll_back->probe(pd->fd) : 0;
+}
+
 weft_err weft__pd_open_any(int fd, struct weft__pd **ret_pd)
 {
     return pd_open(fd, WEFT__PD_ANY, ret_pd);
 }
 
-void weft__pd_close_any(struct weft__pd *pd)
-{
-    weft__poll_del(pd->fd);
-    weft__pd_close(pd);
-}
-
-void weft__pd_close(struct weft__pd *pd)
+static void pd_close(struct weft__pd *pd, bool borrowed)
 {
     for (int i = 0; i < 3; i++)
         WEFT_ASSERT(!pd_is_waiter(atomic_load_explicit(&pd->word[i], memory_order_relaxed)), "W3");
+    weft__poll_back->close(pd, borrowed);
     weft__lock(&pd->lock);
     for (int i = 0; i < 2; i++)
         atomic_store_explicit(&pd->deadline[i], 0, memory_order_relaxed);
@@ -445,4 +452,14 @@ void weft__pd_close(struct weft__pd *pd)
     if (stop)
         (void)weft__timer_stop(&pd->timer);
     pool_give(pd);
+}
+
+void weft__pd_close(struct weft__pd *pd)
+{
+    pd_close(pd, false);
+}
+
+void weft__pd_close_any(struct weft__pd *pd)
+{
+    pd_close(pd, true);
 }

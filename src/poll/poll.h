@@ -1,5 +1,5 @@
 /*
- * poll.h - the contract between the scheduler, the net and whatever watches descriptors (poll_epoll.c now).
+ * poll.h - the contract between the scheduler, the net and whatever watches descriptors (poll_back.c chooses).
  *
  * One registration per descriptor life, edge-triggered, for both directions. Per direction at most one goroutine waits.
  * The state of a direction is one atomic word: NIL (nothing known), READY (an edge came and nobody has used it),
@@ -40,19 +40,24 @@ struct weft__woken weft__poll(weft_dur timeout);
 void weft__woken_run(struct weft__woken w);
 /* Makes a weft__poll that sleeps, or the next one that would, return at once. Any thread. */
 void weft__poll_break(void);
+/* The back end in use, "epoll" or "uring"; NULL before weft__poll_started. */
+const char *weft__poll_name(void);
 /* IO waits under way, parked goroutines' and starters'. A deadlock is not reported while there are any. */
 uint32_t weft__poll_waiters(void);
 
 /* ---- for the net ---- */
 /* Registers a non-blocking fd. The caller keeps the fd and closes it after weft__pd_close. */
 weft_err weft__pd_open(int fd, struct weft__pd **ret_pd);
+/* After weft__pd_open of what may be a file: 0, or -EPERM where the kernel cannot tell when it is ready (as weft__pd_open says
+ * by itself where it asks the kernel). The pd stays the caller's. */
+weft_err weft__pd_probe(struct weft__pd *pd);
 /* For somebody else's fd, for a while: any event counts for the read direction; the registration is taken back by
  * weft__pd_close_any. -EEXIST: the fd is registered already. */
 weft_err weft__pd_open_any(int fd, struct weft__pd **ret_pd);
 void weft__pd_close_any(struct weft__pd *pd);
 /* Ends present and future waits with WEFT_ECLOSED. The pd stays the caller's. */
 void weft__pd_evict(struct weft__pd *pd);
-/* Gives the pd back: nobody waits in it and nobody will. The registration goes away when the caller closes the fd. */
+/* Gives the pd back: nobody waits in it and nobody will. The registration goes away now or when the caller closes the fd. */
 void weft__pd_close(struct weft__pd *pd);
 /* 0; or why an operation of that direction must not even be tried: WEFT_ECLOSED, WEFT_EDEADLINE, WEFT_ECANCELED. */
 weft_err weft__pd_check(struct weft__pd *pd, enum weft__dir dir);

@@ -1,25 +1,22 @@
 /*
  * poll_epoll.c - how the kernel is asked: one epoll instance, edge-triggered, and an eventfd to end its sleep.
  *
- * Role    The back end of poll.c. One thread at a time is in weft__poll; any number add descriptors meanwhile.
+ * Role    The back end of poll.c. One thread at a time is in epoll_poll; any number add descriptors meanwhile.
  *
  * Invariants
  *   E1  A descriptor is registered once in its life, for IN, OUT and RDHUP; closing the descriptor ends that.
- *   E2  break_pending is 1 from a break until a sleeping weft__poll has drained the eventfd; only the call that makes it
+ *   E2  break_pending is 1 from a break until a sleeping epoll_poll has drained the eventfd; only the call that makes it
  *       1 writes. The eventfd is level-triggered, and a call that only looks leaves it alone: the break is for a sleeper.
  *
- * Order   E3  break_pending: exchange by weft__poll_break  ->  exchange by weft__poll: what the breaker published before
+ * Order   E3  break_pending: exchange by epoll_break  ->  exchange by epoll_poll: what the breaker published before
  *             is seen by the scheduler's next look.
- *         E4  started: release by weft__poll_start -> acquire in weft__poll_started: carries both descriptors.
- * Limits  128 events a call; what is left comes with the next one. The process's soft limit of descriptors is raised to
- *         the hard one; children inherit that. Failure: weft__poll_start says -errno.
+ * Limits  128 events a call; what is left comes with the next one. Failure: epoll_start says -errno.
  * Source  epoll(7); Go runtime/netpoll_epoll.go. Without epoll_pwait2 (Linux 5.11) sleeps are rounded up to 1 ms.
  */
 #include "poll_int.h"
 
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
-#include <sys/resource.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -27,8 +24,6 @@ enum { EPOLL_BATCH = 128 };
 static const uint64_t epoll_break_handle = UINT64_MAX;
 
 static struct {
-    struct weft__lock lock;               /* start only */
-    _Atomic int started;                  /* [E4] 0 no, 1 yes */
     int fd;                               /* [const] once started */
     int break_fd;                         /* [const] once started */
     bool no_pwait2;                       /* [the polling thread] */
@@ -36,22 +31,7 @@ static struct {
     struct epoll_event event[EPOLL_BATCH];/* [the polling thread] */
 } ep;
 
-bool weft__poll_started(void)
-{
-    return atomic_load_explicit(&ep.started, memory_order_acquire); /* E4 */
-}
-
-/* As Go does at start: the soft limit of descriptors is 1,024 for the sake of select(2), which nobody here uses. */
-static void epoll_raise_limit(void)
-{
-    struct rlimit r;
-    if (getrlimit(RLIMIT_NOFILE, &r) == 0 && r.rlim_cur < r.rlim_max) {
-        r.rlim_cur = r.rlim_max;
-        (void)setrlimit(RLIMIT_NOFILE, &r); /* refused: accept and dial will say -EMFILE sooner */
-    }
-}
-
-static weft_err epoll_make(void)
+static weft_err epoll_start(void)
 {
     int err = 0, fd = epoll_create1(EPOLL_CLOEXEC);
     if (fd < 0)
@@ -65,41 +45,33 @@ static weft_err epoll_make(void)
         close(fd);
         return err;
     }
-    epoll_raise_limit();
     ep.fd = fd;
     ep.break_fd = break_fd;
-    atomic_store_explicit(&ep.started, 1, memory_order_release); /* E4 */
     return 0;
 }
 
-/* The lock is held over system calls here: once per process, and nobody else needs it. */
-weft_err weft__poll_start(void)
+static weft_err epoll_open(struct weft__pd *pd)
 {
-    if (weft__likely(weft__poll_started()))
-        return 0;
-    (void)weft__g(); /* the runtime must run before there is something to poll for */
-    weft__lock(&ep.lock);
-    weft_err err = weft__poll_started() ? 0 : epoll_make();
-    weft__unlock(&ep.lock);
-    return err;
+    struct epoll_event ev = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.u64 = weft__pd_handle(pd)};
+    atomic_store_explicit(&pd->armed, WEFT__PD_ARMED, memory_order_relaxed); /* P5: for the whole life */
+    return epoll_ctl(ep.fd, EPOLL_CTL_ADD, pd->fd, &ev) < 0 ? -errno : 0;
 }
 
-weft_err weft__poll_add(int fd, uint64_t handle)
+static void epoll_arm(struct weft__pd *pd)
 {
-    struct epoll_event ev = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.u64 = handle};
-    return epoll_ctl(ep.fd, EPOLL_CTL_ADD, fd, &ev) < 0 ? -errno : 0;
+    (void)pd;
+    weft__throw("epoll: a descriptor that is not registered");
 }
 
-void weft__poll_del(int fd)
+static void epoll_close(struct weft__pd *pd, bool borrowed)
 {
-    (void)epoll_ctl(ep.fd, EPOLL_CTL_DEL, fd, NULL);
+    if (borrowed)
+        (void)epoll_ctl(ep.fd, EPOLL_CTL_DEL, pd->fd, NULL);
 }
 
-void weft__poll_break(void)
+static void epoll_break(void)
 {
     uint64_t one = 1;
-    if (!weft__poll_started()) /* also the acquire of E4: the caller may be a thread that never polled */
-        return;
     if (atomic_exchange_explicit(&ep.break_pending, 1, memory_order_acq_rel) == 0) /* E3 */
         while (write(ep.break_fd, &one, sizeof one) < 0 && errno == EINTR)
             ;
@@ -128,7 +100,7 @@ static int epoll_collect(weft_dur timeout)
     return n < 0 ? 0 : n;
 }
 
-struct weft__woken weft__poll(weft_dur timeout)
+static struct weft__woken epoll_poll(weft_dur timeout)
 {
     struct weft__woken list = {NULL, NULL};
     int n = epoll_collect(timeout);
@@ -152,3 +124,5 @@ struct weft__woken weft__poll(weft_dur timeout)
     }
     return list;
 }
+
+const struct weft__poll_back weft__poll_epoll = {"epoll", epoll_start, epoll_open, NULL, epoll_arm, epoll_close, epoll_poll, epoll_break};

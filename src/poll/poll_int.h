@@ -1,5 +1,5 @@
 /*
- * poll_int.h - what poll.c (words, deadlines, pool) and the back end (poll_epoll.c) share.
+ * poll_int.h - what poll.c (words, deadlines, pool), poll_back.c (which back end) and the back ends share.
  */
 #ifndef WEFT_POLL_POLL_INT_H
 #define WEFT_POLL_POLL_INT_H
@@ -9,12 +9,15 @@ struct weft__pd {
     _Atomic uintptr_t word[3];       /* [P1, P2] read, write, end: NIL, READY, WAIT, a goroutine, or a starter + 1 */
     _Atomic uint32_t flags;          /* [P2] WEFT__PD_* */
     _Atomic uint32_t seq;            /* [P3] life number of this slot */
+    _Atomic uint64_t armed;          /* [P5] WEFT__PD_*ARMED; above it what the back end keeps */
     _Atomic weft_time deadline[3];   /* [P2] written under lock; 0 none; the end's is always 0 */
     _Atomic weft_time timer_at;      /* [P2] written under lock: when timer fires, 0 not armed */
     uint32_t index;                  /* [const] place in the pool */
     int fd;                          /* [own] the registered descriptor, for dumps */
     struct weft__lock lock;          /* guards the above where said, and start of timer */
     bool timer_used;                 /* [lock] timer was started in this life */
+    bool listed;                     /* [the back end's lock] in its list of those to arm, perhaps since an earlier life */
+    struct weft__pd *next_listed;    /* [the back end's lock] */
     struct weft__pd *next_free;      /* [pool lock] */
     struct weft__timer timer;        /* one for both directions */
 };
@@ -34,9 +37,35 @@ struct weft__pd *weft__pd_of_handle(uint64_t handle);
 /* An edge came: marks directions ready and pushes who waited on *list. Scheduler stack; no lock. */
 void weft__pd_edge(struct weft__pd *pd, unsigned dirs, bool ended, struct weft__woken *list);
 
-/* ---- the back end ---- */
+/* ---- the back ends ---- */
+
+/* Low bits of pd->armed. */
+enum {
+    WEFT__PD_UNARMED = 0,            /* the kernel does not watch the descriptor: a wait arms it first */
+    WEFT__PD_ARMING = 1,             /* somebody will tell the kernel before it can sleep */
+    WEFT__PD_ARMED = 2,
+    WEFT__PD_ARM_MASK = 3
+};
+
+struct weft__poll_back {
+    const char *name;                /* as WEFT_POLL names it */
+    weft_err (*start)(void);         /* once: 0, or why it cannot be used here */
+    /* A life begins, with fd, flags and words set; the pd is UNARMED. A back end may arm at once. */
+    weft_err (*open)(struct weft__pd *pd);
+    weft_err (*probe)(int fd);       /* NULL: open has asked the kernel. weft__pd_probe */
+    /* A goroutine is about to wait and found the pd UNARMED. Whatever is ready already makes an edge. Any thread. */
+    void (*arm)(struct weft__pd *pd);
+    /* A life ends, before its fd is closed. When it returns the kernel's hold on the file is given up, or as good as; late
+     * edges carry a handle that is over. borrowed: the fd is not about to be closed. */
+    void (*close)(struct weft__pd *pd, bool borrowed);
+    struct weft__woken (*wait)(weft_dur timeout);                  /* weft__poll */
+    void (*stop_wait)(void);                                       /* weft__poll_break */
+};
+extern const struct weft__poll_back weft__poll_epoll;
+#if WEFT_HAVE_URING
+extern const struct weft__poll_back weft__poll_uring;
+#endif
+extern const struct weft__poll_back *weft__poll_back;          /* [P6] poll_back.c */
 weft_err weft__poll_start(void);                               /* once; later calls only say how it went */
-weft_err weft__poll_add(int fd, uint64_t handle);              /* register for both directions, edge-triggered */
-void weft__poll_del(int fd);                                   /* while the descriptor is open */
 
 #endif

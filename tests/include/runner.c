@@ -93,7 +93,8 @@ static int fd_scan(bool *seen, const bool *were_seen, bool report)
         ssize_t n = readlink(path, to, sizeof(to) - 1);
         to[n > 0 ? n : 0] = 0;
         /* the runtime's own, made when first needed and kept for ever */
-        if (strncmp(to, "anon_inode:[event", 17) == 0 || strcmp(to, "anon_inode:[timerfd]") == 0)
+        if (strncmp(to, "anon_inode:[event", 17) == 0 || strcmp(to, "anon_inode:[timerfd]") == 0 ||
+            strcmp(to, "anon_inode:[io_uring]") == 0)
             continue;
         fresh++;
         if (report)

@@ -1,0 +1,102 @@
+/*
+ * poll_back.c - which back end watches descriptors: epoll, or io_uring where WEFT_POLL asks for it and the kernel lets it.
+ *
+ * Role    The choice, once, with the first descriptor; weft__poll and its kin go on to what was chosen. Near poll_epoll.c,
+ *         poll_uring.c, docs/adr/0013-io-uring.md (why epoll is the default). Layer 2.
+ * Order   P6  started: release by weft__poll_start -> acquire in weft__poll_started: carries weft__poll_back and what the
+ *             back end set up. Who holds a pd has been ordered after it.
+ * Limits  The process's soft limit of descriptors is raised to the hard one; children inherit that.
+ * Failure WEFT_POLL=uring without an io_uring (built without, an old kernel, seccomp, io_uring_disabled): one line on stderr,
+ *         then epoll. Another value than epoll, uring or an empty one is a fatal error.
+ */
+#include "poll_int.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+const struct weft__poll_back *weft__poll_back; /* [P6] */
+
+static struct {
+    struct weft__lock lock;  /* start only */
+    _Atomic int started;     /* [P6] 0 no, 1 yes */
+} back;
+
+bool weft__poll_started(void)
+{
+    return atomic_load_explicit(&back.started, memory_order_acquire); /* P6 */
+}
+
+const char *weft__poll_name(void)
+{
+    return weft__poll_started() ? weft__poll_back->name : NULL;
+}
+
+/* As Go does at start: the soft limit of descriptors is 1,024 for the sake of select(2), which nobody here uses. */
+static void back_raise_limit(void)
+{
+    struct rlimit r;
+    if (getrlimit(RLIMIT_NOFILE, &r) == 0 && r.rlim_cur < r.rlim_max) {
+        r.rlim_cur = r.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &r); /* refused: accept and dial will say -EMFILE sooner */
+    }
+}
+
+/* io_uring, started, or NULL. */
+static const struct weft__poll_back *back_uring(void)
+{
+    weft_err err = WEFT_EUNSUPPORTED;
+#if WEFT_HAVE_URING
+    err = weft__poll_uring.start();
+    if (!err)
+        return &weft__poll_uring;
+#endif
+    dprintf(STDERR_FILENO, "weft: WEFT_POLL=uring: no usable io_uring (%s), epoll instead\n",
+            err == WEFT_EUNSUPPORTED ? "built without it, or the kernel is older than 6.0" : weft_strerror(err));
+    return NULL;
+}
+
+static weft_err back_choose(void)
+{
+    const char *e = getenv("WEFT_POLL");
+    const struct weft__poll_back *b = NULL;
+    if (e && strcmp(e, "uring") == 0)
+        b = back_uring();
+    else if (e && *e && strcmp(e, "epoll") != 0)
+        weft__fatal("WEFT_POLL=%s: it is epoll or uring", e);
+    if (!b) {
+        weft_err err = weft__poll_epoll.start();
+        if (err)
+            return err;
+        b = &weft__poll_epoll;
+    }
+    back_raise_limit();
+    weft__poll_back = b;
+    atomic_store_explicit(&back.started, 1, memory_order_release); /* P6 */
+    return 0;
+}
+
+/* The lock is held over system calls here: once per process, and nobody else needs it. */
+weft_err weft__poll_start(void)
+{
+    if (weft__likely(weft__poll_started()))
+        return 0;
+    (void)weft__g(); /* the runtime must run before there is something to poll for */
+    weft__lock(&back.lock);
+    weft_err err = weft__poll_started() ? 0 : back_choose();
+    weft__unlock(&back.lock);
+    return err;
+}
+
+struct weft__woken weft__poll(weft_dur timeout)
+{
+    return weft__poll_back->wait(timeout);
+}
+
+void weft__poll_break(void)
+{
+    if (weft__poll_started()) /* also the acquire of P6: the caller may be a thread that never polled */
+        weft__poll_back->stop_wait();
+}

@@ -156,6 +156,7 @@ const char *weft__decoder_why(const struct weft__decoder *d);
 /* ---- URLs: url.c ---- */
 
 #define WEFT__URL_MAX 8192
+#define WEFT__HOST_MAX 255   /* bytes of a host: who copies one has room for that and a NUL */
 
 /* A URL cut into pieces: offsets into text, which is normal: lower-case scheme and host, no fragment, no user. */
 struct weft__url {

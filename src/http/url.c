@@ -192,7 +192,7 @@ static weft_err url_authority(struct weft__url *u, struct url_out *o, struct spa
         u->host = u->authority;
         u->host_len = (uint32_t)n;
     }
-    if (!n || n > 255 + 2 || (n < a.len && a.s[n] != ':'))
+    if (!n || u->host_len > WEFT__HOST_MAX || (n < a.len && a.s[n] != ':'))
         return WEFT_EADDR;
     for (size_t i = 0; i < n; i++)
         o->s[o->len++] = a.s[i] >= 'A' && a.s[i] <= 'Z' ? (char)(a.s[i] | 32) : a.s[i];
@@ -299,7 +299,7 @@ static bool url_plain(struct weft__url *ret_url, const char *text, size_t len)
             return false;
         at += n;
     }
-    if (!host_len || host_len > 255 || text[at] != '/')
+    if (!host_len || host_len > WEFT__HOST_MAX || text[at] != '/')
         return false;
     size_t target = at;
     for (; url_class[(unsigned char)text[at]] & URL_TARGET; at++)

@@ -68,6 +68,23 @@ TEST(http_url, what_cannot_be_dialled_is_refused)
     EXPECT_STR(parsed("javascript:alert(1)"), "EUNSUPPORTED");
 }
 
+/* Who copies a host has room for so many, and a NUL. */
+TEST(http_url, a_host_has_255_bytes_at_most)
+{
+    char text[400], host[300];
+    for (int n = 254; n <= 258; n++) {
+        memset(host, 'h', sizeof host);
+        host[n] = '\0';
+        snprintf(text, sizeof text, "http://%s/", host);
+        EXPECT_STR(parsed(text), n <= 255 ? text : "EADDR");
+        snprintf(text, sizeof text, "https://%s:81/x", host);
+        EXPECT_STR(parsed(text), n <= 255 ? text : "EADDR");
+        memset(host, ':', (size_t)n);
+        snprintf(text, sizeof text, "http://[%s]/", host);
+        EXPECT_STR(parsed(text), n <= 255 ? text : "EADDR");
+    }
+}
+
 TEST(http_url, long_urls_work_and_too_long_ones_do_not)
 {
     char *text = malloc(WEFT__URL_MAX + 2);

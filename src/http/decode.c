@@ -9,7 +9,8 @@
  *   D1  in points into the wire's buffer or into own, and is used up before the next piece is asked for.
  *   D2  the end is the coding's own end: a stream cut off before it is WEFT_EEOF, though the framing was complete.
  *
- * Limits  WEFT__CODINGS_MAX codings; what passes between two of them is bounded as the body is, and 1 MiB more.
+ * Limits  WEFT__CODINGS_MAX codings; what passes between two of them is bounded as the body is, and 1 MiB more; so is what
+ *         comes from the wire.
  * Failure WEFT_EPROTO with the library's words, after the bytes that were decoded before; WEFT_ENOMEM.
  */
 #include "decode_int.h"
@@ -64,6 +65,7 @@ static struct weft__decoder *decoder_new(const struct weft__coding *coding)
     d->in = NULL;
     d->in_len = 0;
     d->out_bytes = d->limit = 0;
+    d->in_left = UINT64_MAX;
     d->begun = d->ended = d->done = d->full = false;
     d->err = 0;
     d->why = "";
@@ -95,6 +97,8 @@ weft_err weft__decoder_get(const char *value, uint64_t limit, struct weft__decod
             d->from = chain;
             d->limit = limit && i ? limit + BETWEEN_SLACK : 0;
             d->own = chain ? weft__hbuf_get(0) : NULL;
+            if (limit && !chain && limit <= UINT64_MAX - BETWEEN_SLACK)
+                d->in_left = limit + BETWEEN_SLACK;
         }
         if (!d || (chain && !d->own)) {
             weft__decoder_put(d ? d : chain);
@@ -130,6 +134,11 @@ static int decoder_feed(weft_ctx *ctx, struct weft__decoder *d, struct weft__wir
     }
     if (n <= 0)
         return (int)n;
+    if ((uint64_t)n > d->in_left) {   /* empty members, padding: they would go on for ever and come to nothing */
+        d->why = "more coded bytes than the body may have";
+        return d->err = WEFT_ETOOBIG;
+    }
+    d->in_left -= (uint64_t)n;
     d->in = (const unsigned char *)piece;
     d->in_len = (size_t)n;
     return 1;

@@ -13,6 +13,7 @@ struct weft__decoder {
     const unsigned char *in;             /* D1 */
     size_t in_len;
     uint64_t out_bytes, limit;           /* limit 0: none */
+    uint64_t in_left;                    /* bytes that may still come from the wire */
     bool begun;                          /* a byte has come */
     bool ended;                          /* the coding is at an end of its own */
     bool done;

@@ -153,6 +153,8 @@ static const struct weft__coding coding_br = {"br", sizeof(struct brotli_decoder
 struct zstd_decoder {
     struct weft__decoder d;
     ZSTD_DStream *z;
+    bool inside;                 /* a frame has begun and not ended */
+    bool padding;
 };
 
 static struct weft__hpool zstd_pool = {.keep_max = 16};
@@ -166,6 +168,7 @@ static bool zstd_make(struct weft__decoder *d)
 
 static void zstd_reset(struct weft__decoder *d)
 {
+    ((struct zstd_decoder *)d)->inside = ((struct zstd_decoder *)d)->padding = false;
     (void)ZSTD_DCtx_reset(((struct zstd_decoder *)d)->z, ZSTD_reset_session_only);
 }
 
@@ -174,9 +177,24 @@ static void zstd_end(struct weft__decoder *d)
     (void)ZSTD_freeDStream(((struct zstd_decoder *)d)->z);
 }
 
+/* May a frame of RFC 8878 begin with this byte? The library also takes formats that came before it. */
+static bool zstd_begins(unsigned char c)
+{
+    return c == 0x28 || (c & 0xf0) == 0x50;
+}
+
 static weft_err zstd_step(struct weft__decoder *d, void *out, size_t len, size_t *ret_got)
 {
     struct zstd_decoder *x = (struct zstd_decoder *)d;
+    if (d->in_len && !x->inside && !zstd_begins(*d->in) && !d->ended) {
+        d->why = "no Zstandard frame";
+        return WEFT_EPROTO;
+    }
+    if (x->padding || (d->in_len && !x->inside && !zstd_begins(*d->in))) {
+        d->in_len = 0;
+        x->padding = true;
+        return 0;
+    }
     ZSTD_inBuffer in = {d->in, d->in_len, 0};
     ZSTD_outBuffer o = {out, len, 0};
     size_t r = ZSTD_decompressStream(x->z, &o, &in);
@@ -184,6 +202,7 @@ static weft_err zstd_step(struct weft__decoder *d, void *out, size_t len, size_t
     d->in_len -= in.pos;
     *ret_got = o.pos;
     d->ended = r == 0;
+    x->inside = r != 0;
     if (!ZSTD_isError(r))
         return 0;
     d->why = ZSTD_getErrorName(r);

@@ -92,6 +92,27 @@ TEST(http_coding, who_asks_for_codings_himself_gets_them_as_they_come)
 }
 
 /* 64 MiB of zeros in 64 KiB: the limits count what comes out. */
+/* Behind the end of a coding, and between its members, a body may be as long as it likes and decode to nothing. */
+TEST(http_coding, coded_bytes_that_come_to_nothing_stop_at_the_limit)
+{
+    enum { PAD = 3 << 20 };
+    char *msg = calloc(1, PAD + 256);
+    int n = snprintf(msg, 256, "HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nContent-Length: %d\r\n\r\n", PAD + 41 - 4);
+    memcpy(msg + n, GZ, 37);
+    struct answer a[] = {{msg, .len = PAD + 37 + (size_t)n}, {msg, .len = PAD + 37 + (size_t)n}};
+    struct peer p;
+    char body[64];
+    peer_start(&p, a, 2);
+    weft_http_client *c = client_with(&(struct weft_http_client_opts){.body_bytes_max = 1 << 20});
+    EXPECT_EQ(fetch(c, peer_url(&p, "/"), body, sizeof body), WEFT_ETOOBIG);
+    weft_http_client_free(c);
+    c = client_with(&(struct weft_http_client_opts){.body_bytes_max = 4 << 20});
+    EXPECT_EQ(fetch(c, peer_url(&p, "/"), body, sizeof body), 200);
+    weft_http_client_free(c);
+    peer_stop(&p);
+    free(msg);
+}
+
 TEST(http_coding, a_decompression_bomb_stops_at_the_limit)
 {
     enum { PLAIN = 64 << 20, ROOM = 128 << 10 };

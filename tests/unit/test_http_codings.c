@@ -56,6 +56,22 @@ TEST(http_codings, brotli_and_zstandard_are_decoded_where_they_are_built_in)
     peer_stop(&p);
 }
 
+/* libzstd reads the formats of its versions 0.1 to 0.7 too, where it was built so: no server may speak them. */
+TEST(http_codings, formats_from_before_the_standard_are_refused_and_padding_is_not)
+{
+    struct peer p;
+    PEER_START(&p, BIN(HEAD("zstd", "8") "\x26\xb5\x2f\xfd\x00\x00\x00\x00"), BIN(HEAD("zstd", "8") "\x1e\xb5\x2f\xfd\x00\x00\x00\x00"),
+               BIN(HEAD("zstd", "34") ZS "\x26\xb5\x2f\xfd\x28\xb5\x00\x00"), BIN(HEAD("zstd", "35") ZS "\x5a\x2a\x4d\x18\x01\x00\x00\x00!"));
+    weft_http_client *c = client_with(NULL);
+    char body[128];
+    for (int i = 0; i < p.answers_len && has("zstd"); i++) {
+        EXPECT_EQ(fetch(c, peer_url(&p, "/"), body, sizeof body), i < 2 ? WEFT_EPROTO : 200);
+        EXPECT_STR(body, i < 2 ? "" : "hello, zstd world");
+    }
+    weft_http_client_free(c);
+    peer_stop(&p);
+}
+
 TEST(http_codings, cut_off_or_broken_brotli_and_zstandard_are_errors)
 {
     struct peer p;

@@ -289,7 +289,7 @@ static weft_err hop_body(struct weft_http_response *r, const struct weft_http_ca
     w->done = w->framing == WEFT__BODY_NONE;
     bool old = h->p.http_minor == 0;
     r->keep = r->keep && status != 101 && w->framing != WEFT__BODY_CLOSE && !(h->p.flags & F_CONNECTION_CLOSE) &&
-              (!old || (h->p.flags & F_CONNECTION_KEEP_ALIVE));
+              (!old || (h->p.flags & F_CONNECTION_KEEP_ALIVE && w->framing != WEFT__BODY_CHUNKED));   /* RFC 9112 6.1 */
     return 0;
 }
 

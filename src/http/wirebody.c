@@ -39,8 +39,8 @@ weft_err weft__wire_framing(struct weft__head *h, bool is_request, bool no_body,
         return 0;
     if (h->p.flags & F_TRANSFER_ENCODING) {
         /* "gzip, chunked" and two fields are legal, and a hiding place for smuggled requests: nobody sends them. */
-        if (!(h->p.flags & F_CHUNKED) || !head_just_chunked(h))
-            return WEFT_EPROTO;
+        if (!(h->p.flags & F_CHUNKED) || !head_just_chunked(h) || (is_request && h->p.http_minor == 0))
+            return WEFT_EPROTO;   /* HTTP/1.0 has no chunks: RFC 9112 6.1 */
         *ret_framing = WEFT__BODY_CHUNKED;
         h->in_body = true;
         llhttp_resume(&h->p);

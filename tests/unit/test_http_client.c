@@ -119,15 +119,16 @@ TEST(http_client, a_body_without_length_ends_with_the_connection)
     struct peer p;
     PEER_START(&p, {"HTTP/1.1 200 OK\r\n\r\nto the end", .close = true},
         {"HTTP/1.0 200 OK\r\nContent-Length: 2\r\n\r\nhi"}, {OK5},
-               {"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nhi"}, {OK5 "surplus"}, {OK5});
+               {"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 2\r\n\r\nhi"}, {OK5 "surplus"},
+               {"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nhi\r\n0\r\n\r\n"}, {OK5});
     weft_http_client *c = client_with(NULL);
     char body[64];
     EXPECT_EQ(fetch(c, peer_url(&p, "/"), body, sizeof body), 200);
     EXPECT_STR(body, "to the end");
-    for (int i = 0; i < 5; i++)
+    for (int i = 0; i < 6; i++)
         EXPECT_EQ(fetch(c, peer_url(&p, "/"), body, sizeof body), 200);
-    /* 1; the 1.0 one 2; then 3 until the one that says more than was asked; 4 */
-    EXPECT_EQ(atomic_load(&p.conns), 4);
+    /* 1; the 1.0 one 2; then 3 until the one that says more than was asked; the one with chunks, which 1.0 has not, 4; 5 */
+    EXPECT_EQ(atomic_load(&p.conns), 5);
     weft_http_client_free(c);
     peer_stop(&p);
 }

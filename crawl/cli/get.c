@@ -179,7 +179,7 @@ static int open_client(struct get *g)
                                       .on_redirect = on_redirect, .arg = g};
     weft_err err = weft_http_client_new(&c, &g->client);
     if (err < 0)
-        fprintf(stderr, "weft get: %s: %s\n", g->o.proxy ? g->o.proxy : "client", weft_strerror(err));
+        fprintf(stderr, "weft get: %s: %s\n", g->o.proxy ? "the proxy" : "client", weft_strerror(err));   /* it may hold a password */
     return err == 0 ? 0 : g->o.proxy ? EXIT_USAGE : exit_code(err);
 }
 

@@ -12,6 +12,7 @@
 #include "server_int.h"
 
 #include <stdio.h>
+#include <string.h>
 #include <time.h>
 
 #define LINE_MAX_BYTES 640
@@ -39,9 +40,10 @@ static void entry_write(struct log_entry *e)
                      weft_http_request_method(e->rq), weft_http_request_target(e->rq), versions[version == 20 ? 2 : version == 11], status,
                      (unsigned long long)weft_http_reply_sent_bytes(e->w), (double)(weft_now() - e->began) / 1e6);
     size_t len = n < 0 ? 0 : (size_t)n < sizeof line - 1 ? (size_t)n : sizeof line - 2;
-    for (size_t i = 0; i < len; i++)
-        if ((unsigned char)line[i] < 0x20 || line[i] == 0x7f)
-            line[i] = '?';
+    char *request = memchr(line, '"', len), *end = memrchr(line, '"', len);   /* a quote inside would end the request for readers */
+    for (char *c = line; c < line + len; c++)
+        if ((unsigned char)*c < 0x20 || *c == 0x7f || (*c == '"' && c != request && c != end))
+            *c = '?';
     line[len++] = '\n';
     line[len] = '\0';
     if (e->to && e->to->line)

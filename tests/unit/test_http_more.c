@@ -58,8 +58,10 @@ TEST(http_more, the_access_log_has_a_line_for_each_request)
     const char *out = ask_raw(&s, LAST("/panic"), 0);   /* its stack goes to stderr */
     EXPECT(strncmp(out, "HTTP/1.1 500 ", 13) == 0);
     (void)ask_raw(&s, LAST("/z"), 0);
+    (void)ask_raw(&s, LAST("/\"?HTTP/1.1\""), 0);
     site_stop(&s);
-    EXPECT_EQ(count(logged, "\n"), 3);
+    EXPECT_EQ(count(logged, "\n"), 4);
+    EXPECT(strstr(logged, "\"GET /\??HTTP/1.1\? HTTP/1.1\" 201 5 ") != NULL);
     EXPECT(strncmp(logged, "127.0.0.1:", 10) == 0);
     EXPECT(strstr(logged, "\"GET /x?y=1 HTTP/1.1\" 201 5 ") != NULL);
     EXPECT(strstr(logged, "\"GET /panic HTTP/1.1\" 500 0 ") != NULL);

@@ -34,7 +34,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     static const char url[] = "https://example.org/dir/page?x";
     static struct scope scope = {.everything = true};
     struct fuzz_in in = {data, size};
-    struct reader *r = reader_new();
+    static struct reader *r;   /* as the crawler's: page after page */
+    r = r ? r : reader_new();
     char *type = fuzz_until(&in, '\0', NULL);
     struct text body = {0};
     body.p = fuzz_text(&in, in.n, &body.len);   /* with the NUL that a struct text has */
@@ -48,6 +49,5 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     check_scan(&r->scan);
     free(body.p);
     free(type);
-    reader_free(r);
     return 0;
 }

@@ -167,26 +167,32 @@ BENCH(timer_pending)
     weft_sleep(WEFT_MS);
     int64_t r0 = bench_status("VmRSS");
     weft_time t0 = weft_now();
-    weft_timer *ts = calloc((size_t)n, sizeof *ts);
-    if (!ts)
+    weft_timer *ts = chan ? calloc((size_t)n, sizeof *ts) : NULL;
+    weft_alarm *as = chan ? NULL : calloc((size_t)n, sizeof *as);
+    if (!ts && !as)
         bench_die("out of memory");
     for (long i = 0; i < n; i++) {
         if (chan)
             weft_timer_start(&ts[i], ds[i]);
         else
-            weft_after_func(&ts[i], ds[i], nop, NULL);
+            weft_alarm_start(&as[i], ds[i], nop, NULL);
     }
     double create = (double)(weft_now() - t0);
     int64_t r1 = bench_status("VmRSS");
     t0 = weft_now();
-    for (long i = 0; i < n; i++)
-        weft_timer_stop(&ts[i]);
+    for (long i = 0; i < n; i++) {
+        if (chan)
+            weft_timer_stop(&ts[i]);
+        else
+            weft_alarm_stop(&as[i]);
+    }
     double stop = (double)(weft_now() - t0);
     EMIT(KV_STR("bench", chan ? "timer_pending_newtimer" : "timer_pending_afterfunc"), KV_STR("unit", "timer"), KV_INT("n", n),
          KV_INT("procs", weft_procs(0)), KV_NUM("ns_per_op", (create + stop) / (double)n),
          KV_NUM("create_ns", create / (double)n), KV_NUM("stop_ns", stop / (double)n),
          KV_NUM("bytes_per_unit", (double)(r1 - r0) / (double)n));
     free(ts);
+    free(as);
     free(ds);
 }
 

@@ -300,15 +300,15 @@ static void select_fire(struct weft__timer *t, void *arg, uint64_t seq)
         weft__ready(g);
 }
 
+static const struct weft__timer_kind select_timeout = {.fn = select_fire, .wakes = true};
+
 static void select_timer_begin(struct select_frame *f)
 {
     struct weft__timer *t = &f->claim.g->timer;
     weft_time now = weft__now();
-    t->fn = select_fire;
+    t->kind = &select_timeout;
     t->arg = &f->claim;
     t->period = 0;
-    t->wakes = true;
-    t->asleep = NULL;
     f->timed = true;
     weft__timer_start(t, f->timeout > INT64_MAX - now ? INT64_MAX : now + f->timeout);
 }

@@ -203,12 +203,13 @@ WEFT__UNSEEN static bool ctx_asleep(struct weft__timer *timer)
     return nobody && !(asked && weft__chan_has_receivers(&n->done));
 }
 
+static const struct weft__timer_kind ctx_deadline = {.fn = ctx_late, .asleep = ctx_asleep};
+
 void weft__ctx_arm(struct ctx_timed *t)
 {
     weft__ctx_hold(&t->n);                                                   /* CT5 */
-    t->timer.fn = ctx_late;
+    t->timer.kind = &ctx_deadline;
     t->timer.arg = &t->n;
-    t->timer.asleep = ctx_asleep;
     weft__timer_start(&t->timer, t->n.c.deadline);
 }
 

@@ -185,6 +185,8 @@ static void pd_timer_fire(struct weft__timer *t, void *arg, uint64_t seq)
     weft__woken_run(late);
 }
 
+static const struct weft__timer_kind pd_timer = {.fn = pd_timer_fire, .asleep = pd_timer_asleep};
+
 void weft__pd_set_deadline(struct weft__pd *pd, unsigned dirs, weft_time at)
 {
     struct weft__woken late = {NULL, NULL};
@@ -360,9 +362,8 @@ static weft_err pool_grow(void)
     }
     for (uint32_t i = 0; i < POLL_CHUNK; i++) {
         c[i].index = pool.chunk_count * POLL_CHUNK + i;
-        c[i].timer.fn = pd_timer_fire;
+        c[i].timer.kind = &pd_timer;
         c[i].timer.arg = &c[i];
-        c[i].timer.asleep = pd_timer_asleep;
         c[i].next_free = pool.free;
         pool.free = &c[i];
     }

@@ -45,23 +45,29 @@ struct weft__sw {
 /* NEW: taken from a free list, not queued yet. OLD is a flag of the scavenger's (scavenge.c, V4) on PARKED and DEAD. */
 enum weft__gstate { WEFT__G_DEAD, WEFT__G_RUNNABLE, WEFT__G_RUNNING, WEFT__G_PARKED, WEFT__G_NEW, WEFT__G_OLD = 8 };
 
+struct weft__timer;
+/* What the timers of one use have in common. fn runs on a scheduler stack, without any lock: it may ready and take short
+ * locks, it may not park. */
+struct weft__timer_kind {
+    void (*fn)(struct weft__timer *t, void *arg, uint64_t seq);
+    bool (*asleep)(struct weft__timer *t);          /* for wakes == false: true when nobody waits on it, or NULL */
+    bool wakes;                                     /* firing readies or starts somebody whoever waits: counts against a
+                                                       deadlock. A channel timer has false and answers by asleep() */
+};
+
 /*
- * A timer. The owner's storage; zeroed is "never started". fn runs on a scheduler stack, without any lock: it may
- * ready and take short locks, it may not park.
- *   T1  heap_p is the P whose heap holds it, or NULL; written under that P's timer lock.
+ * A timer. The owner's storage; zeroed is "never started". Many may be pending, so it is kept small.
+ *   T1  home is 1 + the number of the P whose heap holds it, or 0; written under that P's timer lock.
  */
 struct weft__timer {
     weft_time when;                                 /* [heap lock] absolute, weft_now's clock */
     weft_dur period;                                /* [heap lock] 0: once */
-    void (*fn)(struct weft__timer *t, void *arg, uint64_t seq);   /* [const] while active */
+    const struct weft__timer_kind *kind;            /* [const] while active */
     void *arg;                                      /* [const] while active */
     uint64_t seq;                                   /* [heap lock] handed to fn; tells stale firings apart */
-    struct weft__p *_Atomic heap_p;                 /* [T1] */
     uint32_t heap_i;                                /* [heap lock] place in the heap */
+    _Atomic uint16_t home;                          /* [T1] */
     bool sure;                                      /* [const] never stopped or moved: it need not know its place */
-    bool wakes;                                     /* [const] firing readies or starts somebody whoever waits: counts
-                                                       against a deadlock. A channel timer has false and answers by asleep() */
-    bool (*asleep)(struct weft__timer *t);          /* [const] for wakes == false: true when nobody waits on it, or NULL */
 };
 
 /* A goroutine. At the top of its own stack slot; never given back to malloc (S6: a stale pointer is still a g). */

@@ -4,15 +4,15 @@
  * Role    Start, stop and move timers; run the due ones on a scheduler's stack. The goroutine side (weft_sleep) is at the
  *         end. Near worker.c and idle.c (who run them), sync/ and poll/ (who use them). Layer 2.
  * Invariants, under a p's tlock:
- *   T3  heap[i].when >= heap[(i-1)/4].when; the timer of heap[i] has this p as heap_p and, unless it is sure to fire, i as
+ *   T3  heap[i].when >= heap[(i-1)/4].when; the timer of heap[i] has this p as its home and, unless it is sure to fire, i as
  *       heap_i. A sleep is sure: to note each place it passes would be a cache miss a step among many sleepers.
  *   T4  heap_when is heap[0].when, or WEFT__NEVER.
  *   T5  a heap is run by one thread at a time (heap_runner), so firing names one timer at most.
  * Locks   tlock, short; fn is called without it.
  * Order
- *   T1  heap_p is read without the lock to find the heap and checked again under it.
+ *   T1  home is read without the lock to find the heap and checked again under it.
  *   T2  firing = NULL release -> weft__timer_quiesce: firing acquire. Carries everything fn did.
- *   T6  heap_p = NULL release -> a stop that finds it NULL: heap_p acquire. Carries firing, so that a quiesce after that
+ *   T6  home = 0 release -> a stop that finds it 0: home acquire. Carries firing, so that a quiesce after that
  *       stop sees the firing under way.
  * Limits  Start and stop are O(log4 n). A heap doubles; when memory is short the process ends (fatal): a timer has no way
  *         to fail in Go's interface either.
@@ -92,7 +92,7 @@ static void timer_remove(struct weft__p *p, struct weft__timer *t, uint32_t i)
 {
     WEFT_ASSERT(i < p->heap_n && timer_of(p->heap[i]) == t, "T3");
     struct weft__theap_entry last = p->heap[--p->heap_n];
-    atomic_store_explicit(&t->heap_p, NULL, memory_order_release); /* T6 */
+    atomic_store_explicit(&t->home, 0, memory_order_release); /* T6 */
     if (i < p->heap_n) {
         p->heap[i] = last;
         (void)timer_down(p, timer_up(p, i));
@@ -103,7 +103,7 @@ static void timer_insert(struct weft__p *p, struct weft__timer *t)
 {
     uint32_t i = p->heap_n++;
 
-    atomic_store_explicit(&t->heap_p, p, memory_order_relaxed);
+    atomic_store_explicit(&t->home, (uint16_t)(p->id + 1), memory_order_relaxed);
     p->heap[i] = (struct weft__theap_entry){t->when, (uintptr_t)t | t->sure};
     (void)timer_up(p, i);
 }
@@ -140,11 +140,12 @@ static void timer_lock_with_room(struct weft__p *p)
 static struct weft__p *timer_lock_home(struct weft__timer *t)
 {
     for (;;) {
-        struct weft__p *p = atomic_load_explicit(&t->heap_p, memory_order_acquire); /* T1, T6 */
-        if (!p)
+        uint32_t home = atomic_load_explicit(&t->home, memory_order_acquire); /* T1, T6 */
+        if (home == 0)
             return NULL;
+        struct weft__p *p = atomic_load_explicit(&weft__sched.ps[home - 1], memory_order_acquire);
         weft__lock(&p->tlock);
-        if (atomic_load_explicit(&t->heap_p, memory_order_relaxed) == p) /* T1 */
+        if (atomic_load_explicit(&t->home, memory_order_relaxed) == home) /* T1 */
             return p;
         weft__unlock(&p->tlock);
     }
@@ -288,7 +289,7 @@ static bool timers_fire(struct weft__p *p, weft_time now)
 
     while (p->heap_n && p->heap[0].when <= now) {
         struct weft__timer *t = timer_of(p->heap[0]);
-        void (*fn)(struct weft__timer *, void *, uint64_t) = t->fn;
+        void (*fn)(struct weft__timer *, void *, uint64_t) = t->kind->fn;
         void *arg = t->arg;
         uint64_t seq = t->seq;
         atomic_store_explicit(&p->firing, t, memory_order_relaxed); /* T6: before the timer is seen to be inactive */
@@ -346,7 +347,7 @@ bool weft__timers_can_wake(void)
         for (uint32_t k = 0; k < p->heap_n && !can; k++) {
             struct weft__timer *t = timer_of(p->heap[k]);
             weft__tsan_acquire(t);
-            can = t->wakes || (t->asleep && !t->asleep(t));
+            can = t->kind->wakes || (t->kind->asleep && !t->kind->asleep(t));
         }
         weft__tsan_release(p);
         weft__unlock(&p->tlock);
@@ -362,15 +363,17 @@ static void timer_wake(struct weft__timer *t, void *arg, uint64_t seq)
     weft__ready(arg);
 }
 
+static const struct weft__timer_kind timer_sleep = {.fn = timer_wake, .wakes = true};
+
 void weft_sleep(weft_dur d)
 {
     struct weft__g *g = weft__g();
 
     if (d <= 0)
         return;
-    g->timer.fn = timer_wake;
+    g->timer.kind = &timer_sleep;
     g->timer.arg = g;
-    g->timer.wakes = g->timer.sure = true;
+    g->timer.sure = true;
     weft_time now = weft__now_later();
     weft__timer_start(&g->timer, d > WEFT__NEVER - now ? WEFT__NEVER : now + d);
     weft__park(WEFT__WAIT_SLEEP);

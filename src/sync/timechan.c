@@ -1,7 +1,8 @@
 /*
  * timechan.c - timers and tickers as users see them: a scheduler timer with a channel of one value, or a function.
  *
- * Role    weft_timer, weft_ticker, weft_after_func on top of struct weft__timer; no value of a former run after a stop.
+ * Role    weft_timer, weft_ticker, weft_after_func, weft_alarm on top of struct weft__timer; no value of a former run after a
+ *         stop. An alarm is the part of a timer that does without a channel: where many are pending, it is the smaller one.
  * Near    sched/timer.c (when to fire), chan/chan_int.h (offer, drain), docs/design/sync.md. Layer 3.
  *
  * Invariants:
@@ -27,23 +28,27 @@
 #include "../diag/track.h"
 #include "../sched/sched.h"
 
-enum timer_kind { TIMER_CHAN, TIMER_FUNC };
 enum { TIMER_STARTING = 2 }; /* a value of lock: held, and the timer may be in a heap already */
 
+/* What a timer, a ticker and an alarm begin with; all of an alarm. */
 struct timer_body {
-    struct weft__timer t;
+    struct weft__timer t;         /* its kind [lock]: timer_chan, timer_func, or NULL before the first start */
     uintptr_t cookie;             /* [own] says that this storage, here, has been initialised */
     struct weft__lock lock;
-    uint32_t kind;                /* [lock] enum timer_kind */
     bool clean;                   /* [lock] TC6 */
-    void (*fn)(void *arg);        /* [const while active] TIMER_FUNC */
+    void (*fn)(void *arg);        /* [const while active] timer_func */
     void *arg;                    /* [const while active] */
+};
+struct timer_with_chan {
+    struct timer_body b;
     struct weft__chan ch;
     weft_dur slot;                /* the channel's buffer: right behind it */
 };
-_Static_assert(sizeof(struct timer_body) <= sizeof(weft_timer), "weft_timer is too small");
-_Static_assert(sizeof(struct timer_body) <= sizeof(weft_ticker), "weft_ticker is too small");
-_Static_assert(offsetof(struct timer_body, slot) == offsetof(struct timer_body, ch) + sizeof(struct weft__chan),
+enum { TIMER_BYTES = sizeof(struct timer_with_chan), ALARM_BYTES = sizeof(struct timer_body) };
+_Static_assert(sizeof(struct timer_body) <= sizeof(weft_alarm), "weft_alarm is too small");
+_Static_assert(sizeof(struct timer_with_chan) <= sizeof(weft_timer), "weft_timer is too small");
+_Static_assert(sizeof(struct timer_with_chan) <= sizeof(weft_ticker), "weft_ticker is too small");
+_Static_assert(offsetof(struct timer_with_chan, slot) == offsetof(struct timer_with_chan, ch) + sizeof(struct weft__chan),
                "the channel's buffer follows it");
 
 weft_time weft_now(void)
@@ -51,9 +56,16 @@ weft_time weft_now(void)
     return weft__now();
 }
 
-static uintptr_t body_cookie(struct timer_body *b)
+/* Of a timer or ticker, not of an alarm. */
+static struct weft__chan *body_chan(struct timer_body *b)
 {
-    return (uintptr_t)b ^ 0x7469636b74696d65u;
+    return &((struct timer_with_chan *)b)->ch;
+}
+
+/* Differs between kinds of storage, which is told by its size: so what an alarm has left is no timer. */
+static uintptr_t body_cookie(struct timer_body *b, size_t bytes)
+{
+    return (uintptr_t)b ^ 0x7469636b74696d65u ^ bytes;
 }
 
 /* TC5, L1. Somebody else in line for the lock may hide TIMER_STARTING; but then the storage cannot go away either. */
@@ -72,7 +84,7 @@ static void timer_fire_chan(struct weft__timer *t, void *arg, uint64_t seq)
     timer_await_starter(b);
     if (t->period == 0)
         weft__track_gone(WEFT__TRACK_TIMER, b);
-    weft__chan_offer_gen(&b->ch, &now, seq);                       /* TC1, TC3; a tick that finds no room is dropped */
+    weft__chan_offer_gen(body_chan(b), &now, seq);                 /* TC1, TC3; a tick that finds no room is dropped */
 }
 
 /* Function timer: on a scheduler stack. */
@@ -91,21 +103,30 @@ static void timer_fire_func(struct weft__timer *t, void *arg, uint64_t seq)
 static bool timer_asleep(struct weft__timer *t)
 {
     struct timer_body *b = (struct timer_body *)t;
-    return !weft__chan_has_receivers(&b->ch);
+    return !weft__chan_has_receivers(body_chan(b));
 }
 
-/* The body in t's storage, initialised if it is not yet. */
-static struct timer_body *body_of(void *t)
+static const struct weft__timer_kind timer_chan = {.fn = timer_fire_chan, .asleep = timer_asleep};
+static const struct weft__timer_kind timer_func = {.fn = timer_fire_func, .wakes = true};
+
+/* The body in storage of so many bytes, initialised if it is not yet. */
+static struct timer_body *body_of(void *t, size_t bytes)
 {
     struct timer_body *b = t;
-    if (b->cookie == body_cookie(b))
+    if (b->cookie == body_cookie(b, bytes))
         return b;
     if (b->cookie != 0) /* moved here from elsewhere, or what another object has left; else it is zeroed */
-        memset(b, 0, sizeof *b);
-    b->cookie = body_cookie(b);
-    weft__chan_init(&b->ch, sizeof b->slot, 1, WEFT__CHAN_TIMER); /* of generation 0, as seq is */
+        memset(b, 0, bytes);
+    b->cookie = body_cookie(b, bytes);
+    if (bytes == TIMER_BYTES)
+        weft__chan_init(body_chan(b), sizeof(weft_dur), 1, WEFT__CHAN_TIMER); /* of generation 0, as seq is */
     b->clean = true;
     return b;
+}
+
+static struct timer_body *body_of_timer(void *t)
+{
+    return body_of(t, TIMER_BYTES);
 }
 
 /* Stop it; nothing of the former run comes after. Lock held. */
@@ -119,9 +140,10 @@ static bool body_stop(struct timer_body *b)
     if (weft__likely(active && b->t.period == 0))
         return true;                                               /* TC2 */
     weft__timer_quiesce(&b->t);                                    /* TC4 */
-    bool unread = b->kind == TIMER_CHAN && weft__chan_count(&b->ch) > 0;
-    if (b->kind == TIMER_CHAN)
-        b->t.seq = weft__chan_drain(&b->ch);                       /* TC1 */
+    if (b->t.kind != &timer_chan)
+        return active;
+    bool unread = weft__chan_count(body_chan(b)) > 0;
+    b->t.seq = weft__chan_drain(body_chan(b));                     /* TC1 */
     return active || unread;
 }
 
@@ -133,10 +155,7 @@ static weft_time body_when(weft_dur d)
 
 static void body_start(struct timer_body *b, weft_dur d, weft_dur period)
 {
-    b->t.fn = b->kind == TIMER_CHAN ? timer_fire_chan : timer_fire_func;
     b->t.arg = b;
-    b->t.wakes = b->kind == TIMER_FUNC;
-    b->t.asleep = b->kind == TIMER_CHAN ? timer_asleep : NULL;
     b->t.period = period;
     b->clean = false;
     weft__track_new(WEFT__TRACK_TIMER, b);
@@ -145,25 +164,24 @@ static void body_start(struct timer_body *b, weft_dur d, weft_dur period)
 }
 
 /* Stop, become of that kind, start. */
-static void body_set(struct timer_body *b, enum timer_kind kind, weft_dur d, weft_dur period)
+static void body_set(struct timer_body *b, const struct weft__timer_kind *kind, weft_dur d, weft_dur period)
 {
     (void)body_stop(b);
-    b->kind = kind;
+    b->t.kind = kind;
     body_start(b, d, period);
 }
 
 void weft_timer_start(weft_timer *t, weft_dur d)
 {
-    struct timer_body *b = body_of(t);
+    struct timer_body *b = body_of_timer(t);
     weft__lock(&b->lock);
-    body_set(b, TIMER_CHAN, d, 0);
+    body_set(b, &timer_chan, d, 0);
     weft__unlock(&b->lock);
 }
 
-bool weft_timer_stop(weft_timer *t)
+static bool stop_any(struct timer_body *b, size_t bytes)
 {
-    struct timer_body *b = (struct timer_body *)t;
-    if (b->cookie != body_cookie(b))
+    if (b->cookie != body_cookie(b, bytes))
         return false;
     weft__lock(&b->lock);
     bool stopped = body_stop(b);
@@ -171,51 +189,79 @@ bool weft_timer_stop(weft_timer *t)
     return stopped;
 }
 
-bool weft_timer_reset(weft_timer *t, weft_dur d)
+static bool reset_any(struct timer_body *b, size_t bytes, weft_dur d)
 {
-    struct timer_body *b = (struct timer_body *)t;
-    if (b->cookie != body_cookie(b))
+    if (b->cookie != body_cookie(b, bytes))
         return false;
     if (weft__likely(weft__timer_move(&b->t, body_when(d))))           /* TC7 */
         return true;
     weft__lock(&b->lock);
     bool stopped = body_stop(b);
-    if (b->t.fn)
+    if (b->t.kind)
         body_start(b, d, 0);
     weft__unlock(&b->lock);
     return stopped;
 }
 
-weft_receiver(weft_dur) weft_timer_chan(weft_timer *t)
+bool weft_timer_stop(weft_timer *t)
 {
-    struct timer_body *b = body_of(t);
-    return b->kind == TIMER_CHAN ? (weft_receiver(weft_dur))&b->ch : NULL;
+    return stop_any((struct timer_body *)t, TIMER_BYTES);
 }
 
-void weft_after_func(weft_timer *t, weft_dur d, void (*fn)(void *arg), void *arg)
+bool weft_timer_reset(weft_timer *t, weft_dur d)
 {
-    struct timer_body *b = body_of(t);
+    return reset_any((struct timer_body *)t, TIMER_BYTES, d);
+}
+
+weft_receiver(weft_dur) weft_timer_chan(weft_timer *t)
+{
+    struct timer_body *b = body_of_timer(t);
+    return b->t.kind != &timer_func ? (weft_receiver(weft_dur))body_chan(b) : NULL;
+}
+
+static void body_set_func(struct timer_body *b, weft_dur d, void (*fn)(void *arg), void *arg)
+{
     weft__lock(&b->lock);
     (void)body_stop(b);
     b->fn = fn;
     b->arg = arg;
-    body_set(b, TIMER_FUNC, d, 0);
+    body_set(b, &timer_func, d, 0);
     weft__unlock(&b->lock);
+}
+
+void weft_after_func(weft_timer *t, weft_dur d, void (*fn)(void *arg), void *arg)
+{
+    body_set_func(body_of_timer(t), d, fn, arg);
+}
+
+void weft_alarm_start(weft_alarm *a, weft_dur d, void (*fn)(void *arg), void *arg)
+{
+    body_set_func(body_of(a, ALARM_BYTES), d, fn, arg);
+}
+
+bool weft_alarm_stop(weft_alarm *a)
+{
+    return stop_any((struct timer_body *)a, ALARM_BYTES);
+}
+
+bool weft_alarm_reset(weft_alarm *a, weft_dur d)
+{
+    return reset_any((struct timer_body *)a, ALARM_BYTES, d);
 }
 
 void weft_ticker_start(weft_ticker *t, weft_dur d)
 {
     if (d <= 0)
         weft_panic("non-positive interval for NewTicker");
-    struct timer_body *b = body_of(t);
+    struct timer_body *b = body_of_timer(t);
     weft__lock(&b->lock);
-    body_set(b, TIMER_CHAN, d, d);
+    body_set(b, &timer_chan, d, d);
     weft__unlock(&b->lock);
 }
 
 void weft_ticker_stop(weft_ticker *t)
 {
-    (void)weft_timer_stop((weft_timer *)t);
+    (void)stop_any((struct timer_body *)t, TIMER_BYTES);
 }
 
 void weft_ticker_reset(weft_ticker *t, weft_dur d)
@@ -223,16 +269,16 @@ void weft_ticker_reset(weft_ticker *t, weft_dur d)
     struct timer_body *b = (struct timer_body *)t;
     if (d <= 0)
         weft_panic("non-positive interval for Ticker.Reset");
-    if (b->cookie != body_cookie(b))
+    if (b->cookie != body_cookie(b, TIMER_BYTES))
         return;
     weft__lock(&b->lock);
     (void)body_stop(b);
-    if (b->t.fn)
+    if (b->t.kind)
         body_start(b, d, d);
     weft__unlock(&b->lock);
 }
 
 weft_receiver(weft_dur) weft_ticker_chan(weft_ticker *t)
 {
-    return (weft_receiver(weft_dur))&body_of(t)->ch;
+    return (weft_receiver(weft_dur))body_chan(body_of_timer(t));
 }

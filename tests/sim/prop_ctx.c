@@ -141,14 +141,15 @@ static void fire(struct weft__timer *t, void *arg, uint64_t seq)
     atomic_fetch_add(&fired[me], 1);
 }
 
+static const struct weft__timer_kind kind = {.fn = fire, .wakes = true};
+
 TEST_ENV(prop_ctx, timers_of_one_processor_fire_in_order, "WEFT_PROCS=1")
 {
     weft_time base = weft_now() + 200 * WEFT_MS; /* far enough that all are in before the first is due */
     int stopped[TIMERS] = {0};
 
     for (int i = 0; i < TIMERS; i++) {
-        timer[i].fn = fire;
-        timer[i].wakes = true;
+        timer[i].kind = &kind;
         weft__timer_start(&timer[i], base + (weft_dur)draw(200) * WEFT_US);
         atomic_store(&armed[i], 1);
         if (draw(4) == 0) {

@@ -1,5 +1,6 @@
 /* test_timer.c - timers, tickers, functions that run later. After Go's time tests, in our own words. */
 #include <stdatomic.h>
+#include <string.h>
 #include <unistd.h>
 #include <weft/weft.h>
 #include <weft_test.h>
@@ -356,6 +357,83 @@ TEST(timer, each_true_of_reset_and_stop_is_a_run_that_does_not_come)
     while (atomic_load(&func_runs) < started - stopped)
         weft_sleep(WEFT_MS);
     EXPECT_EQ(atomic_load(&func_runs), started - stopped);
+}
+
+/* ---- alarms ---- */
+
+TEST(timer, an_alarm_runs_its_function_once_and_not_early)
+{
+    weft_alarm a = {0};
+    weft_chan(int) ch = weft_make(int);
+    weft_time start = weft_now();
+    weft_alarm_start(&a, 2 * WEFT_MS, note_run, ch);
+    EXPECT_EQ(weft_recv(ch), 1);
+    EXPECT(weft_now() - start >= 2 * WEFT_MS);
+    EXPECT(!weft_alarm_stop(&a));
+    EXPECT_EQ(weft_try_recv(ch, NULL), 0);
+    EXPECT(!weft_alarm_reset(&a, WEFT_MS));
+    EXPECT_EQ(weft_recv(ch), 1);
+    weft_free(ch);
+}
+
+TEST(timer, a_stopped_alarm_does_not_run_its_function)
+{
+    weft_alarm a = {0};
+    weft_chan(int) ch = weft_make(int);
+    EXPECT(!weft_alarm_stop(&a));
+    EXPECT(!weft_alarm_reset(&a, 0));
+    weft_alarm_start(&a, WEFT_MS, note_run, ch);
+    weft_alarm_start(&a, WEFT_MIN, note_run, ch);
+    EXPECT(weft_alarm_reset(&a, 2 * WEFT_MIN));
+    EXPECT(weft_alarm_stop(&a));
+    EXPECT(!weft_alarm_stop(&a));
+    weft_sleep(3 * WEFT_MS);
+    EXPECT_EQ(weft_try_recv(ch, NULL), 0);
+    weft_free(ch);
+}
+
+/* The storage of an alarm ends where a timer's channel would begin. */
+TEST(timer, an_alarm_touches_its_own_storage_only)
+{
+    struct {
+        weft_alarm a;
+        unsigned char after[sizeof(weft_timer)];
+    } s = {0};
+    weft_chan(int) ch = weft_make(int);
+    memset(s.after, 7, sizeof s.after);
+    for (int i = 0; i < 3; i++) {
+        weft_alarm_start(&s.a, WEFT_MIN, note_run, ch);
+        EXPECT(weft_alarm_reset(&s.a, 0));
+        EXPECT_EQ(weft_recv(ch), 1);
+        (void)weft_alarm_stop(&s.a);
+    }
+    for (size_t i = 0; i < sizeof s.after; i++)
+        REQUIRE(s.after[i] == 7);
+    weft_free(ch);
+}
+
+/* Storage is to be cleared before its first use; where it was not, it is at least not mistaken. */
+TEST(timer, what_an_alarm_has_left_is_not_taken_for_a_timer)
+{
+    union {
+        weft_alarm a;
+        weft_timer t;
+    } u = {0};
+    weft_chan(int) ch = weft_make(int);
+    weft_alarm_start(&u.a, WEFT_MIN, note_run, ch);
+    EXPECT(weft_alarm_stop(&u.a));
+    EXPECT(!weft_timer_stop(&u.t));
+    weft_timer_start(&u.t, 0);
+    (void)weft_recv(weft_timer_chan(&u.t));
+    weft_free(ch);
+}
+
+DEATH(timer, a_pending_alarm_prevents_a_deadlock_report, 7, "^$")
+{
+    static weft_alarm a;
+    weft_alarm_start(&a, 20 * WEFT_MS, quit, NULL);
+    weft_chan(int) ch = weft_make(int);
+    (void)weft_recv(ch);
 }
 
 static void sleep_then_select(weft_chan(int) ch, int i)

@@ -102,14 +102,15 @@ class Goroutine:
 
 
 def slots():
-    """Addresses of all descriptors: one at the top of each stack slot in use (src/sched/stack.c)."""
+    """Addresses of all descriptors: one at the top of each stack slot in use (stack_g_at in src/sched/stack.c)."""
     size = (gdb.lookup_type("struct weft__g").sizeof + 63) & ~63
     chunks = symbol("stack_chunk")
     for k in range(word(symbol("stack_chunk_n"))):
         c = chunks[k]
         base, slot = int(c["base"]), word(c["slot"])
         for i in range(word(c["cut"])):
-            yield base + (i + 1) * slot - size
+            lo = base + i * slot
+            yield lo + slot - size - (lo // 4096 % 16 * 64 if slot >= 4096 else 0)
 
 
 def goroutines():

@@ -19,8 +19,8 @@
  *           fn's prototype by the compiler.
  *
  * Returns   nothing. Out of memory for a stack is a fatal error, as in Go.
- * Limits    a stack has 48 KiB (64 KiB of address space with the guard); the environment's WEFT_STACK sets the
- *           whole in KiB, 64 .. 1,048,576, rounded up to a power of two; weft_go_stack gives one goroutine another.
+ * Limits    a stack has 48 KiB (68 KiB of address space with the guard); the environment's WEFT_STACK sets the
+ *           whole in KiB, 64 .. 1,048,576, rounded up to a power of two and a page; weft_go_stack gives one goroutine another.
  *           Touching the guard is a fatal error.
  * Parks     never. Any thread may call it; the first call of a process starts the runtime.
  * Orders    what the caller did before happens before fn's first statement.

@@ -1,12 +1,14 @@
 /*
  * stack.c - stack slots: where they come from, and whose slot an address is in.
  *
- * Role    A slot is a power of two of address space: guard, stack, and the goroutine's descriptor at the top, so that a
+ * Role    A slot is a piece of address space: guard, stack, and the goroutine's descriptor at the top, so that a
  *         parked goroutine costs one committed page. Slots of one size are a class; most goroutines have the default
  *         one (WEFT_STACK KiB, else 64), weft_go_stack asks for others. Slots are cut from chunks of reserved address space.
+ *         Where all descriptors lie at the same place of a power of two, a thousand goroutines share a sixteenth of the TLB's
+ *         sets and of the caches'. So a slot is a page more than a power of two, and descriptors differ by up to 15 lines.
  * Near    g.c (free lists of the default class), diag (overflow report). Layer 2.
  * Invariants
- *   K1  a chunk's base is a multiple of its slot size: slot i is at base + i * slot.
+ *   K1  slot i of a chunk is at base + i * slot, its descriptor where stack_g_at says (also tools/weft_gdb.py).
  *   K2  slots below cut belong to a goroutine, live or dead, or to a p's range of slots that it will use next: those have
  *       their guards, or are about to, and a descriptor of zeros, that is a dead one. Descriptors are never unmapped (S6 in sched.h).
  *   K3  a chunk's fields but cut are written before stack_chunk_n counts it, and never again.
@@ -22,19 +24,24 @@
  */
 #include "sched_int.h"
 
+#include "../sys/pages.h"
+
 #include <stdlib.h>
 #include <string.h>
 
 enum {
     WEFT__CHUNKS = 4096,
     STACK_CHUNK_SLOTS = 4096,
-    STACK_RANGE = 32,            /* slots a p takes at a time: one page table's worth of the default class */
+    STACK_RANGE = 32,            /* slots a p takes at a time: about one page table's worth of the default class */
     STACK_LOG_MIN = 15,          /* smallest slot: 32 KiB */
     STACK_LOG_MAX = 30,
+    STACK_COLOURS = 16,          /* places of a descriptor, a cache line apart */
+    STACK_LINE = 64,
     STACK_SMALL = STACK_LOG_MAX - STACK_LOG_MIN + 1, /* the class of small-stack mode: no guard */
     STACK_CLASSES,
     STACK_SCALE = (WEFT__TSAN | WEFT__ASAN | (WEFT_DEBUG > 0)) ? 4 : 1, /* frames are larger in these builds */
-    STACK_G_BYTES = (sizeof(struct weft__g) + 63) & ~63
+    STACK_G_BYTES = (sizeof(struct weft__g) + STACK_LINE - 1) & ~(STACK_LINE - 1),
+    STACK_TOP_BYTES = STACK_G_BYTES + (STACK_COLOURS - 1) * STACK_LINE /* of a slot that are no stack, at most */
 };
 
 struct stack_chunk {
@@ -58,11 +65,19 @@ static _Atomic uint32_t stack_default;                /* [const after the first 
 _Static_assert(offsetof(struct weft__g, sw) == 0, "switch.S");
 _Static_assert(offsetof(struct weft__sw, sp) == 0, "switch.S");
 _Static_assert(offsetof(struct weft__sw, on_cpu) == 8, "switch.S");
-_Static_assert(WEFT_STACK_MAX <= (1l << STACK_LOG_MAX) - WEFT__GUARD_BYTES - STACK_G_BYTES, "go.h");
+_Static_assert(WEFT_STACK_MAX <= (1l << STACK_LOG_MAX) - WEFT__GUARD_BYTES - STACK_TOP_BYTES, "go.h");
 
 static size_t stack_slot(uint32_t class)
 {
-    return class == STACK_SMALL ? WEFT__SMALL_SLOT : (size_t)1 << (STACK_LOG_MIN + class);
+    return class == STACK_SMALL ? WEFT__SMALL_SLOT : ((size_t)1 << (STACK_LOG_MIN + class)) + WEFT__PAGE;
+}
+
+/* The descriptor of the slot at lo. Slots have an odd number of pages: neighbours differ in colour. */
+static struct weft__g *stack_g_at(char *lo, size_t slot)
+{
+    size_t colour = slot < WEFT__PAGE ? 0 : (uintptr_t)lo / WEFT__PAGE % STACK_COLOURS;
+
+    return (struct weft__g *)(lo + slot - STACK_G_BYTES - colour * STACK_LINE); /* K1 */
 }
 
 /* The class of the smallest slot of at least this many bytes. */
@@ -91,11 +106,6 @@ static uint32_t stack_default_class(void)
     return c;
 }
 
-static struct weft__g *stack_g_of(const struct stack_chunk *c, size_t i)
-{
-    return (struct weft__g *)(c->base + (i + 1) * c->slot - STACK_G_BYTES);
-}
-
 /* A fresh chunk for a class, or NULL; stack_lock held. */
 static struct stack_chunk *stack_chunk_new(uint32_t class)
 {
@@ -106,7 +116,7 @@ static struct stack_chunk *stack_chunk_new(uint32_t class)
     if (n == WEFT__CHUNKS)
         return NULL;
     struct stack_chunk *c = &stack_chunk[n];
-    c->base = weft__sys_reserve(slot * slots, class == STACK_SMALL ? 4096 : slot); /* K1 */
+    c->base = weft__sys_reserve(slot * slots, WEFT__PAGE);
     if (!c->base)
         return NULL;
     c->slot = slot;
@@ -139,7 +149,7 @@ static bool stack_guard(char *lo, uint32_t class, uint32_t n)
 /* Makes a slot with its guard ready for use. */
 static struct weft__g *stack_slot_init(char *lo, uint32_t class)
 {
-    struct weft__g *g = (struct weft__g *)(lo + stack_slot(class) - STACK_G_BYTES);
+    struct weft__g *g = stack_g_at(lo, stack_slot(class));
 
     g->stack_lo = class == STACK_SMALL ? lo : lo + WEFT__GUARD_BYTES;
     g->stack_hi = (char *)g;
@@ -192,7 +202,7 @@ struct weft__g *weft__stack_take(struct weft__p *p, size_t bytes)
 {
     if (bytes > WEFT_STACK_MAX)
         weft__fatal("weft_go_stack: a stack of %zu bytes: the limit is %zu", bytes, (size_t)WEFT_STACK_MAX);
-    uint32_t class = stack_class_of(bytes * STACK_SCALE + WEFT__GUARD_BYTES + STACK_G_BYTES);
+    uint32_t class = stack_class_of(bytes * STACK_SCALE + WEFT__GUARD_BYTES + STACK_TOP_BYTES);
     if (class == stack_default_class())
         return weft__g_alloc(p);
     return stack_take(class);
@@ -226,7 +236,7 @@ bool weft__stack_slots(uint32_t chunk, struct weft__slots *ret_slots)
 
 struct weft__g *weft__slots_g(const struct weft__slots *s, size_t i)
 {
-    return (struct weft__g *)(s->base + (i + 1) * s->slot - STACK_G_BYTES);
+    return stack_g_at(s->base + i * s->slot, s->slot);
 }
 
 struct weft__g *weft__g_by_addr(const void *addr)
@@ -238,7 +248,7 @@ struct weft__g *weft__g_by_addr(const void *addr)
         if ((const char *)addr < c->base || (const char *)addr >= c->base + c->slot * c->slots)
             continue;
         size_t i = (size_t)((const char *)addr - c->base) / c->slot;
-        return i < atomic_load_explicit(&c->cut, memory_order_acquire) ? stack_g_of(c, i) : NULL; /* K6 */
+        return i < atomic_load_explicit(&c->cut, memory_order_acquire) ? stack_g_at(c->base + i * c->slot, c->slot) : NULL; /* K6 */
     }
     return NULL;
 }

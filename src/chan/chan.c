@@ -123,7 +123,7 @@ void(weft_free)(const volatile void *ch)
 /* The calling goroutine, for a waiter. Under c->lock; NULL where making one needs the lock dropped first. */
 static struct weft__g *chan_self(struct weft__chan *c)
 {
-    struct weft__g *g = weft__g_or_null();
+    struct weft__g *g = weft__self_or_null();
     if (weft__likely(g != NULL))
         return g;
     weft__unlock(&c->lock);

@@ -126,6 +126,8 @@ static inline uint32_t weft__g_state(const struct weft__g *g)
 
 /* The calling goroutine. Starts the runtime; makes a foreign thread a tied goroutine. Never NULL. */
 struct weft__g *weft__g(void);
+/* The calling goroutine, but NULL when the thread is not weft's or is on a scheduler stack. */
+struct weft__g *weft__g_or_null(void);
 /* How an m begins: what weft__self reads of it. */
 struct weft__m_head {
     struct weft__sw g0;
@@ -141,11 +143,17 @@ static inline struct weft__g *weft__self(void)
 
     return weft__likely(g != NULL) ? g : weft__g();
 }
+/* weft__g_or_null without a call, likewise. */
+static inline struct weft__g *weft__self_or_null(void)
+{
+    if (WEFT__TSAN)
+        return weft__g_or_null();
+    struct weft__m_head *m = (struct weft__m_head *)weft__m();
+
+    return weft__likely(m != NULL) ? m->g : NULL;
+}
 /* Starts the runtime and makes the calling thread known, where that has not happened. Any stack. */
 void weft__ensure_started(void);
-/* The calling goroutine, but NULL when the thread is not weft's or is on a scheduler stack. */
-struct weft__g *weft__g_or_null(void);
-
 /* Park the calling goroutine until weft__ready. See S1-S5. */
 WEFT_PARKS void weft__park(enum weft__wait why);
 /* The same on a small stack (small.c), by way of the scheduler's stack. Not for tied goroutines. */

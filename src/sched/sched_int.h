@@ -249,10 +249,17 @@ static inline weft__runnable weft__runq_pop(struct weft__p *p)
     if (n == 0)
         return 0;
     weft__runnable r = p->ring[h & (p->slots - 1)];
-    if (n > 6) { /* a cold goroutine is a cache miss: start it early */
-        const char *later = (const char *)p->ring[(h + 6) & (p->slots - 1)];
-        __builtin_prefetch(later);
-        __builtin_prefetch(later + 64);
+    if (n > 6) { /* a cold goroutine is a cache miss, then another one for its stack: start them early */
+        weft__runnable later = p->ring[(h + 6) & (p->slots - 1)], soon = p->ring[(h + 3) & (p->slots - 1)];
+        __builtin_prefetch((const char *)later);
+        if (later & 1)
+            __builtin_prefetch((const char *)later + 64);
+        if (!(soon & 1)) {
+            const char *sp = ((struct weft__g *)soon)->sw.sp;
+            __builtin_prefetch(sp);
+            __builtin_prefetch(sp + 64);
+            __builtin_prefetch(sp + 128);
+        }
     }
     atomic_store_explicit(&p->head, h + 1, memory_order_relaxed);
     return r;

@@ -5,7 +5,7 @@
  *
  * Rows    pread of 4 KiB from the page cache, bare and by weft_file_pread; pwrite likewise; the price of the brackets around a
  *         blocking call; 1 MiB of a file to a TCP peer by copying and by weft_conn_send_file; 1 MiB from one TCP peer to another
- *         by copying and by weft_conn_splice. The peers are processes of their own.
+ *         by copying and by weft_conn_splice; a datagram alone and in a batch. The peers are processes of their own.
  */
 #include <arpa/inet.h>
 #include <fcntl.h>
@@ -104,6 +104,37 @@ static void proxy_spliced(int count)
         check(weft_conn_splice(NULL, sink, source, MIB) == MIB, "weft_conn_splice");
 }
 
+/* 32 datagrams of 64 bytes to a socket of this process and back out of it: for one of them. */
+enum { BATCH = 32 };
+static weft_conn *udp_in, *udp_out;
+
+static void udp_single(int count)
+{
+    for (int i = 0; i < count; i += BATCH) {
+        for (int k = 0; k < BATCH; k++)
+            check(weft_conn_write(NULL, udp_out, buf, 64) == 64, "write");
+        for (int k = 0; k < BATCH; k++)
+            check(weft_conn_read(NULL, udp_in, buf, 64) == 64, "read");
+    }
+}
+
+static void udp_batch(int count)
+{
+    static struct weft_packet p[BATCH];
+    for (int k = 0; k < BATCH; k++)
+        p[k] = (struct weft_packet){.buf = buf + 64 * k, .n = 64};
+    for (int i = 0; i < count; i += BATCH) {
+        for (int k = 0; k < BATCH; k++)
+            p[k].addr.len = 0;
+        check(weft_conn_write_batch(NULL, udp_out, p, BATCH) == BATCH, "weft_conn_write_batch");
+        for (int have = 0; have < BATCH;) {
+            int n = weft_conn_read_batch(NULL, udp_in, p + have, BATCH - have);
+            check(n > 0, "weft_conn_read_batch");
+            have += n;
+        }
+    }
+}
+
 static const struct {
     const char *name;
     void (*bare)(int), (*weft)(int);
@@ -111,7 +142,7 @@ static const struct {
 } row[] = {
     {"pread_4k_cached", pread_bare, pread_weft, CALLS},      {"pread_4k_bracketed", pread_bare, pread_bracketed, CALLS},
     {"pwrite_4k", pwrite_bare, pwrite_weft, CALLS},          {"send_1m_copy_or_sendfile", send_copied, send_file, MOVES},
-    {"proxy_1m_copy_or_splice", proxy_copied, proxy_spliced, MOVES},
+    {"proxy_1m_copy_or_splice", proxy_copied, proxy_spliced, MOVES}, {"udp_64b_one_or_batch_of_32", udp_single, udp_batch, 32000},
 };
 
 /* ---- the peers ---- */
@@ -187,10 +218,15 @@ int main(int argc, char **argv)
     unlink(name);
     sink = dial(in);
     source = dial(out);
+    char addr[WEFT_ADDR_TEXT];
+    check(weft_listen_packet(&udp_in, "udp", "127.0.0.1:0") == 0 && weft_conn_local(udp_in, addr, sizeof addr) > 0 &&
+              weft_dial(NULL, "udp", addr, &udp_out) == 0, "udp");
     weft_waitgroup_go(&wg, run_rows, rounds);
     weft_waitgroup_wait(&wg);
     weft_conn_close(sink);
     weft_conn_close(source);
+    weft_conn_close(udp_in);
+    weft_conn_close(udp_out);
     weft_file_close(file);
     close(file_fd);
     return 0;

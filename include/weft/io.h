@@ -96,7 +96,7 @@ weft_err weft_file_sync(weft_file *file);
  *
  * Returns   0: try again (it may be spurious); or an error as weft_file_read. WEFT_EUNSUPPORTED: a regular file.
  * Orders    the call comes first: try, and wait after -EAGAIN. What was there before and was not read wakes nobody again.
- * Parks     until something new has come. Costs no system call, where weft_fd_wait costs five.
+ * Parks     until something new has come. Costs no system call, where weft_fd_wait costs four.
  */
 WEFT_API WEFT_PARKS WEFT_MUST_USE
 weft_err weft_file_wait(weft_ctx *ctx, weft_file *file, int direction);

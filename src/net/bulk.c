@@ -5,8 +5,8 @@
  *         io/disk.c. Layer 4.
  *
  * Invariants
- *   B1  a call holds WRITING of where bytes go, and READING of where they come from, from beginning to end: nobody gets between.
- *   B2  the pipe of a splice is empty before each read of the source: so "again" then means that the source has nothing, and what
+ *   Z1  a call holds WRITING of where bytes go, and READING of where they come from, from beginning to end: nobody gets between.
+ *   Z2  the pipe of a splice is empty before each read of the source: so "again" then means that the source has nothing, and what
  *       the next write finds "again" for is the destination.
  *
  * Locks   none. Limits pipes of 256 KiB (64 KiB where the user's pipe pages are used up).
@@ -120,7 +120,7 @@ static WEFT_PARKS ssize_t bulk_copy_file(weft_ctx *ctx, weft_conn *conn, int fd,
     return got < 0 ? got : (ssize_t)done;
 }
 
-/* B1 */
+/* Z1 */
 static WEFT_PARKS ssize_t bulk_send_file(weft_ctx *ctx, weft_conn *conn, int fd, uint64_t at, size_t n)
 {
     size_t done = 0;
@@ -201,7 +201,7 @@ static WEFT_PARKS weft_err splice_out(weft_ctx *ctx, struct weft__fd *dst, const
         if (put == -EAGAIN)
             err = weft__fd_wait(ctx, dst, WEFT__DIR_WRITE);
         else if (put <= 0)
-            err = put < 0 ? (weft_err)put : -EIO; /* an empty pipe: B2 broken, by the kernel */
+            err = put < 0 ? (weft_err)put : -EIO; /* an empty pipe: Z2 broken, by the kernel */
         else
             n -= (size_t)put;
     }
@@ -254,7 +254,7 @@ ssize_t weft_conn_splice(weft_ctx *ctx, weft_conn *dst, weft_conn *src, size_t n
         return WEFT_EUNSUPPORTED;
     if (n > PTRDIFF_MAX)
         n = PTRDIFF_MAX;
-    weft_err err = weft__conn_enter(ctx, src, WEFT__FD_READING); /* B1 */
+    weft_err err = weft__conn_enter(ctx, src, WEFT__FD_READING); /* Z1 */
     if (err)
         return err;
     ssize_t moved = weft__fd_enter(&dst->f, WEFT__FD_WRITING);

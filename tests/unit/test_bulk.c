@@ -4,6 +4,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include "http_cert.h"
 #include "net_pair.h"
 
 static char pattern(size_t i)
@@ -262,6 +263,55 @@ TEST(bulk, datagrams_are_not_spliced)
     EXPECT_EQ(weft_conn_send_file(NULL, u, 0, 0, 1), WEFT_EUNSUPPORTED);
     weft_conn_close(u);
     net_pair_close(&p);
+}
+
+/* ---- over TLS bytes are copied ---- */
+
+static void shake_hands(weft_conn **c, const struct weft_tls_config *config)
+{
+    REQUIRE(weft_tls_server(NULL, *c, config, c) == 0);
+}
+
+static struct net_pair tls_pair(const struct cert *cert)
+{
+    struct net_pair p = net_pair("tcp");
+    struct weft_tls_config server = {.cert_file = cert->crt, .key_file = cert->key};
+    struct weft_tls_config client = {.ca_file = cert->crt, .server_name = "127.0.0.1"};
+    weft_waitgroup wg = {0};
+    weft_waitgroup_go(&wg, shake_hands, &p.b, &server);
+    REQUIRE(weft_tls_client(NULL, p.a, &client, &p.a) == 0);
+    weft_waitgroup_wait(&wg);
+    return p;
+}
+
+TEST(bulk, over_tls_files_and_streams_arrive_as_well)
+{
+    enum { SIZE = 300001 };
+    struct cert cert;
+    cert_make(&cert);
+    int fd = file_of(SIZE);
+    struct net_pair in = tls_pair(&cert), out = net_pair("tcp");
+    weft_chan(ssize_t) got = weft_make(ssize_t, 1), moved = weft_make(ssize_t, 1);
+    weft_go(splice_into, out.a, in.b, moved); /* out of TLS, plain */
+    weft_go(read_into, out.b, (size_t)0, got);
+    EXPECT_EQ(weft_conn_send_file(NULL, in.a, fd, 0, SIZE_MAX), SIZE);
+    EXPECT_EQ(weft_conn_send_file(NULL, in.a, fd, SIZE, 10), 0);
+    EXPECT_EQ(weft_conn_close_write(in.a), 0);
+    EXPECT_EQ(weft_recv(moved), SIZE);
+    weft_conn_close_write(out.a);
+    EXPECT_EQ(weft_recv(got), SIZE);
+
+    char a[2], b[8];
+    struct iovec v[] = {{NULL, 0}, {a, 2}, {b, 8}};
+    EXPECT_EQ(weft_conn_write(NULL, in.b, "back", 4), 4); /* the other direction is open still */
+    EXPECT_EQ(weft_conn_readv(NULL, in.a, v, 3), 2);
+    EXPECT(memcmp(a, "ba", 2) == 0);
+    weft_free(got);
+    weft_free(moved);
+    net_pair_close(&in);
+    net_pair_close(&out);
+    close(fd);
+    cert_drop(&cert);
 }
 
 /* ---- sockets from elsewhere ---- */

@@ -44,7 +44,7 @@ TEST(http_h2, requests_behind_one_that_parks_are_answered)
     static const char *const paths[] = {"/ctx", "/hello", "/hello", "/hello", "/ctx", "/hello"};
     struct site s;
     struct h2_peer p;
-    int before = atomic_load(&cancelled);
+    int before = atomic_load(&cancelled), in = atomic_load(&entered);
     site_start(&s, &plain);
     open_settled(&p, &s);
     for (int i = 0; i < 2; i++) {
@@ -55,6 +55,8 @@ TEST(http_h2, requests_behind_one_that_parks_are_answered)
         until_answered(&p, first + 10);
         EXPECT(!h2_at(&p, first)->closed && !h2_at(&p, first + 8)->closed);
     }
+    while (atomic_load(&entered) < in + 4)
+        weft_yield();
     h2_close(&p);
     while (atomic_load(&cancelled) < before + 4)
         weft_yield();
@@ -67,7 +69,7 @@ TEST(http_h2, an_answer_before_a_handler_that_parks_is_sent)
     static const char *const paths[] = {"/hello", "/ctx"};
     struct site s;
     struct h2_peer p;
-    int before = atomic_load(&cancelled);
+    int before = atomic_load(&cancelled), in = atomic_load(&entered);
     site_start(&s, &plain);
     open_settled(&p, &s);
     for (int i = 0; i < 3; i++) {
@@ -75,6 +77,8 @@ TEST(http_h2, an_answer_before_a_handler_that_parks_is_sent)
         until_answered(&p, first);
         EXPECT(!h2_at(&p, first + 2)->closed);
     }
+    while (atomic_load(&entered) < in + 3)
+        weft_yield();
     h2_close(&p);
     while (atomic_load(&cancelled) < before + 3)
         weft_yield();

@@ -73,6 +73,9 @@ void weft__tls_tickets_unref(struct weft__tls_tickets *t);
 void weft__tls_tickets_use(SSL_CTX *ctx);
 void weft__tls_tickets_turn(struct weft__tls_tickets *t);
 
+/* tls_lean.c: OpenSSL's library context for clients; NULL: the process's own. Under shared.lock. */
+OSSL_LIB_CTX *weft__tls_lean(void);
+
 /* A BIO over a socket that never waits. NULL when memory is short. */
 BIO *weft__tls_bio(struct weft__tls *tls);
 

@@ -155,8 +155,21 @@ static weft_err make_server(SSL_CTX *ctx, const struct weft_tls_config *c, struc
     return make_client_auth(ctx, c);
 }
 
+/* AES-128 with SHA-256 first, as Go has it: a tenth less work in a handshake than OpenSSL's order, AES-256 with SHA-384 first.
+ * An order that somebody chose for the system stays. */
+static void make_order_ciphers(SSL_CTX *ctx)
+{
+    static const uint32_t usual[] = {TLS1_3_CK_AES_256_GCM_SHA384, TLS1_3_CK_CHACHA20_POLY1305_SHA256, TLS1_3_CK_AES_128_GCM_SHA256};
+    STACK_OF(SSL_CIPHER) *list = SSL_CTX_get_ciphers(ctx);
+    for (int i = 0; i < 3; i++)
+        if (sk_SSL_CIPHER_num(list) < 3 || SSL_CIPHER_get_id(sk_SSL_CIPHER_value(list, i)) != usual[i])
+            return;
+    (void)SSL_CTX_set_ciphersuites(ctx, "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256");
+}
+
 static weft_err make_client(SSL_CTX *ctx, const struct weft_tls_config *c, struct weft__tls_extra *x)
 {
+    make_order_ciphers(ctx);
     SSL_CTX_set_verify(ctx, c->insecure ? SSL_VERIFY_NONE : SSL_VERIFY_PEER, NULL);
     if (x->alpn_len && SSL_CTX_set_alpn_protos(ctx, x->alpn, x->alpn_len) != 0)
         return WEFT_EINVAL;
@@ -216,7 +229,7 @@ SSL_CTX *weft__tls_make(const struct weft_tls_config *c, bool server, int index,
                         struct weft__tls_fail *fail)
 {
     ERR_clear_error();
-    SSL_CTX *ctx = SSL_CTX_new(server ? TLS_server_method() : TLS_client_method());
+    SSL_CTX *ctx = server ? SSL_CTX_new(TLS_server_method()) : SSL_CTX_new_ex(c->cert_file ? NULL : weft__tls_lean(), NULL, TLS_client_method());
     if (!ctx || !SSL_CTX_set_ex_data(ctx, index, x)) {
         weft__tls_tickets_unref(x->tickets);
         weft__sys_free(x);

@@ -84,27 +84,36 @@ static void shared_init(void)
 
 /* ---- the values of a config ---- */
 
-static void key_put(FILE *f, const char *text)
+/* The i-th of a config's strings, "" for none; NULL behind the last. */
+static const char *key_text(const struct weft_tls_config *c, int i)
 {
-    fprintf(f, "%s\n", text ? text : "");
+    const char *first[] = {c->ca_file, c->ca_dir, c->cert_file, c->key_file, c->alpn}, *text;
+    if (i < 5)
+        text = first[i];
+    else if (i < 5 + 2 * c->more_count)
+        text = (i - 5) % 2 ? c->more[(i - 5) / 2].key_file : c->more[(i - 5) / 2].cert_file;
+    else
+        return NULL;
+    return text ? text : "";
 }
 
 /* The values that matter, as one string; malloc'ed. */
 static char *shared_key(const struct weft_tls_config *c, bool server)
 {
-    char *key = NULL;
-    size_t n;
-    FILE *f = open_memstream(&key, &n);
-    if (!f)
+    const char *text;
+    size_t n = 96;
+    for (int i = 0; (text = key_text(c, i)); i++)
+        n += strlen(text) + 1;
+    char *key = malloc(n), *at = key;
+    if (!key)
         return NULL;
-    fprintf(f, "%d %x %d %d %d %d\n", server, (unsigned)c->min_version, c->no_session_cache, c->insecure, c->client_auth, c->more_count);
-    key_put(f, c->ca_file), key_put(f, c->ca_dir), key_put(f, c->cert_file), key_put(f, c->key_file), key_put(f, c->alpn);
-    for (int i = 0; i < c->more_count; i++)
-        key_put(f, c->more[i].cert_file), key_put(f, c->more[i].key_file);
-    if (fclose(f) == 0)
-        return key;
-    weft__sys_free(key);
-    return NULL;
+    at += snprintf(at, 96, "%d %x %d %d %d %d\n", server, (unsigned)c->min_version, c->no_session_cache, c->insecure, c->client_auth, c->more_count);
+    for (int i = 0; (text = key_text(c, i)); i++) {
+        at = stpcpy(at, text);
+        *at++ = '\n';
+    }
+    *at = '\0';
+    return key;
 }
 
 /* ---- files that change ---- */

@@ -102,6 +102,11 @@ bench-net: setup build
 	@python3 bench/tls.py --build $(B) $(ARGS)
 	@$(B)/bench/net-bulk
 
+.PHONY: bench-connections
+## bench-connections: 50,000 idle connections at once over several processes; ARGS="--conns 200000 --per-process 18500"
+bench-connections: setup build
+	@python3 bench/connections.py --build $(B) $(ARGS)
+
 .PHONY: accept
 ## accept: what a release must show: real documentation, webgen, 10,000 URLs beside Go, scheduler figures (minutes)
 accept: setup build

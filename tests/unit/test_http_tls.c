@@ -143,12 +143,15 @@ TEST(http_tls, a_client_that_says_nothing_costs_no_goroutine_and_is_ended)
     struct tls_site t;
     weft_conn *c[MANY];
     char byte;
-    site_open(&t, (struct weft_http_server_opts){.head_timeout = WEFT_SEC / 2});
+    site_open(&t, (struct weft_http_server_opts){.head_timeout = WEFT_SEC});
     int before = (int)weft_num_goroutines();
     for (int i = 0; i < MANY; i++)
         c[i] = site_dial(&t);
     weft_conn *last = site_dial(&t);   /* those before it have been accepted when it is served */
-    REQUIRE(weft_tls_client(NULL, last, &t.client_tls, &last) == 0);
+    while (weft_tls_client(NULL, last, &t.client_tls, &last) != 0) {   /* the limit is for it too, on a busy machine */
+        weft_conn_close(last);
+        last = site_dial(&t);
+    }
     ask(last, "");
     expect_goroutines(before);
     for (int i = 0; i < MANY; i++) {
@@ -181,7 +184,7 @@ TEST(http_tls, a_server_ends_with_its_farewell)
 {
     struct tls_site t;
     char byte;
-    site_open(&t, (struct weft_http_server_opts){.idle_timeout = WEFT_SEC / 5});
+    site_open(&t, (struct weft_http_server_opts){.idle_timeout = 2 * WEFT_SEC});
     for (int i = 0; i < 2; i++) {   /* after the answer, and when it has been idle for too long */
         weft_conn *c = site_dial(&t);
         REQUIRE(weft_tls_client(NULL, c, &t.client_tls, &c) == 0);

@@ -288,6 +288,46 @@ TEST(tls_server, a_chain_that_was_seen_still_expires)
     certs_remove(&f);
 }
 
+/* ---- kinds of keys ---- */
+
+/* tls_lean.c leaves out what no client needs, and no more. */
+TEST(tls_server, clients_know_keys_of_all_kinds)
+{
+    static const struct { const char *kind, *curve; int bits; } cases[] = {
+        {"RSA", NULL, 2048}, {"RSA-PSS", NULL, 2048}, {"EC", "P-256", 0}, {"EC", "P-384", 0}, {"EC", "P-521", 0}, {"ED25519", NULL, 0},
+        {"ED448", NULL, 0},
+    };
+    struct certs f = certs_make();
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char crt[64], key[64];
+        EVP_PKEY_CTX *make = EVP_PKEY_CTX_new_from_name(NULL, cases[i].kind, NULL);
+        EVP_PKEY *k = NULL;
+        REQUIRE(make && EVP_PKEY_keygen_init(make) == 1);
+        if (cases[i].bits)
+            EVP_PKEY_CTX_set_rsa_keygen_bits(make, cases[i].bits);
+        if (cases[i].curve)
+            EVP_PKEY_CTX_set_group_name(make, cases[i].curve);
+        REQUIRE(EVP_PKEY_generate(make, &k) == 1);
+        X509 *x = cert_new_for("kinds", "DNS:good.test", k, f.ca_cert, f.ca_key, -86400, 3600);
+        char name[16];
+        snprintf(name, sizeof name, "key%zu", i); /* a path of its own: files are read again after a second only */
+        cert_save(key, sizeof key, f.dir, name, NULL, k);
+        snprintf(name, sizeof name, "crt%zu", i);
+        cert_save(crt, sizeof crt, f.dir, name, x, NULL);
+        struct tls_server *s = tls_start(crt, key, NULL);
+        struct weft_tls_config c = {.ca_file = f.ca, .server_name = "good.test", .no_session_cache = true};
+        char text[200];
+        if (tls_dial(s, &c, text, NULL) != 0)
+            weft_test_fail(__FILE__, __LINE__, "%s %s: %s", cases[i].kind, cases[i].curve ? cases[i].curve : "", text);
+        tls_stop(s);
+        X509_free(x);
+        EVP_PKEY_free(k);
+        EVP_PKEY_CTX_free(make);
+    }
+    EXPECT(weft__tls_lean() != NULL);
+    certs_remove(&f);
+}
+
 /* ---- peers that misbehave: a relay in between ---- */
 
 struct relay {

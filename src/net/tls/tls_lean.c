@@ -51,7 +51,8 @@ static bool lean_decoder(const OSSL_ALGORITHM *a)
 
 static bool lean_key(const OSSL_ALGORITHM *a)
 {
-    static const char *const useless[] = {"DSA", "SM2", "DHX", "SIPHASH", "POLY1305", "CMAC", "HKDF", "TLS1-PRF", "SCRYPT", "id-scrypt", NULL};
+    static const char *const useless[] = {"DSA", "SM2", "DHX", "SIPHASH", "POLY1305", "CMAC", "HKDF", "TLS1-PRF", "SCRYPT", "id-scrypt",
+                                          NULL};
     return !lean_in(a->algorithm_names, useless);
 }
 

@@ -229,7 +229,8 @@ SSL_CTX *weft__tls_make(const struct weft_tls_config *c, bool server, int index,
                         struct weft__tls_fail *fail)
 {
     ERR_clear_error();
-    SSL_CTX *ctx = server ? SSL_CTX_new(TLS_server_method()) : SSL_CTX_new_ex(c->cert_file ? NULL : weft__tls_lean(), NULL, TLS_client_method());
+    OSSL_LIB_CTX *library = server || c->cert_file ? NULL : weft__tls_lean();
+    SSL_CTX *ctx = SSL_CTX_new_ex(library, NULL, server ? TLS_server_method() : TLS_client_method());
     if (!ctx || !SSL_CTX_set_ex_data(ctx, index, x)) {
         weft__tls_tickets_unref(x->tickets);
         weft__sys_free(x);

@@ -107,7 +107,8 @@ static char *shared_key(const struct weft_tls_config *c, bool server)
     char *key = malloc(n), *at = key;
     if (!key)
         return NULL;
-    at += snprintf(at, 96, "%d %x %d %d %d %d\n", server, (unsigned)c->min_version, c->no_session_cache, c->insecure, c->client_auth, c->more_count);
+    at += snprintf(at, 96, "%d %x %d %d %d %d\n", server, (unsigned)c->min_version, c->no_session_cache, c->insecure, c->client_auth,
+                   c->more_count);
     for (int i = 0; (text = key_text(c, i)); i++) {
         at = stpcpy(at, text);
         *at++ = '\n';

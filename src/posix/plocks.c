@@ -13,6 +13,8 @@
 
 enum { LOCK_ROUNDS = 4, LOCK_PAUSES = 30 };
 
+_Static_assert(thrd_success == 0, "C11's results go through these two as well");
+
 /* The result of a lock call. */
 static int lock_got(int r)
 {
@@ -82,13 +84,6 @@ WEFT__STANDIN int pthread_mutex_unlock(pthread_mutex_t *m)
 
 /* ---- C11 ---- */
 
-static int lock_got_c11(int r)
-{
-    if (r == thrd_success)
-        weft__keep_pin();
-    return r;
-}
-
 static int lock_try_mtx(void *m)
 {
     return WEFT__NEXT(mtx_trylock)(m);
@@ -97,27 +92,23 @@ static int lock_try_mtx(void *m)
 WEFT__STANDIN int mtx_lock(mtx_t *m)
 {
     int r = lock_tries(lock_try_mtx, m, thrd_busy);
-    return lock_got_c11(r == thrd_busy ? WEFT__NEXT(mtx_lock)(m) : r);
+    return lock_got(r == thrd_busy ? WEFT__NEXT(mtx_lock)(m) : r);
 }
 
 WEFT__STANDIN int mtx_timedlock(mtx_t *restrict m, const struct timespec *restrict at)
 {
     int r = lock_tries(lock_try_mtx, m, thrd_busy);
-    return lock_got_c11(r == thrd_busy ? WEFT__NEXT(mtx_timedlock)(m, at) : r);
+    return lock_got(r == thrd_busy ? WEFT__NEXT(mtx_timedlock)(m, at) : r);
 }
 
 WEFT__STANDIN int mtx_trylock(mtx_t *m)
 {
-    return lock_got_c11(WEFT__NEXT(mtx_trylock)(m));
+    return lock_got(WEFT__NEXT(mtx_trylock)(m));
 }
 
 WEFT__STANDIN int mtx_unlock(mtx_t *m)
 {
-    int r = WEFT__NEXT(mtx_unlock)(m);
-
-    if (r == thrd_success)
-        weft__keep_unpin();
-    return r;
+    return lock_given_back(WEFT__NEXT(mtx_unlock)(m));
 }
 
 /* ---- rwlocks ---- */

@@ -467,7 +467,9 @@ struct weft_http_event {
 /**
  * weft_http_sse_begin - answer with events from here on; weft_http_sse_send - one event, sent at once.
  *
- * The stream ends when the handler returns. A handler that waits between events does so under weft_http_request_ctx.
+ * The stream ends when the handler returns; the client then connects again, with the id of the last event in Last-Event-ID
+ * (weft_http_request_header), unless it is answered 204. A handler that waits between events does so under weft_http_request_ctx,
+ * which ends when the client is gone; an event without any field, every 15 s or so, keeps proxies from closing a quiet stream.
  *
  * Returns   0; WEFT_EINVAL (a line break in id or event); WEFT_ENOMEM; or as weft_http_reply_write: the client is gone.
  * Parks     while the send buffer is full.

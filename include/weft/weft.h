@@ -6,6 +6,7 @@
 #include <weft/base.h>
 #include <weft/chan.h>
 #include <weft/ctx.h>
+#include <weft/events.h>
 #include <weft/go.h>
 #include <weft/group.h>
 #include <weft/http.h>

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""bench/http2.py - what an HTTP/2 request costs a server: CPU microseconds, beside the floor, h2o, nginx and Go.
+"""bench/http2.py - what an HTTP/2 request costs a server, or a client: CPU microseconds, beside the floor, h2o, nginx and Go.
 
 Each round starts the contestants in shuffled order, pinned to the first CPU, with h2load (nghttp2-client) pinned to the
 last. The figure is the CPU time of the server's process, by the kernel's count, for each request; a ratio is to the floor of
@@ -15,6 +15,8 @@ from run import build_go, machine, sh, ROOT, spread
 
 # name: clients, streams of each, requests, goal in microseconds
 WORK = {"64x1": (64, 1, 60000, 7.7), "16x32": (16, 32, 400000, 1.0)}
+# name: fetches at a time over one connection; the client is measured, bench/floor/h2server.c answers. There is no floor but Go.
+CLIENT = {"client_1": 1, "client_64": 64}
 
 NGINX = """daemon off; master_process off; pid {dir}/nginx.pid; error_log /dev/null crit; worker_rlimit_nofile 65536;
 events {{ worker_connections 16384; use epoll; multi_accept on; }}
@@ -85,6 +87,40 @@ def one(name, cmd, env, work, opt, cpus, tmp):
     return used / done / 1000
 
 
+def one_client(name, exe, work, opt, cpus, bench_dir):
+    fifo = ["chrt", "-f", "10"] if opt.fifo else []
+    env = dict(os.environ, GOMAXPROCS="1", WEFT_PROCS="1", FETCH_MODE="h2")
+    origin = subprocess.Popen(fifo + [os.path.join(bench_dir, "floor-h2server")], stdout=subprocess.PIPE, text=True,
+                              preexec_fn=lambda: os.sched_setaffinity(0, {cpus[-1]}))
+    try:
+        port = origin.stdout.readline().strip().rsplit(":", 1)[1]
+        n = str(CLIENT[work])
+        cmd = [exe, "http_fetch", "-g", n, "-addr", "127.0.0.1:" + port, "-dur", "1s"] if name == "go" else [exe, "-2", "-p", port, "-c", n]
+        r = subprocess.run(fifo + cmd, env=env, capture_output=True, text=True, timeout=60, preexec_fn=lambda: os.sched_setaffinity(0, {cpus[0]}))
+    finally:
+        origin.kill()
+        origin.wait()
+        origin.stdout.close()
+    if r.returncode:
+        sys.exit(f"bench: {name}: {r.stdout} {r.stderr}")
+    return json.loads(r.stdout)["cpu_us"]
+
+
+def measure_client(work, exes, opt, cpus, bench_dir):
+    exes = {"weft": os.path.join(bench_dir, "http-fetch"), **({"go": exes["go"][0]} if "go" in exes else {})}
+    runs, load0 = {k: [] for k in exes}, os.getloadavg()[0]
+    for _ in range(opt.rounds):
+        for name in random.sample(list(exes), len(exes)):
+            runs[name].append(one_client(name, exes[name], work, opt, cpus, bench_dir))
+    res = dict(bench="http2_" + work, rounds=opt.rounds, load=[round(load0, 2), round(os.getloadavg()[0], 2)])
+    for name, r in runs.items():
+        ratio = statistics.median(a / b for a, b in zip(r, runs.get("go", r)))
+        res[name] = dict(cpu_us=round(statistics.median(r), 4), best=round(min(r), 4), spread=spread(r), ratio=round(ratio, 3), runs=[round(x, 4) for x in r])
+    cells = " ".join(f"{n} {res[n]['cpu_us']:7.3f} ({res[n]['ratio']:.2f} of Go, +-{res[n]['spread'] * 100:.0f}%)" for n in exes)
+    print(f"{res['bench']:22} {cells}  load {res['load'][1]}", flush=True)
+    return res
+
+
 def contestants(opt, bench_dir):
     out = {"floor": [os.path.join(bench_dir, "floor-h2server")], "weft": [os.path.join(bench_dir, "http-hello")]}
     if opt.also:
@@ -150,11 +186,12 @@ def main():
     print(f"machine: {machine()}; load {os.getloadavg()[0]:.2f}; {opt.rounds} rounds; CPU us of the server for a request (ratio to the floor "
           "of the same round)")
     out = []
-    for work in WORK:
+    for work in [*WORK, *CLIENT]:
         if opt.only in "http2_" + work:
-            res = measure(work, exes, opt, cpus, env)
+            res = measure(work, exes, opt, cpus, env) if work in WORK else measure_client(work, exes, opt, cpus, bench_dir)
             out.append(dict(time=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"), **meta, **res))
-            show(res, exes)
+            if work in WORK:
+                show(res, exes)
     if not opt.no_save and out:
         os.makedirs(os.path.join(HERE, "results"), exist_ok=True)
         with open(os.path.join(HERE, "results", "net.jsonl"), "a") as f:

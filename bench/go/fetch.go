@@ -22,12 +22,16 @@ func anonBytes() float64 {
 }
 
 // The Go contestant of bench/fetch.py. -g goroutines, -addr, -dur; a path of "slow" asks for memory, "each" for a
-// connection per fetch.
+// connection per fetch, "h2" for one connection of HTTP/2 that all share (bench/http2.py).
 func init() {
 	reg["http_fetch"] = func() {
 		g := *fG
 		mode := os.Getenv("FETCH_MODE")
 		tr := &http.Transport{MaxIdleConns: 0, MaxIdleConnsPerHost: g, DisableCompression: true, DisableKeepAlives: mode == "each"}
+		if mode == "h2" {
+			tr.Protocols = new(http.Protocols)
+			tr.Protocols.SetUnencryptedHTTP2(true)
+		}
 		cl := &http.Client{Transport: tr}
 		url := "http://" + *fAddr + "/"
 		if mode == "wait" {

@@ -1,5 +1,6 @@
 /*
- * fetch.c - the weft contestant of bench/fetch.py and bench/tls.py: a goroutine for each connection, fetching through the public client.
+ * fetch.c - the weft contestant of bench/fetch.py, bench/tls.py and bench/http2.py: a goroutine for each connection, or each
+ * stream, fetching through the public client.
  */
 #include <stdatomic.h>
 #include <weft/weft.h>
@@ -75,7 +76,7 @@ int main(int argc, char **argv)
 {
     fetch_parse(argc, argv, &args);
     struct weft_http_client_opts o = {.idle_per_host_max = args.each ? -1 : args.conns, .idle_max = args.conns,
-                                      .timeout = 60 * WEFT_SEC};
+                                      .timeout = 60 * WEFT_SEC, .http2 = args.h2 ? WEFT_HTTP2_ALWAYS : 0};
     struct weft_tls_config tls = {.ca_file = args.ca, .no_session_cache = args.full};
     if (args.ca)
         o.tls = &tls;

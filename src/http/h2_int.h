@@ -127,7 +127,9 @@ struct weft__h2 *weft__h2_new(weft_conn *conn, const struct weft__h2 *limits);
 WEFT_PARKS bool weft__h2_run(struct weft__h2 *c, const char *bytes, size_t n);
 /* Send what is queued, unless somebody else will (Z2, Z3). With c->m, which it gives back. */
 WEFT_PARKS void weft__h2_send(struct weft__h2 *c);
-/* The same for the end of a runner: at once if it is the last, else others that end now may join in. */
+/* The same after others that have something to send, too, had their turn. */
+WEFT_PARKS void weft__h2_send_soon(struct weft__h2 *c);
+/* The same for the end of a runner, in a pass, too, if no handler is left. */
 WEFT_PARKS void weft__h2_send_end(struct weft__h2 *c);
 /* With c->m: say to the peer that no new streams are wanted, once. */
 void weft__h2_leave(struct weft__h2 *c);

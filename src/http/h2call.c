@@ -186,7 +186,7 @@ static weft_err call_open(struct weft_http_response *r, const struct weft__send 
             st = NULL;
         }
     }
-    weft__h2_send(c);
+    weft__h2_send_soon(c);   /* calls that were answered together ask again together */
     free(nv);
     return st ? 0 : r->untouched ? -ECONNRESET : WEFT_ENOMEM;
 }

@@ -222,17 +222,32 @@ void weft__h2_send(struct weft__h2 *c)
         h2_write(c, false);
 }
 
+/* With c->m, writing: others may join in, or read first: peers of many connections are woken less often. */
+static WEFT_PARKS void h2_write_soon(struct weft__h2 *c)
+{
+    weft_mutex_unlock(&c->m);
+    weft_yield();
+    weft_mutex_lock(&c->m);
+    h2_write(c, false);
+}
+
+void weft__h2_send_soon(struct weft__h2 *c)
+{
+    if (h2_send_begin(c, false))
+        h2_write_soon(c);
+}
+
 void weft__h2_send_end(struct weft__h2 *c)
 {
     bool last = !c->handlers;   /* then all requests of a pass are answered */
     if (!h2_send_begin(c, last))
         return;
-    if (!last) {
-        weft_mutex_unlock(&c->m);
-        weft_yield();
-        weft_mutex_lock(&c->m);
-    }
-    h2_write(c, false);
+    if (last)
+        h2_fill(c);   /* while all that takes is at hand */
+    if (!last || c->out_len)
+        h2_write_soon(c);
+    else
+        h2_write(c, false);
 }
 
 /* ---- receiving ---- */

@@ -53,10 +53,9 @@ static bool reply_grow(struct weft_http_writer *w)
 
 weft_err weft__h2_field(struct weft_http_writer *w, const char *name, size_t nn, const char *value, size_t nv)
 {
-    static const char *const hop[] = {"keep-alive", "proxy-connection", "upgrade"};
-    for (size_t i = 0; i < sizeof hop / sizeof *hop; i++)
-        if (strcasecmp(name, hop[i]) == 0)
-            return 0;   /* it says something about an HTTP/1 connection: nothing to say here */
+    if ((nn == 10 && strcasecmp(name, "keep-alive") == 0) || (nn == 16 && strcasecmp(name, "proxy-connection") == 0) ||
+        (nn == 7 && strcasecmp(name, "upgrade") == 0))
+        return 0;   /* it says something about an HTTP/1 connection: nothing to say here */
     if (nn > FIELDS_MAX || nv > FIELDS_MAX || w->len + nn + nv + 2 > FIELDS_MAX)
         return WEFT_ETOOBIG;
     if (w->len + nn + nv + 2 > w->out->cap && !reply_grow(w))
@@ -66,6 +65,7 @@ weft_err weft__h2_field(struct weft_http_writer *w, const char *name, size_t nn,
         p[i] = (char)(name[i] >= 'A' && name[i] <= 'Z' ? name[i] | 0x20 : name[i]);
     memcpy(p + nn + 1, value, nv + 1);
     w->len = w->fields_end += (uint32_t)(nn + nv + 2);
+    w->fields_len++;
     return 0;
 }
 
@@ -83,16 +83,6 @@ static void reply_close_fields(struct weft_http_writer *w)
 static nghttp2_nv nv_of(const char *name, size_t nn, const char *value, size_t nv, uint8_t flags)
 {
     return (nghttp2_nv){(uint8_t *)(uintptr_t)name, (uint8_t *)(uintptr_t)value, nn, nv, flags};
-}
-
-static size_t count_nuls(const char *s, size_t n)
-{
-    size_t nuls = 0;
-    for (const char *p; n && (p = memchr(s, '\0', n)); nuls++) {
-        n -= (size_t)(p + 1 - s);
-        s = p + 1;
-    }
-    return nuls;
 }
 
 /* status, length and date, then the handler's. nv has room for them. stays: out, and with it the stream, does until the
@@ -128,7 +118,7 @@ static void reply_submit(struct weft__h2_stream *st, bool body, bool stays)
 {
     struct weft_http_writer *w = &st->x.w;
     nghttp2_nv near[NV_NEAR], *nv = near;
-    size_t most = 3 + count_nuls(w->out->data, w->fields_end) / 2;
+    size_t most = 3 + w->fields_len;
     nghttp2_data_provider source = {.source.ptr = st, .read_callback = weft__h2_reply_source};
     if (most > NV_NEAR && !(nv = malloc(most * sizeof *nv))) {
         w->err = WEFT_ENOMEM;

@@ -119,11 +119,9 @@ static bool head_reserve(struct weft__h2_stream *st, size_t n)
     return true;
 }
 
-/* s and a NUL into x.buf: where; 0 when memory is short. */
+/* s and a NUL into x.buf, which has room: where. */
 static uint32_t head_text(struct weft__h2_stream *st, const char *s, size_t n)
 {
-    if (!head_reserve(st, n + 1))
-        return 0;
     uint32_t at = st->head_len;
     char *to = st->x.buf->data + at;
     memcpy(to, s, n);
@@ -147,9 +145,10 @@ static void head_put(struct weft__h2_stream *st, const char *name, size_t nn, co
         h->fields = f;
         h->fields_cap *= 2;
     }
+    if (!head_reserve(st, nn + nv + 2))
+        return;
     uint32_t name_at = head_text(st, name, nn), value_at = head_text(st, value, nv);
-    if (name_at && value_at)
-        h->fields[h->fields_len++] = (struct weft__hfield){name_at, (uint32_t)nn, value_at, (uint32_t)nv};
+    h->fields[h->fields_len++] = (struct weft__hfield){name_at, (uint32_t)nn, value_at, (uint32_t)nv};
 }
 
 void weft__h2_head_field(struct weft__h2_stream *st, const char *name, size_t nn, const char *value, size_t nv)
@@ -165,8 +164,12 @@ void weft__h2_head_field(struct weft__h2_stream *st, const char *name, size_t nn
 
 static void head_method(struct weft__h2_stream *st, const char *value, size_t nv)
 {
-    static const uint8_t known[] = {HTTP_GET, HTTP_POST, HTTP_HEAD, HTTP_PUT, HTTP_DELETE, HTTP_OPTIONS, HTTP_PATCH};
+    static const uint8_t known[] = {HTTP_POST, HTTP_HEAD, HTTP_PUT, HTTP_DELETE, HTTP_OPTIONS, HTTP_PATCH};
     llhttp_t *p = &st->x.head.p;
+    if (nv == 3 && memcmp(value, "GET", 3) == 0) {
+        p->method = HTTP_GET;
+        return;
+    }
     for (size_t i = 0; i < sizeof known; i++) {
         const char *name = llhttp_method_name((llhttp_method_t)known[i]);
         if (strlen(name) == nv && memcmp(name, value, nv) == 0) {
@@ -187,6 +190,8 @@ static void head_pseudo(struct weft__h2_stream *st, const char *name, const char
     if (name[1] == 'm') {
         head_method(st, value, nv);
     } else if (name[1] == 'p') {
+        if (!head_reserve(st, nv + 1))
+            return;
         h->target = head_text(st, value, nv);
         h->target_len = (uint32_t)nv;
     } else if (name[1] == 'a') {

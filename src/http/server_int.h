@@ -37,6 +37,7 @@ struct weft_http_writer {
     struct weft__h2_stream *h2;    /* [const] HTTP/2: the stream; else NULL */
     struct weft__hbuf *out;
     uint32_t base;                 /* out[0 .. base): finished answers that are not sent yet */
+    uint32_t fields_len;           /* HTTP/2: how many fields are in out */
     uint32_t fields_end;           /* where the handler's fields end; body begins behind the empty line there */
     uint32_t len;                  /* end of what out holds */
     int status;

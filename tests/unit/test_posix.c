@@ -69,11 +69,18 @@ static void drain(void)
         ;
 }
 
+/* After this the goroutine has a processor: a yield gives it one, which a thread that stood still for 10 ms has lost again. */
+static void take_processor(void)
+{
+    do
+        weft_yield();
+    while (!weft__keep_holds());
+}
+
 /* Calls op, during which `other` must run on the only processor; op's result is in the test's hands. */
 #define EXPECT_HANDS_ON(other, op)                                  \
     do {                                                            \
-        weft_yield();                                               \
-        EXPECT(weft__keep_holds());                                 \
+        take_processor();                                           \
         weft_waitgroup others = {0};                                \
         weft_waitgroup_go(&others, other);                          \
         op;                                                         \
@@ -83,15 +90,13 @@ static void drain(void)
 /* The same for what ends by itself after a while. */
 #define EXPECT_GIVES(op)                                            \
     do {                                                            \
-        weft_yield();                                               \
-        EXPECT(weft__keep_holds());                                 \
+        take_processor();                                           \
         op;                                                         \
         EXPECT(!weft__keep_holds());                                \
     } while (0)
 #define EXPECT_KEEPS(op)                                            \
     do {                                                            \
-        weft_yield();                                               \
-        EXPECT(weft__keep_holds());                                 \
+        take_processor();                                           \
         op;                                                         \
         EXPECT(weft__keep_holds());                                 \
     } while (0)

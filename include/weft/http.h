@@ -71,11 +71,13 @@ struct weft_http_client_opts {
 
 /*
  * The next piece of a request's body: up to n bytes into ret_buf. Returns bytes, at least 1; 0 at the end; or a negative
- * weft_err, with which the call fails. ctx is the call's. Runs in the caller's goroutine; may park.
+ * weft_err, with which the call fails. ctx ends with the call's, and when the body is of no more use: who waits for something
+ * heeds it. Runs in a goroutine of its own, while the answer is waited for and read; may park.
  */
 typedef ssize_t weft_http_body_fn(weft_ctx *ctx, void *arg, void *ret_buf, size_t n);
 
-/* One request to send. Zero in any field but url means its default. Everything is borrowed for the call only. */
+/* One request to send. Zero in any field but url means its default. Everything is borrowed for the call only; but body_read
+ * and body_arg, where the server answers before it has all of the body, until weft_http_response_free. */
 struct weft_http_call {
     const char *method;                     /* default "GET" */
     const char *url;                        /* absolute, http or https; user:password@ is refused; a fragment is dropped */
@@ -251,7 +253,8 @@ weft_err weft_http_body_read_all(weft_ctx *ctx, weft_http_response *resp, size_t
  * weft_http_response_free - end a response. NULL is fine.
  *
  * The connection goes back to the pool when the body was read to its end, or when the rest has arrived already; else
- * it is closed. Does not wait for the peer.
+ * it is closed. Waits for the peer where it has answered in full and not yet taken all of the request's body: 50 ms at most.
+ * Then body_read is asked no more; one that is in the middle of a piece is waited for.
  */
 WEFT_API void weft_http_response_free(weft_http_response *resp);
 

@@ -12,6 +12,8 @@
 
 #include <stdatomic.h>
 
+struct weft__upload;
+
 struct weft__hlink {
     struct weft__hlink *next, *prev;
 };
@@ -103,6 +105,7 @@ struct weft_http_response {
     struct weft__h2 *h2c;             /* HTTP/2: a reference of the connection, instead of host and hc; else NULL */
     struct weft__h2_stream *h2;       /* and the stream; NULL: not yet */
     struct weft__rx *rx;              /* NULL while the answer is waited for */
+    struct weft__upload *upload;      /* upload.c: the request's body, while it is sent beside; else NULL */
     weft_time start, deadline;        /* deadline 0: none */
     weft_time sent;                   /* once got_bytes: what first_byte will say */
     uint32_t dns_us, connect_us, tls_us;   /* a call that waits pays for each byte here */

@@ -34,7 +34,7 @@ void weft__h2_reset(struct weft_http_writer *w);
 /* 1: r->h2c is a connection of HTTP/2, and a reference of it; 0: this URL is HTTP/1's; or an error, its words given. */
 WEFT_PARKS int weft__h2_connect(weft_ctx *ctx, struct weft_http_response *r, const struct weft_http_call *call);
 /* The request out and the head in, on r->h2c: then r->rx is there. */
-WEFT_PARKS weft_err weft__h2_exchange(weft_ctx *ctx, struct weft_http_response *r, const struct weft__send *s);
+WEFT_PARKS weft_err weft__h2_exchange(weft_ctx *ctx, struct weft_http_response *r, struct weft__send *s);
 void weft__h2_call_end(struct weft_http_response *r);
 /* As their kin in wirebody.c. */
 WEFT_PARKS ssize_t weft__h2_wire_read(weft_ctx *ctx, struct weft__wire *w, void *ret_buf, size_t len);

@@ -9,8 +9,8 @@
  *   Y4  a stream's second reference is the call's, from opening to weft__h2_call_end; each context watched has one more.
  *   Y5  data points to the caller's memory only while the caller waits in here; then to rest, a copy of what is left.
  *
- * Limits  As HTTP/1: head_bytes_max, the call's deadline, a second for a 100-continue. A body from a reader is sent before
- *         the answer is read, so a server that answers more than 256 KiB first and reads later stalls the two.
+ * Limits  As HTTP/1: head_bytes_max, the call's deadline, a second for a 100-continue. A body from a reader is sent from a
+ *         goroutine of its own (upload.c), while the answer is read.
  * Failure -ECONNRESET, WEFT_EPROTO, or how the connection ended. r->untouched: the server has not looked at the request, so
  *         any method may be sent again.
  * Source  RFC 9113 8.
@@ -22,6 +22,7 @@
 #include <weft/time.h>
 
 #include "h2_int.h"
+#include "upload.h"
 
 #define CONTINUE_WAIT WEFT_SEC
 
@@ -217,15 +218,16 @@ static weft_err call_taken(weft_ctx *ctx, struct weft_http_response *r, bool ear
 }
 
 /* Pieces from the reader, each until it is taken. *ret_own: the error is the reader's. */
-static weft_err call_stream(weft_ctx *ctx, struct weft_http_response *r, const struct weft__send *s, char *buf, size_t cap, bool *ret_own)
+static weft_err call_stream(struct weft__upload *u, char *buf, size_t cap, bool *ret_own)
 {
+    struct weft_http_response *r = u->r;
     struct weft__h2_stream *st = r->h2;
     struct weft__h2 *c = st->c;
-    bool stated = s->call->body_bytes > 0;
-    uint64_t left = stated ? (uint64_t)s->call->body_bytes : UINT64_MAX;
+    bool stated = u->body.bytes > 0;
+    uint64_t left = stated ? (uint64_t)u->body.bytes : UINT64_MAX;
     weft_err err = 0;
     for (bool more = true; more && err == 0;) {
-        ssize_t n = left ? s->reader(ctx, s->call->body_arg, buf, cap < left ? cap : (size_t)left) : 0;
+        ssize_t n = left ? u->body.read(u->ctx, u->body.arg, buf, cap < left ? cap : (size_t)left) : 0;
         if (n < 0 || (n == 0 && stated && left)) {
             *ret_own = true;
             return n < 0 ? (weft_err)n : WEFT_EEOF;
@@ -241,10 +243,28 @@ static weft_err call_stream(weft_ctx *ctx, struct weft_http_response *r, const s
             weft__h2_send(c);
             weft_mutex_lock(&c->m);
         }
-        err = call_taken(ctx, r, false);
+        err = call_taken(u->ctx, r, false);
         weft_mutex_unlock(&c->m);
     }
     return err;
+}
+
+static weft_err call_upload(struct weft__upload *u, bool *ret_own)
+{
+    struct weft__hbuf *b = weft__hbuf_get(0);
+    weft_err err = b ? call_stream(u, b->data, b->cap, ret_own) : WEFT_ENOMEM;
+    weft__hbuf_put(b);
+    return err;
+}
+
+static void call_upload_wake(struct weft__upload *u, weft_err err)
+{
+    struct weft__h2_stream *st = u->r->h2;
+    weft_mutex_lock(&st->c->m);
+    if (!st->in_err)
+        st->in_err = err == WEFT_EDEADLINE ? WEFT_ECANCELED : err;   /* that one would be taken for a wait's own */
+    weft_cond_broadcast(&st->wake);
+    weft_mutex_unlock(&st->c->m);
 }
 
 /* Waits for a 100 or an answer, a second at most. 1: no body is wanted. */
@@ -265,24 +285,23 @@ static int call_await_continue(weft_ctx *ctx, struct weft_http_response *r)
     return err < 0 ? err : state;
 }
 
-static weft_err call_send(weft_ctx *ctx, struct weft_http_response *r, const struct weft__send *s)
+static weft_err call_send(weft_ctx *ctx, struct weft_http_response *r, struct weft__send *s)
 {
     struct weft__h2_stream *st = r->h2;
-    bool own = false;
     weft_err err;
     if (s->reader) {
         int state = s->call->expect_continue ? call_await_continue(ctx, r) : 0;
         if (state != 0)
             return state < 0 ? weft__call_fail(s->call, "request", state) : 0;
-        struct weft__hbuf *b = weft__hbuf_get(0);
-        err = b ? call_stream(ctx, r, s, b->data, b->cap, &own) : WEFT_ENOMEM;
-        weft__hbuf_put(b);
+        struct weft__body b = {s->reader, s->call->body_arg, s->call->body_bytes};
+        s->spent = true;
+        err = weft__upload_start(ctx, r, &b, NULL, 0, call_upload, call_upload_wake);
     } else {
         weft_mutex_lock(&st->c->m);
         err = call_taken(ctx, r, true);
         weft_mutex_unlock(&st->c->m);
     }
-    return err < 0 ? weft__call_fail(s->call, own ? "the request's body" : "request", err) : 0;
+    return err < 0 ? weft__call_fail(s->call, "request", err) : 0;
 }
 
 /* ---- the answer comes ---- */
@@ -333,14 +352,15 @@ static void call_body_begin(struct weft_http_response *r, const char *method)
 static weft_err call_receive(weft_ctx *ctx, struct weft_http_response *r, const struct weft__send *s)
 {
     struct weft__h2_stream *st = r->h2;
+    const char *what;
     weft_err err = 0;
     weft_mutex_lock(&st->c->m);
-    while (!st->final && !st->status && !st->closed && !st->err && err == 0)
+    while (!st->final && !st->status && !st->closed && !st->err && !st->in_err && err == 0)
         err = call_wait(ctx, st, 0, r->deadline);
     if (st->status)
         err = st->status == 503 ? WEFT_ENOMEM : WEFT_ETOOBIG;
     else if (!st->final && err == 0)
-        err = st->err ? st->err : WEFT_EEOF;
+        err = st->in_err ? st->in_err : st->err ? st->err : WEFT_EEOF;
     r->untouched = st->refused;
     if (err == 0) {
         r->got_bytes = true;
@@ -350,12 +370,15 @@ static weft_err call_receive(weft_ctx *ctx, struct weft_http_response *r, const 
     if (err == 0)
         call_body_begin(r, s->method);
     weft_mutex_unlock(&st->c->m);
+    weft_err sent = err < 0 ? weft__upload_failed(r, &what) : 0;
+    if (sent)
+        return weft__call_fail(s->call, what, sent);
     if (err < 0)
         weft__call_reason(s->call, "response", err == WEFT_ETOOBIG ? "its head is too large" : weft_strerror(err));
     return err;
 }
 
-weft_err weft__h2_exchange(weft_ctx *ctx, struct weft_http_response *r, const struct weft__send *s)
+weft_err weft__h2_exchange(weft_ctx *ctx, struct weft_http_response *r, struct weft__send *s)
 {
     r->got_bytes = false;
     r->keep = true;

@@ -65,7 +65,7 @@ int weft__h2_connect(weft_ctx *ctx, struct weft_http_response *r, const struct w
     return r->client->o.http2 == WEFT_HTTP2_ALWAYS && !r->url.https ? weft__call_fail(call, "HTTP/2", WEFT_EUNSUPPORTED) : 0;
 }
 
-weft_err weft__h2_exchange(weft_ctx *ctx, struct weft_http_response *r, const struct weft__send *s)
+weft_err weft__h2_exchange(weft_ctx *ctx, struct weft_http_response *r, struct weft__send *s)
 {
     (void)ctx, (void)r, (void)s;
     return WEFT_EUNSUPPORTED;

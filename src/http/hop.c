@@ -1,8 +1,8 @@
 /*
  * hop.c - one request and the head of its response: a connection, the bytes out, the head in; a dead one replaced.
  *
- * Role    weft__hop. Near client.c (who makes hops of a call), sendreq.c (request bytes), hostpool.c and reach.c
- *         (connections), response.c (the body), head.c. Layer 5.
+ * Role    weft__hop. Near client.c (who makes hops of a call), sendreq.c (request bytes), upload.c (bodies beside),
+ *         hostpool.c and reach.c (connections), response.c (the body), head.c. Layer 5.
  *
  * Invariants
  *   C1  r->host set  <=>  the response holds a reference of the host and one of its slots.
@@ -22,6 +22,7 @@
 #include "client_int.h"
 #include "h2.h"
 #include "jar.h"
+#include "upload.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -68,12 +69,14 @@ bool weft__rx_take(struct weft_http_response *r)
 void weft__response_end_hop(struct weft_http_response *r)
 {
     struct weft__hconn *hc = r->hc;
-    bool slots = r->host && r->host->slots;
+    bool slots = r->host && r->host->slots, sent = true;
+    struct weft__wire *w = r->rx ? &r->rx->wire : NULL;
+    if (r->upload)
+        sent = weft__upload_end(r, w && r->keep && weft__wire_skip_buffered(w));
     if (r->h2c)
         weft__h2_call_end(r);
     if (hc) {
-        struct weft__wire *w = r->rx ? &r->rx->wire : NULL;
-        bool clean = w && r->keep && weft__wire_skip_buffered(w) && w->pos == w->end;   /* R2 */
+        bool clean = w && sent && r->keep && weft__wire_skip_buffered(w) && w->pos == w->end;   /* R2 */
         r->hc = NULL;
         if (clean) {
             weft__pool_put(r->client, hc, !slots);
@@ -330,11 +333,12 @@ static bool peer_left(weft_err err)
     return err == -EPIPE || err == -ECONNRESET;
 }
 
-/* Send all of the request. 1: the final head came before the body was asked for; 0; or an error. */
-static int hop_send(weft_ctx *ctx, struct weft_http_response *r, const struct weft__send *s)
+/* Send the request; what does not go at once of its body goes beside. 1: the final head came before the body was asked for; 0;
+ * or an error. */
+static int hop_send(weft_ctx *ctx, struct weft_http_response *r, struct weft__send *s)
 {
-    weft_err err = weft__request_send(ctx, r->hc->conn, s, &r->keep);
-    bool body = s->reader || s->body_len, own = false;
+    size_t left;
+    weft_err err = weft__request_send(ctx, r->hc->conn, s, &r->keep, &left);
     if (err == 0 && s->reader) {
         if (s->call->expect_continue) {
             int state = hop_await_continue(ctx, r, s->call);
@@ -342,16 +346,30 @@ static int hop_send(weft_ctx *ctx, struct weft_http_response *r, const struct we
             if (state != 0)
                 return state;
         }
-        err = weft__request_stream(ctx, r->hc->conn, s, &own);
+    }
+    if (err == 0 && (s->reader || left)) {
+        struct weft__body b = {s->reader, s->call->body_arg, s->call->body_bytes};
+        s->spent = s->reader;
+        err = weft__upload_start(ctx, r, &b, left ? (const char *)s->body + s->body_len - left : NULL, left, NULL, NULL);
     }
     if (err == 0)
         return 0;
     /* A server that refuses a large body answers early and closes: look for its answer. */
-    if (body && !own && peer_left(err)) {
+    if (s->body_len && peer_left(err)) {
         r->keep = false;
         return 0;
     }
-    return weft__call_fail(s->call, own ? "the request's body" : "request", err);
+    return weft__call_fail(s->call, "request", err);
+}
+
+/* The answer's head is there, or is not to be had: an upload that failed by itself is why. */
+static weft_err hop_upload(struct weft_http_response *r, const struct weft__send *s, weft_err err)
+{
+    const char *what;
+    weft_err why = err < 0 ? weft__upload_failed(r, &what) : weft__upload_keep(r);
+    if (why < 0)
+        weft__call_fail(s->call, err < 0 ? what : "request", why);
+    return why < 0 ? why : err;
 }
 
 /* Send and receive on the connection that r has. */
@@ -364,6 +382,8 @@ static weft_err hop_exchange(weft_ctx *ctx, struct weft_http_response *r, struct
     int state = hop_send(ctx, r, s);
     if (state == 0)
         state = hop_receive(ctx, r, s->call, false);
+    if (r->upload)
+        state = hop_upload(r, s, state);
     return state < 0 ? state : hop_body(r, s->call, s->method);
 }
 
@@ -399,7 +419,7 @@ weft_err weft__hop(weft_ctx *ctx, struct weft_http_response *r, struct weft__sen
             err = h2 ? weft__h2_exchange(ctx, r, s) : hop_exchange(ctx, r, s);
         if (err == 0)
             break;
-        bool again = r->untouched ? tries++ < UNTOUCHED_MAX : !fresh && hop_again(r, s, err);
+        bool again = r->untouched ? tries++ < UNTOUCHED_MAX && !s->spent : !fresh && hop_again(r, s, err);
         r->keep = false;
         weft__response_end_hop(r);
         if (!again)

@@ -12,7 +12,7 @@
  */
 #include <weft/ctx.h>
 
-#include "client_int.h"
+#include "upload.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -114,6 +114,9 @@ static ssize_t body_fail(struct weft_http_response *r, weft_err err, const char 
 static ssize_t body_count(struct weft_http_response *r, ssize_t n)
 {
     const char *why = n < 0 && r->rx->decoder ? weft__decoder_why(r->rx->decoder) : "";
+    weft_err sent = n < 0 && r->upload ? weft__upload_failed(r, &why) : 0;
+    if (sent)
+        return body_fail(r, sent, why);
     if (n < 0)
         return body_fail(r, (weft_err)n, *why ? why : r->rx->wire.why);
     r->rx->body_bytes += (uint64_t)n;

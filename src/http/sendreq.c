@@ -4,8 +4,8 @@
  * Role    Build the head in a buffer; send it, with a body from memory, in one write; stream a body from a reader.
  * Near    client.c checked the fields (no control characters, no framing of the caller's own) and url.c the target.
  *         Layer 5.
- * Limits  A head that does not fit the buffer gets a larger one; a body that does not fit behind it goes by writev. A
- *         streamed body goes a buffer at a time, each in a write of its own.
+ * Limits  A head that does not fit the buffer gets a larger one; a body that does not fit behind it goes by a write of its
+ *         own, and what that leaves by upload.c. A streamed body goes a buffer at a time, each in a write of its own.
  */
 #include "../net/conn_int.h"
 #include "sendreq.h"
@@ -156,7 +156,7 @@ static ssize_t send_all(weft_ctx *ctx, weft_conn *conn, const char *s, size_t le
     return weft_conn_write(ctx, conn, s + n, len - (size_t)n);
 }
 
-weft_err weft__request_send(weft_ctx *ctx, weft_conn *conn, const struct weft__send *s, bool *keep)
+weft_err weft__request_send(weft_ctx *ctx, weft_conn *conn, const struct weft__send *s, bool *keep, size_t *ret_left)
 {
     struct weft__hbuf *buf = weft__hbuf_get(0);
     if (!buf)
@@ -174,16 +174,16 @@ weft_err weft__request_send(weft_ctx *ctx, weft_conn *conn, const struct weft__s
     const char *connection = own_field(s, "connection");
     if (s->closing || (connection && weft__http_has_word(connection, "close")))
         *keep = false;
-    ssize_t n;
-    if (s->body_len <= t.cap - t.len) {
-        if (s->body_len)
-            put(&t, s->body, s->body_len);
-        n = send_all(ctx, conn, t.s, t.len);
-    } else {
-        struct iovec iov[2] = {{t.s, t.len}, {(void *)(uintptr_t)s->body, s->body_len}};
-        n = weft_conn_writev(ctx, conn, iov, 2);
-    }
+    size_t with = s->body_len < t.cap - t.len ? s->body_len : t.cap - t.len, left = s->body_len - with;
+    if (with)
+        put(&t, s->body, with);
+    ssize_t n = send_all(ctx, conn, t.s, t.len);
     weft__hbuf_put(buf);
+    if (n >= 0 && left) {
+        n = weft__conn_try_write(conn, (const char *)s->body + with, left);
+        left -= n > 0 ? (size_t)n : 0;
+    }
+    *ret_left = left;
     return n < 0 ? (weft_err)n : 0;
 }
 
@@ -214,15 +214,14 @@ static weft_err stream_own(weft_err err, bool *ret_own)
     return err;
 }
 
-static weft_err stream_run(weft_ctx *ctx, weft_conn *conn, const struct weft__send *s, struct weft__hbuf *buf, bool *ret_own)
+static weft_err stream_run(weft_ctx *ctx, weft_conn *conn, const struct weft__body *b, struct weft__hbuf *buf, bool *ret_own)
 {
-    const struct weft_http_call *call = s->call;
-    bool chunked = call->body_bytes <= 0;
-    uint64_t left = chunked ? UINT64_MAX : (uint64_t)call->body_bytes;
+    bool chunked = b->bytes <= 0;
+    uint64_t left = chunked ? UINT64_MAX : (uint64_t)b->bytes;
     while (left) {
         size_t room = buf->cap - CHUNK_ROOM - 2, len;
         char *at = buf->data + CHUNK_ROOM;
-        ssize_t n = s->reader(ctx, call->body_arg, at, room < left ? room : (size_t)left);
+        ssize_t n = b->read(ctx, b->arg, at, room < left ? room : (size_t)left);
         if (n < 0)
             return stream_own((weft_err)n, ret_own);
         if (n == 0 && !chunked)
@@ -241,12 +240,12 @@ static weft_err stream_run(weft_ctx *ctx, weft_conn *conn, const struct weft__se
     return 0;
 }
 
-weft_err weft__request_stream(weft_ctx *ctx, weft_conn *conn, const struct weft__send *s, bool *ret_own)
+weft_err weft__request_stream(weft_ctx *ctx, weft_conn *conn, const struct weft__body *body, bool *ret_own)
 {
     struct weft__hbuf *buf = weft__hbuf_get(0);
     if (!buf)
         return stream_own(WEFT_ENOMEM, ret_own);
-    weft_err err = stream_run(ctx, conn, s, buf, ret_own);
+    weft_err err = stream_run(ctx, conn, body, buf, ret_own);
     weft__hbuf_put(buf);
     return err;
 }

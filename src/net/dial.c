@@ -10,9 +10,14 @@
  *       250 ms after the last one or when one fails; the first connection wins. A race is over, and its goroutines
  *       have ended, when weft_dial returns: they work in its frame.
  *
- * connect(2) is asked again instead of SO_ERROR: it says 0 or EISCONN, EALREADY or the reason, and on loopback the second
- * call mostly finds the connection made, so that nobody parks. The socket is registered only after the first call:
- * before it, epoll would report the unconnected socket as hung up.
+ *   D3  An edge to write without an end (HUP, ERR) means that the connection is made: nothing is asked then. With an end,
+ *       connect(2) is asked again instead of SO_ERROR: it says 0 or EISCONN, EALREADY or the reason. Should a wake be one of
+ *       the slot's earlier life (W3), a connection is handed out that is still being made: its first read or write waits
+ *       for that, and tells of a failure.
+ *
+ * The socket is registered only after the first call: before it, epoll would report the unconnected socket as hung up. On
+ * loopback the connection is made when that call returns; to ask again at once and not to park costs a tenth more CPU for
+ * each connection.
  * Limits  16 addresses. Those of a family whose answer is 50 ms later than the other's (RFC 8305 3) take no part in the race:
  *         they are dialled when it is lost.
  * Source  Go net/dial.go, fd_unix.go; RFC 8305; ip(7) IP_BIND_ADDRESS_NO_PORT.
@@ -89,16 +94,17 @@ static WEFT_PARKS weft_err dial_wait(const struct dial *d, weft_conn *conn, cons
 {
     weft_err err = 0;
     weft__pd_set_deadline(conn->f.pd, WEFT__DIR_WRITE, until);
-    while (!err) {
-        err = weft__sock_connect(conn->f.fd, to);
+    for (;;) {
+        err = weft__fd_wait(d->ctx, &conn->f, WEFT__DIR_WRITE);
+        if (!err && weft__pd_ended(conn->f.pd)) /* D3 */
+            err = weft__sock_connect(conn->f.fd, to);
         if (err == 0 || err == -EISCONN) {
             weft__pd_set_deadline(conn->f.pd, WEFT__DIR_WRITE, 0);
             return 0;
         }
-        if (err == -EALREADY || err == -EINPROGRESS)
-            err = weft__fd_wait(d->ctx, &conn->f, WEFT__DIR_WRITE);
+        if (err != -EALREADY && err != -EINPROGRESS)
+            return err;
     }
-    return err;
 }
 
 static WEFT_PARKS weft_err dial_one(const struct dial *d, const struct weft__saddr *to, weft_time until,

@@ -241,6 +241,35 @@ TEST(tls_server, a_renewed_certificate_is_used_and_old_tickets_stay_good)
     certs_remove(&f);
 }
 
+TEST(tls_server, a_client_of_an_authority_that_is_gone_is_not_resumed)
+{
+    struct certs f = certs_make();
+    char path[64];
+    struct tls_server *s = tls_start(f.good, f.key, NULL);
+    struct weft_tls_config c = {.ca_file = f.ca, .server_name = "good.test", .cert_file = f.good, .key_file = f.key};
+    int version;
+    weft_err err = 0;
+    cert_save(path, sizeof path, f.dir, "clients", f.ca_cert, NULL);
+    s->config.ca_file = path;
+    s->config.client_auth = WEFT_TLS_CLIENT_REQUIRE;
+    EXPECT(!dial_resumed(s, &c, &version));
+    EXPECT(dial_resumed(s, &c, &version));
+    EXPECT_EQ(weft_recv(s->result), 0);
+    EXPECT_EQ(weft_recv(s->result), 0);
+    REQUIRE(rename(f.other_ca, path) == 0); /* it is looked for once a second */
+    for (weft_time begun = weft_now(); err == 0 && weft_now() - begun < 60 * WEFT_SEC; weft_sleep(20 * WEFT_MS)) {
+        weft_conn *t;
+        char buf[4];
+        REQUIRE(tls_dial(s, &c, NULL, &t) == 0); /* in TLS 1.3 a client has done before it is judged */
+        (void)!weft_conn_read_full(NULL, t, buf, 2); /* the next ticket comes before the data */
+        weft_conn_close(t);
+        err = weft_recv(s->result);
+    }
+    EXPECT_EQ(err, WEFT_ECERT);
+    tls_stop(s);
+    certs_remove(&f);
+}
+
 TEST(tls_server, a_client_learns_of_a_new_authority)
 {
     struct certs f = certs_make();

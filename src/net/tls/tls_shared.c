@@ -145,7 +145,8 @@ static uint64_t stamp_of(const struct weft_tls_config *c)
     return h;
 }
 
-/* A new SSL_CTX in place of the entry's, if its files have changed and load. What a server has sealed stays good. */
+/* A new SSL_CTX in place of the entry's, if its files have changed and load. What a server has sealed stays good, unless it
+ * verifies clients: a resumed one is not looked at again. */
 static WEFT_PARKS void entry_renew(struct tls_entry *e, const struct weft_tls_config *c, bool server)
 {
     struct weft__tls_fail fail = {0};
@@ -158,7 +159,7 @@ static WEFT_PARKS void entry_renew(struct tls_entry *e, const struct weft_tls_co
     uint64_t stamp = stamp_of(c);
     struct weft__tls_extra *x = stamp != e->stamp ? weft__sys_alloc(sizeof *x) : NULL;
     if (x) {
-        if (server)
+        if (server && c->client_auth < WEFT_TLS_CLIENT_VERIFY)   /* else a client of an authority that is gone would go on */
             x->tickets = weft__tls_tickets_ref(weft__tls_extra_of(e->ctx)->tickets);
         ctx = weft__tls_make(c, server, shared.ctx_index, x, &fail);
     }

@@ -161,15 +161,16 @@ const char *weft__decoder_why(const struct weft__decoder *d);
 /* A URL cut into pieces: offsets into text, which is normal: lower-case scheme and host, no fragment, no user. */
 struct weft__url {
     char *text;                    /* malloc'ed or near */
-    uint32_t len;
-    bool https;
+    uint16_t len;                  /* at most three times WEFT__URL_MAX, as all offsets here: escapes are written out */
     uint16_t port;
-    uint32_t host, host_len;       /* IPv6 without brackets */
-    uint32_t authority_len;        /* host and, unless it is the default, ":port", as in Host */
-    uint32_t authority;
-    uint32_t target;               /* path and query: the request target; never empty */
+    uint16_t host, host_len;       /* IPv6 without brackets */
+    uint16_t authority_len;        /* host and, unless it is the default, ":port", as in Host */
+    uint16_t authority;
+    uint16_t target;               /* path and query: the request target; never empty */
+    bool https;
     char near[48];                 /* many; the others are malloc'ed: a call that waits holds one of these */
 };
+_Static_assert(3 * WEFT__URL_MAX < UINT16_MAX, "offsets of a URL");
 /* Cut text[0 .. len), behind which a byte more can be read. WEFT_EADDR; WEFT_EUNSUPPORTED (another scheme);
  * WEFT_ENOMEM. ret_url is then untouched. */
 weft_err weft__url_parse(struct weft__url *ret_url, const char *text, size_t len);

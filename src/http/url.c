@@ -177,20 +177,20 @@ int weft__url_join(const char *base, const char *ref, char *out, size_t cap)
 static weft_err url_authority(struct weft__url *u, struct url_out *o, struct span a)
 {
     size_t n;
-    u->authority = (uint32_t)o->len;
+    u->authority = (uint16_t)o->len;
     if (a.len && *a.s == '[') {
         n = url_until(a.s, a.len, "]");
         if (n == a.len || n < 3 || strspn(a.s + 1, "0123456789abcdefABCDEF:.") != n - 1)
             return WEFT_EADDR;
         u->host = u->authority + 1;
-        u->host_len = (uint32_t)n++ - 1;
+        u->host_len = (uint16_t)n++ - 1;
     } else {
         n = url_until(a.s, a.len, ":");
         for (size_t i = 0; i < n; i++)
             if (!is_alpha(a.s[i]) && !is_digit(a.s[i]) && !strchr("-._", a.s[i]))
                 return WEFT_EADDR;   /* '@', '%', '\\' and bytes above 0x7f among them */
         u->host = u->authority;
-        u->host_len = (uint32_t)n;
+        u->host_len = (uint16_t)n;
     }
     if (!n || u->host_len > WEFT__HOST_MAX || (n < a.len && a.s[n] != ':'))
         return WEFT_EADDR;
@@ -214,7 +214,7 @@ static weft_err url_authority(struct weft__url *u, struct url_out *o, struct spa
         digits[--k] = ':';
         out_put(o, digits + k, (size_t)(8 - k));
     }
-    u->authority_len = (uint32_t)o->len - u->authority;
+    u->authority_len = (uint16_t)o->len - u->authority;
     return 0;
 }
 
@@ -245,7 +245,7 @@ static weft_err url_fill(struct weft__url *u, const struct url_parts *p)
     weft_err err = url_authority(u, &o, p->authority);
     if (err < 0)
         return err;
-    u->target = (uint32_t)o.len;
+    u->target = (uint16_t)o.len;
     if (!p->path.len)
         o.s[o.len++] = '/';
     if (!out_encoded(&o, p->path))
@@ -256,7 +256,7 @@ static weft_err url_fill(struct weft__url *u, const struct url_parts *p)
         if (!out_encoded(&o, p->query))
             return WEFT_EADDR;
     }
-    u->len = (uint32_t)o.len;
+    u->len = (uint16_t)o.len;
     o.s[o.len] = '\0';
     return 0;
 }
@@ -308,13 +308,13 @@ static bool url_plain(struct weft__url *ret_url, const char *text, size_t len)
     if (at != len)
         return false;
     ret_url->text = ret_url->near;
-    ret_url->len = (uint32_t)len;
+    ret_url->len = (uint16_t)len;
     ret_url->https = https;
     ret_url->port = port;
-    ret_url->host = ret_url->authority = (uint32_t)host;
-    ret_url->host_len = (uint32_t)host_len;
-    ret_url->authority_len = (uint32_t)(target - host);
-    ret_url->target = (uint32_t)target;
+    ret_url->host = ret_url->authority = (uint16_t)host;
+    ret_url->host_len = (uint16_t)host_len;
+    ret_url->authority_len = (uint16_t)(target - host);
+    ret_url->target = (uint16_t)target;
     memcpy(ret_url->near, text, len + 1);
     return true;
 }

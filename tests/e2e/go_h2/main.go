@@ -72,6 +72,7 @@ func main() {
 	go func() {
 		pw.Write([]byte(strings.Repeat("x", 100000)))
 		cancel()
+		pw.CloseWithError(context.Canceled) // once the answer's head is here the transport waits for the body only
 	}()
 	r, err = c.Do(rq)
 	if err == nil {

@@ -39,6 +39,15 @@ struct weft_test {
 #define DEATH(suite, name, status, re) WEFT_TEST_REG(suite, name, 0, status, re, NULL)
 #define DEATH_ENV(suite, name, env, status, re) WEFT_TEST_REG(suite, name, 0, status, re, env)
 
+/* Whether ThreadSanitizer is in this build. */
+#if defined(__SANITIZE_THREAD__)
+#define WEFT_TEST_TSAN true
+#elif defined(__has_feature)
+#define WEFT_TEST_TSAN __has_feature(thread_sanitizer)
+#else
+#define WEFT_TEST_TSAN false
+#endif
+
 void weft_test_fail(const char *file, int line, const char *fmt, ...) __attribute__((format(printf, 3, 4)));
 _Noreturn void weft_test_skip(const char *why);
 

@@ -10,10 +10,6 @@
 #include "sched/sched_int.h"
 #include "weft_test.h"
 
-#ifndef __has_feature
-#define __has_feature(x) 0
-#endif
-
 static _Atomic long sum;
 static weft_waitgroup all;
 
@@ -200,9 +196,8 @@ DEATH_ENV(spawn, the_dump_shows_goroutines_that_have_not_run, "WEFT_PROCS=1", 2,
       "hardly_runs\\(\\.\\.\\.\\)\n\tnot started yet\ncreated by test_spawn_the_dump_shows_goroutines_that_have_not_run in "
       "goroutine 1\n\t.*test_spawn\\.c:[0-9]+\n")
 {
-#if defined(__SANITIZE_THREAD__) || __has_feature(thread_sanitizer)
-    weft_test_skip("ThreadSanitizer is so slow that hundreds get to run, each on a thread of its own, and keep the report from ending");
-#endif
+    if (WEFT_TEST_TSAN)
+        weft_test_skip("ThreadSanitizer is so slow that hundreds get to run, each on a thread of its own, and keep the report from ending");
     for (int i = 0; i < 2000; i++)
         weft_go(hardly_runs, 1);
     weft_panic("enough");

@@ -110,7 +110,7 @@ def slots():
         base, slot = int(c["base"]), word(c["slot"])
         for i in range(word(c["cut"])):
             lo = base + i * slot
-            yield lo + slot - size - (lo // 4096 % 16 * 64 if slot >= 4096 else 0)
+            yield lo + slot - size - (lo // 4096 % 8 * 64 if slot >= 4096 else 0)
 
 
 def goroutines():

@@ -256,14 +256,20 @@ static WEFT_PARKS weft_err dial_all(const struct dial *d, weft_addr *list, int c
     return dial_race(d, list, kept, ret_conn);
 }
 
-/* Addresses of a text; the context of a time limit is made only when a server is asked. ret_partial: as weft__resolve. */
-static WEFT_PARKS int dial_resolve(struct dial *d, const char *addr, weft_addr *ret, bool *ret_partial)
+/* 1: addr is an address, which *ret is now; 0: it has to be asked for; WEFT_ENOHOST: an address of the other family. */
+static int dial_literal(const struct dial *d, const char *addr, weft_addr *ret)
 {
     bool literal = d->host ? weft__addr_literal(d->host, ret) : weft_addr_parse(ret, addr) == 0;
-    if (literal && d->host)
+    if (!literal)
+        return 0;
+    if (d->host)
         weft__addr_set_port(ret, d->port);
-    if (literal)
-        return d->net.family == AF_UNSPEC || ret->u.sa.sa_family == d->net.family ? 1 : WEFT_ENOHOST;
+    return d->net.family == AF_UNSPEC || ret->u.sa.sa_family == d->net.family ? 1 : WEFT_ENOHOST;
+}
+
+/* Addresses of a name; the context of a time limit is made here. ret_partial: as weft__resolve. */
+static WEFT_PARKS int dial_resolve(struct dial *d, const char *addr, weft_addr *ret, bool *ret_partial)
+{
     weft_time start = weft__now();
     weft_ctx *ctx = d->opts->timeout > 0 ? weft_with_timeout(d->ctx, d->opts->timeout) : d->ctx;
     ret_partial = d->net.family == AF_UNSPEC ? ret_partial : NULL;
@@ -299,7 +305,8 @@ static WEFT_PARKS __attribute__((noinline)) weft_err dial_others(struct dial *d,
     return more == WEFT_EDENIED ? err : more;
 }
 
-static WEFT_PARKS weft_err dial_name(struct dial *d, const char *addr, weft_conn **ret_conn)
+/* Out of line: its list is not to be on the stack of who waits for a connection to a literal address. */
+static WEFT_PARKS __attribute__((noinline)) weft_err dial_name(struct dial *d, const char *addr, weft_conn **ret_conn)
 {
     weft_addr list[DIAL_ADDRS];
     bool partial = false;
@@ -329,6 +336,10 @@ static WEFT_PARKS weft_err dial_run(struct dial *d, const char *addr, weft_conn 
             err = WEFT_EDENIED;
         return err ? err : dial_one(d, &to, d->until, ret_conn);
     }
+    weft_addr one;
+    int literal = dial_literal(d, addr, &one);
+    if (literal)
+        return literal < 0 ? literal : dial_all(d, &one, 1, ret_conn);
     return dial_name(d, addr, ret_conn);
 }
 

@@ -35,7 +35,7 @@ enum {
     STACK_RANGE = 32,            /* slots a p takes at a time: about one page table's worth of the default class */
     STACK_LOG_MIN = 15,          /* smallest slot: 32 KiB */
     STACK_LOG_MAX = 30,
-    STACK_COLOURS = 16,          /* places of a descriptor, a cache line apart */
+    STACK_COLOURS = 8,           /* places of a descriptor, a cache line apart */
     STACK_LINE = 64,
     STACK_SMALL = STACK_LOG_MAX - STACK_LOG_MIN + 1, /* the class of small-stack mode: no guard */
     STACK_CLASSES,

@@ -56,7 +56,7 @@ TEST(http_refuse, codings_that_hide_chunks)
             {P "Transfer-Encoding: identity\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 501},
             {P "Transfer-Encoding: \x0b" "chunked\r\n\r\n0\r\n\r\n", 400},
             {P "Transfer-Encoding : chunked\r\n\r\n0\r\n\r\n", 400}, {P "X: y\r\n Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400},
-            {"POST / HTTP/1.0\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 501},
+            {"POST / HTTP/1.0\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400},
             {P "Transfer-Encoding:\r\n chunked\r\n\r\n0\r\n\r\n", 400}, {P "Transfer-Encoding: \"chunked\"\r\n\r\n0\r\n\r\n", 501});
 }
 

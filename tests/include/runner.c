@@ -214,6 +214,8 @@ static void child_exec(const struct weft_test *t, int out, int err)
     setpgid(0, 0);
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
+    for (int sig = 1; sig <= SIGTERM; sig++)
+        signal(sig, SIG_DFL); /* a shell's background job ignores SIGINT and SIGQUIT, and so would the test */
     setrlimit(RLIMIT_CORE, &(struct rlimit){0, 0});
     setenv("WEFT_LEAKS", "0", 0); /* a debug build's line at exit is nothing that tests look for */
     if (t->env && putenv(strdup(t->env)))

@@ -32,11 +32,11 @@ static void await_end(void)
 }
 
 #if WEFT__ASAN || WEFT_DEBUG > 0 /* four times as much */
-#define SMALL "112"
-#define LARGE "8176"
+#define SMALL "116"
+#define LARGE "8180"
 #else
-#define SMALL "16"
-#define LARGE "2032"
+#define SMALL "20"
+#define LARGE "2036"
 #endif
 
 DEATH(death_stack, overflow_of_a_small_stack_says_its_size, 2,

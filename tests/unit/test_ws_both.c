@@ -329,7 +329,7 @@ TEST(ws_both, a_reader_does_not_wait_for_a_writer_that_is_stuck)
     size_t at = 0;
     site_start(&s, &plain);
     weft_conn *c = site_dial(&s);
-    snprintf(ask, sizeof ask, "GET /flood%s\r\n", WS_ASK + 9);
+    snprintf(ask, sizeof ask, "GET /flood%s\r\n", &WS_ASK[9]);
     REQUIRE(weft_conn_write(NULL, c, ask, strlen(ask)) > 0);
     while (at < sizeof head - 1 && (at < 4 || memcmp(head + at - 4, "\r\n\r\n", 4) != 0))
         REQUIRE(weft_conn_read_full(NULL, c, head + at++, 1) == 1);

@@ -12,6 +12,8 @@
  *       itself before it queues. Only the winner makes the owner ready; only then has the owner to park.
  *   X3  The frame is left once no waiter of it is in a line, and the timer's callback is over (K3).
  *   X4  Waiters of a select on one channel stand in random order, so the choice is uniform in the waiting case too.
+ *   X5  The look without locks decides among the cases only where two looks in a row see the same ones ready, or the
+ *       first sees all: one look is not one instant, and favours the cases that it comes to last.
  *
  * Locks   All channels of the select, each once, lowest address first. The timer is started before: no lock is taken
  *         between queueing and the park (S1). On the way out one channel at a time, and the channel that was chosen
@@ -430,6 +432,19 @@ static __attribute__((noinline)) int select_full(const struct weft_case *cases, 
     return case_finish(&cases[end.i], &end);
 }
 
+/* A second look finds ready[0..k) and no other. If not, somebody came while the first was under way, and who was looked at
+ * before that would be chosen too seldom: the locks decide (X5). */
+static bool look_again(const struct weft_case *cases, uint32_t n, const uint32_t *ready, uint32_t k)
+{
+    for (uint32_t i = 0, at = 0; i < n; i++) {
+        bool was = at < k && ready[at] == i;
+        if (case_looks_ready(&cases[i]) != was)
+            return false;
+        at += was;
+    }
+    return true;
+}
+
 int weft_selectv(const struct weft_case *cases, int n)
 {
     if (weft__likely((unsigned)n <= SELECT_INLINE)) {
@@ -439,7 +454,7 @@ int weft_selectv(const struct weft_case *cases, int n)
             k += case_looks_ready(&cases[i]);
         }
         struct select_end end;
-        if (k) {
+        if (k && (k == (uint32_t)n || look_again(cases, (uint32_t)n, ready, k))) {
             uint32_t i = ready[k == 1 ? 0 : weft__rand_below(k)];
             if (case_try_alone(&cases[i], i, &end))
                 return case_finish(&cases[i], &end);

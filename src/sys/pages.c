@@ -34,7 +34,7 @@ _Atomic int weft__sys_no_pagemap_scan;
 
 static int pages_by_scan(char *lo, char *hi, struct weft__sys_run *ret_runs, int max, char **ret_next)
 {
-    struct pages_region regions[PAGES_MAX / 8];
+    struct pages_region regions[PAGES_MAX / 8] = {0}; /* for valgrind, which does not know that the kernel writes them */
     struct pages_scan s = {.size = sizeof s, .start = (uintptr_t)lo, .end = (uintptr_t)hi, .vec = (uintptr_t)regions,
                            .all_of = PAGES_PRESENT, .report = PAGES_PRESENT};
     int n = 0, fd = open("/proc/self/pagemap", O_RDONLY | O_CLOEXEC);

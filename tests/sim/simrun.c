@@ -9,7 +9,9 @@
  *
  * Invariants
  *   R1  The parent never calls weft: a child of fork is as fresh as a child of exec.
- *   R2  Addresses are not randomized (personality(2), then exec), so a run depends on nothing but its seed.
+ *   R2  Addresses are not randomized (personality(2), then exec), and a replay comes to its test by the same calls, from the
+ *       same place of the stack, as any run: so a run depends on nothing but its seed.
+ *   R3  The parent allocates nothing between two runs: the heap that a run begins with is always the same.
  * Failure as in runner.c; a test counts once, however many of its seeds fail; three of them are shown.
  */
 #include "../include/weft_test.h"
@@ -31,7 +33,7 @@
 extern const struct weft_test *const __start_weft_tests[];
 extern const struct weft_test *const __stop_weft_tests[];
 
-enum { JOBS_MAX = 64, TESTS_MAX = 256, SHOW_SEEDS = 3, SETTLE_MS = 2000, RUN_SECONDS = 60, SHOW_MAX = 8192 };
+enum { JOBS_MAX = 64, TESTS_MAX = 256, SHOW_SEEDS = 3, SETTLE_MS = 2000, RUN_SECONDS = 60, SHOW_MAX = 8192, STACK_STEP = 65536 };
 
 /* ---- in the child ---- */
 
@@ -79,7 +81,7 @@ static void print_trace(void)
 static bool trace, costs;
 static uint64_t points;
 
-static _Noreturn void child_run(const struct weft_test *t, uint64_t seed)
+static _Noreturn __attribute__((noinline)) void child_begin(const struct weft_test *t, uint64_t seed)
 {
     if (t->env && putenv(strdup(t->env)))
         _exit(126);
@@ -96,6 +98,24 @@ static _Noreturn void child_run(const struct weft_test *t, uint64_t seed)
     if (trace)
         print_trace();
     _exit(fail_count ? 1 : 0);
+}
+
+static void child_setup(int out)
+{
+    dup2(out, 1);
+    dup2(out, 2);
+    fcntl(1, F_SETFL, O_APPEND);
+    setrlimit(RLIMIT_CPU, &(struct rlimit){RUN_SECONDS, RUN_SECONDS}); /* it is to compute, */
+    alarm(60 * RUN_SECONDS);                                           /* not to wait */
+}
+
+/* Begins at the same place of the stack's cache lines and pages, whatever the arguments, the environment and the callers took (R2). */
+static _Noreturn void child_run(const struct weft_test *t, uint64_t seed)
+{
+    volatile char *pad = __builtin_alloca(((uintptr_t)__builtin_frame_address(0) & (STACK_STEP - 1)) + 1);
+
+    pad[0] = 0;
+    child_begin(t, seed);
 }
 
 /* ---- in the parent ---- */
@@ -119,6 +139,8 @@ static int todo_n, jobs = 1;
 static unsigned long runs;
 static uint64_t from = 1;
 static const char *program;
+static char output[BUFSIZ];
+static bool alone; /* a replay: the only run, in this process */
 
 static void slot_start(struct slot *s, struct todo *d)
 {
@@ -130,14 +152,11 @@ static void slot_start(struct slot *s, struct todo *d)
         s->fd = memfd_create("out", MFD_CLOEXEC);
     if (ftruncate(s->fd, 0) < 0 || lseek(s->fd, 0, SEEK_SET) < 0)
         abort();
-    s->pid = fork();
+    s->pid = alone ? 0 : fork();
     if (s->pid == 0) {
-        dup2(s->fd, 1);
-        dup2(s->fd, 2);
-        fcntl(1, F_SETFL, O_APPEND);
-        setrlimit(RLIMIT_CPU, &(struct rlimit){RUN_SECONDS, RUN_SECONDS}); /* it is to compute, */
-        alarm(60 * RUN_SECONDS);                                           /* not to wait */
-        child_run(d->t, s->seed);
+        if (!alone)
+            child_setup(s->fd);
+        child_run(d->t, s->seed); /* alone too from here: the library walks the callers' frames (R2) */
     }
     if (s->pid < 0) {
         perror("fork");
@@ -145,21 +164,28 @@ static void slot_start(struct slot *s, struct todo *d)
     }
 }
 
+/* In a process of its own: regcomp allocates (R3). */
+static bool matches(const char *re, const char *text)
+{
+    regex_t compiled;
+    int status = 0;
+    pid_t pid = fork();
+
+    if (pid == 0)
+        _exit(regcomp(&compiled, re, REG_EXTENDED | REG_NOSUB) == 0 && regexec(&compiled, text, 0, NULL, 0) == 0 ? 0 : 1);
+    return pid > 0 && waitpid(pid, &status, 0) == pid && status == 0;
+}
+
 static const char *verdict(const struct weft_test *t, int status, const char *out, char *buf, size_t cap)
 {
     int got = WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status), want = t->stderr_re ? t->exit_status : 0;
-    regex_t re;
 
     if (got != want) {
         snprintf(buf, cap, got < 0 ? "killed by signal %d, expected status %d" : "ended with status %d, expected %d",
                  got < 0 ? -got : got, want);
         return buf;
     }
-    if (!t->stderr_re || regcomp(&re, t->stderr_re, REG_EXTENDED | REG_NOSUB))
-        return NULL;
-    bool match = regexec(&re, out, 0, NULL, 0) == 0;
-    regfree(&re);
-    if (match)
+    if (!t->stderr_re || matches(t->stderr_re, out))
         return NULL;
     snprintf(buf, cap, "stderr does not match: %s", t->stderr_re);
     return buf;
@@ -184,11 +210,13 @@ static void slot_end(struct slot *s, int status, const struct rusage *used)
     const struct timeval *u = &used->ru_utime, *k = &used->ru_stime;
     const struct weft_test *t = d->t;
     off_t n = lseek(s->fd, 0, SEEK_END);
-    char *out = malloc((size_t)n + 1), why[512];
+    char why[512];
 
-    if (!out || pread(s->fd, out, (size_t)n, 0) != n)
+    if (ftruncate(s->fd, n + 1) < 0) /* ends with a zero */
         abort();
-    out[n] = 0;
+    char *out = mmap(NULL, (size_t)n + 1, PROT_READ, MAP_SHARED, s->fd, 0); /* R3: no malloc */
+    if (out == MAP_FAILED)
+        abort();
     s->of = NULL;
     d->running--;
     d->cpu_ms += (double)(u->tv_sec + k->tv_sec) * 1e3 + (double)(u->tv_usec + k->tv_usec) * 1e-3;
@@ -209,7 +237,7 @@ static void slot_end(struct slot *s, int status, const struct rusage *used)
         printf("sim.%s.%s %#llx %s", t->suite, t->name, (unsigned long long)s->seed, out);
     }
     fflush(stdout);
-    free(out);
+    munmap(out, (size_t)n + 1);
 }
 
 static struct todo *todo_next(void)
@@ -291,13 +319,17 @@ static void choose(const char *filter, const char *list_path, int seeds, int sca
     fclose(list);
 }
 
-static const struct weft_test *find(const char *id)
+/* One seed of one test; list.txt has no say. */
+static void choose_one(const char *id)
 {
     for (const struct weft_test *const *t = __start_weft_tests; t < __stop_weft_tests; t++) {
         char name[512];
         snprintf(name, sizeof name, "%s.%s", (*t)->suite, (*t)->name);
-        if (strcmp(id, name) == 0)
-            return *t;
+        if (strcmp(id, name) != 0)
+            continue;
+        todo[0] = (struct todo){.t = *t, .seeds = 1, .from = from};
+        todo_n = 1;
+        return;
     }
     fprintf(stderr, "no test %s\n", id);
     exit(2);
@@ -320,6 +352,7 @@ int main(int argc, char **argv)
     int seeds = 1, scale = 100, failed = 0, skipped = 0;
 
     same_addresses(argv);
+    setvbuf(stdout, output, _IOFBF, sizeof output); /* R3 */
     program = argv[0];
     for (int i = 1; i < argc; i++) {
         const char *value = i + 1 < argc ? argv[i + 1] : "";
@@ -344,12 +377,13 @@ int main(int argc, char **argv)
         else
             filter = argv[i];
     }
-    if (run) {
-        trace = true;
-        child_run(find(run), env ? strtoull(env, NULL, 0) : from);
-    }
     jobs = jobs < 1 ? 1 : jobs > JOBS_MAX ? JOBS_MAX : jobs;
     choose(filter, list, seeds, scale);
+    if (run) {
+        trace = alone = true;
+        from = env ? strtoull(env, NULL, 0) : from;
+        choose_one(run);
+    }
     weft__sim_prepare();
     run_all();
     for (int i = 0; i < todo_n; i++) {

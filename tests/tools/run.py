@@ -24,6 +24,7 @@ VALGRIND_TESTS = {
     "timer": "ticker_reset_changes_the_period_from_now", "ctx": "cancel_wakes_all_that_wait",
     "go": "passes_sixteen_arguments", "goexit": "goes_on_when_an_outer_try_stops_a_panic", "conn": "half_close_ends_one_direction_only",
     "http_client": "one_connection_serves_many_calls", "map": "keys_are_numbers_pointers_or_copied_strings",
+    "scavenge": "ended_goroutines_stacks_are_given_back",
 }
 
 # case: what must be said, or None: nothing, status 0

@@ -11,7 +11,7 @@
  *
  * Locks   client->lock for these words; c->m is not taken within it, nor it within c->m.
  * Limits  One connection per host: what its server does not take at a time is queued by nghttp2. conns_per_host_max does not
- *         count it. Idle after idle_timeout: closed, after a GOAWAY.
+ *         count it. Idle after idle_timeout: closed, after a GOAWAY. One dialled while the client was freed: a second later.
  */
 #include <weft/go.h>
 #include <weft/select.h>
@@ -21,6 +21,8 @@
 
 #include <stdlib.h>
 #include <string.h>
+
+#define LAST_IDLE WEFT_SEC
 
 bool weft__h2_usable(struct weft__h2 *c)
 {
@@ -95,6 +97,9 @@ static struct weft__h2 *h2_client_new(struct weft_http_response *r, weft_conn *c
     host->h2 = c;   /* Y2: none was there, the gate is ours */
     c->in_client = (struct weft__hlink){client->h2s.next, &client->h2s};
     c->in_client.next->prev = c->in_client.prev->next = &c->in_client;
+    /* weft__h2_clear may not have seen it. To be written here: c's goroutine does not run yet. */
+    if (client->closed && c->idle_timeout > LAST_IDLE)
+        c->idle_timeout = LAST_IDLE;
     weft__unlock(&client->lock);
     weft_go_named("http2 client", h2_client_run, c);
     return c;

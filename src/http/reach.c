@@ -39,7 +39,7 @@ static weft_err reach_tls(weft_ctx *ctx, struct weft_http_response *r, const str
     if (!cfg.alpn)
         cfg.alpn = weft__h2_built && r->client->o.http2 && !call->upgrade ? "h2,http/1.1" : "http/1.1";
     weft_time t = weft_now();
-    weft_err err = weft_tls_client(ctx, *conn, &cfg, conn);
+    weft_err err = weft__tls_client_to(ctx, *conn, &cfg, (uint16_t)r->url.port, conn);
     if (err < 0)
         return reach_tls_fail(call, *conn, err);
     r->tls_us = reach_us(weft_now() - t);

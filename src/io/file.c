@@ -59,7 +59,7 @@ static weft_err file_new(int fd, weft_file **ret_file)
     weft_file *file = weft__sys_alloc(sizeof *file);
     if (!file)
         return WEFT_ENOMEM;
-    weft_err err = weft__fd_init(&file->f, fd, file_gone);
+    weft_err err = weft__fd_init(&file->f, fd, false, file_gone);
     if (!err && (err = weft__pd_probe(file->f.pd)) != 0)
         weft__pd_close(file->f.pd);
     if (err == -EPERM) { /* L1 */

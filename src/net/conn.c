@@ -28,7 +28,7 @@ static void conn_gone(struct weft__fd *f)
 weft_err weft__conn_around(int fd, bool tcp, bool datagram, weft_conn **ret_conn)
 {
     weft_conn *conn = weft__sys_alloc(sizeof *conn);
-    weft_err err = conn ? weft__fd_init(&conn->f, fd, conn_gone) : WEFT_ENOMEM;
+    weft_err err = conn ? weft__fd_init(&conn->f, fd, true, conn_gone) : WEFT_ENOMEM;
     if (err) {
         weft__sys_free(conn);
         return err;

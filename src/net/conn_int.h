@@ -6,6 +6,7 @@
 #include "fd.h"
 
 struct weft__tls; /* tls/tls_conn.c */
+struct weft_tls_config;
 
 struct weft_conn {
     struct weft__fd f;             /* first: weft__fd.gone gets its address */
@@ -75,6 +76,10 @@ WEFT_PARKS int weft__net_resolve(weft_ctx *ctx, const struct weft__network *net,
  * 50 ms late (RFC 8305 3). */
 WEFT_PARKS int weft__resolve(weft_ctx *ctx, const char *host, weft_addr *ret, int max, bool *ret_partial);
 
+/* tls/tls_conn.c, for src/http: weft_tls_client to the port of a server that may be behind a proxy, not the proxy's: sessions are
+ * kept by name and port. */
+WEFT_PARKS weft_err weft__tls_client_to(weft_ctx *ctx, weft_conn *conn, const struct weft_tls_config *config, uint16_t port,
+                                        weft_conn **ret_conn);
 /* tls/tls_conn.c: as weft_conn_read and so on, both directions' bits as the caller took them. */
 WEFT_PARKS ssize_t weft__tls_read(weft_ctx *ctx, weft_conn *conn, void *ret_buf, size_t n);
 WEFT_PARKS ssize_t weft__tls_write(weft_ctx *ctx, weft_conn *conn, const void *buf, size_t n);

@@ -18,11 +18,11 @@
  */
 #include "fd.h"
 
-weft_err weft__fd_init(struct weft__fd *f, int fd, void (*gone)(struct weft__fd *f))
+weft_err weft__fd_init(struct weft__fd *f, int fd, bool late, void (*gone)(struct weft__fd *f))
 {
     *f = (struct weft__fd){.fd = fd, .gone = gone};
     atomic_store_explicit(&f->lives, 2, memory_order_relaxed);
-    return weft__pd_open(fd, &f->pd);
+    return late ? weft__pd_open_late(fd, &f->pd) : weft__pd_open(fd, &f->pd);
 }
 
 weft_err weft__fd_enter(struct weft__fd *f, uint32_t dirs)

@@ -26,8 +26,8 @@ struct weft__fd {
     void (*gone)(struct weft__fd *f); /* [const] frees the object around it */
 };
 
-/* Takes over fd: on error it is still the caller's. */
-weft_err weft__fd_init(struct weft__fd *f, int fd, void (*gone)(struct weft__fd *f));
+/* Takes over fd: on error it is still the caller's. late: it can be waited for, but the kernel need not know before the first wait. */
+weft_err weft__fd_init(struct weft__fd *f, int fd, bool late, void (*gone)(struct weft__fd *f));
 /* Start a call in the given directions (READING, WRITING, both, or 0 for a short look): 0, WEFT_ECLOSED, WEFT_EBUSY. */
 weft_err weft__fd_enter(struct weft__fd *f, uint32_t dirs);
 void weft__fd_leave(struct weft__fd *f, uint32_t dirs);

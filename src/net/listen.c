@@ -113,7 +113,7 @@ static WEFT_PARKS int listen_open(const struct weft__network *net, const char *a
 static weft_err listen_new(int fd, bool is_unix, weft_listener **ret_ln)
 {
     weft_listener *ln = weft__sys_alloc(sizeof *ln);
-    weft_err err = ln ? weft__fd_init(&ln->f, fd, listen_gone) : WEFT_ENOMEM;
+    weft_err err = ln ? weft__fd_init(&ln->f, fd, false, listen_gone) : WEFT_ENOMEM;
     if (err) {
         weft__sys_free(ln);
         return err;

@@ -11,7 +11,8 @@
  *       a firing of timer is still to look at the word.
  *   W3  A slot's seq changes only in weft__pd_close, when nobody waits; an edge with another seq is dropped. One that
  *       slips through is a spurious wake, which every caller allows.
- *   W4  Who parks has seen the pd armed, or armed it itself, after its word said WAIT: so what comes makes an edge.
+ *   W4  Who parks has seen the pd armed, or armed it itself, after its word said WAIT: so what comes makes an edge. Should that
+ *       fail, who armed it ends all waits (weft__pd_fail).
  *
  * Deadlines are lazy: the timer is armed by a waiter that needs it, and is not stopped when the wait ends. A firing looks
  * at the clock and the words and moves itself to where it is needed next. A server that pushes its deadline on with every
@@ -100,9 +101,11 @@ static weft_err pd_stopped(struct weft__pd *pd, int i)
 {
     uint32_t f = atomic_load_explicit(&pd->flags, memory_order_seq_cst); /* P2 sb */
     uint32_t intr = (uint32_t)WEFT__PD_INTR_READ << i;
-    if (weft__unlikely(f & (WEFT__PD_CLOSING | intr))) {
+    if (weft__unlikely(f & (WEFT__PD_CLOSING | WEFT__PD_FAILED | intr))) {
         if (f & WEFT__PD_CLOSING)
             return WEFT_ECLOSED;
+        if (f & WEFT__PD_FAILED)
+            return -(weft_err)(atomic_load_explicit(&pd->armed, memory_order_relaxed) >> WEFT__PD_MORE); /* P2 */
         atomic_fetch_and_explicit(&pd->flags, ~intr, memory_order_relaxed);
         return WEFT_ECANCELED;
     }
@@ -306,6 +309,12 @@ void weft__pd_interrupt_clear(struct weft__pd *pd, enum weft__dir dir)
         atomic_fetch_and_explicit(&pd->flags, ~intr, memory_order_relaxed);
 }
 
+void weft__pd_fail(struct weft__pd *pd, weft_err err)
+{
+    atomic_fetch_or_explicit(&pd->armed, (uint64_t)-err << WEFT__PD_MORE, memory_order_relaxed); /* before the flag: P2 */
+    pd_end_waits(pd, WEFT__PD_FAILED, WEFT__DIR_READ | WEFT__DIR_WRITE | WEFT__DIR_END);
+}
+
 void weft__pd_evict(struct weft__pd *pd)
 {
     pd_end_waits(pd, WEFT__PD_CLOSING, WEFT__DIR_READ | WEFT__DIR_WRITE | WEFT__DIR_END);
@@ -425,6 +434,11 @@ static weft_err pd_open(int fd, uint32_t flags, struct weft__pd **ret_pd)
 weft_err weft__pd_open(int fd, struct weft__pd **ret_pd)
 {
     return pd_open(fd, 0, ret_pd);
+}
+
+weft_err weft__pd_open_late(int fd, struct weft__pd **ret_pd)
+{
+    return pd_open(fd, WEFT__PD_LATE, ret_pd);
 }
 
 weft_err weft__pd_probe(struct weft__pd *pd)

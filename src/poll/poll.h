@@ -1,7 +1,8 @@
 /*
  * poll.h - the contract between the scheduler, the net and whatever watches descriptors (poll_back.c chooses).
  *
- * One registration per descriptor life, edge-triggered, for both directions. Per direction at most one goroutine waits.
+ * One registration per descriptor life, at its open or with its first wait, edge-triggered, for both directions. Per direction at
+ * most one goroutine waits.
  * The state of a direction is one atomic word: NIL (nothing known), READY (an edge came and nobody has used it),
  * WAIT (a goroutine is about to park), the parked goroutine, or a starter. Source: Go runtime/netpoll.go.
  *   P1  word: CAS release by the waiter (WAIT -> g, S1; WAIT -> starter)  ->  CAS acquire by whoever wakes it; and back:
@@ -48,6 +49,9 @@ uint32_t weft__poll_waiters(void);
 /* ---- for the net ---- */
 /* Registers a non-blocking fd. The caller keeps the fd and closes it after weft__pd_close. */
 weft_err weft__pd_open(int fd, struct weft__pd **ret_pd);
+/* The same, but the registration may come with the first wait, which then tells why there can be none: for who tries before it
+ * waits, and may never have to. */
+weft_err weft__pd_open_late(int fd, struct weft__pd **ret_pd);
 /* After weft__pd_open of what may be a file: 0, or -EPERM where the kernel cannot tell when it is ready (as weft__pd_open says
  * by itself where it asks the kernel). The pd stays the caller's. */
 weft_err weft__pd_probe(struct weft__pd *pd);

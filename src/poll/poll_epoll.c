@@ -4,17 +4,22 @@
  * Role    The back end of poll.c. One thread at a time is in epoll_poll; any number add descriptors meanwhile.
  *
  * Invariants
- *   E1  A descriptor is registered once in its life, for IN, OUT and RDHUP; closing the descriptor ends that.
+ *   E1  A descriptor is registered once in its life, for IN, OUT and RDHUP, by who makes it ARMED: at its open, or, one that is
+ *       opened late, with its first wait; closing the descriptor ends that. A short connection may never be registered.
+ *   E4  epoll knows a descriptor once: while it is lent to weft_fd_wait, the first wait of its own pd registers a duplicate, whose
+ *       number is in pd->armed; it is closed with the pd, and the registration ends with the file.
  *   E2  break_pending is 1 from a break until a sleeping epoll_poll has drained the eventfd; only the call that makes it
  *       1 writes. The eventfd is level-triggered, and a call that only looks leaves it alone: the break is for a sleeper.
  *
- * Order   E3  break_pending: exchange by epoll_break  ->  exchange by epoll_poll: what the breaker published before
+ * Order   P5  [sb] in poll.c: who finds the pd ARMED may park before the registration is made; what is ready then makes an edge.
+ *         E3  break_pending: exchange by epoll_break  ->  exchange by epoll_poll: what the breaker published before
  *             is seen by the scheduler's next look.
  * Limits  128 events a call; what is left comes with the next one. Failure: epoll_start says -errno.
  * Source  epoll(7); Go runtime/netpoll_epoll.go. Without epoll_pwait2 (Linux 5.11) sleeps are rounded up to 1 ms.
  */
 #include "poll_int.h"
 
+#include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <time.h>
@@ -50,23 +55,52 @@ static weft_err epoll_start(void)
     return 0;
 }
 
-static weft_err epoll_open(struct weft__pd *pd)
+static weft_err epoll_add(struct weft__pd *pd, int fd)
 {
     struct epoll_event ev = {.events = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, .data.u64 = weft__pd_handle(pd)};
+    return epoll_ctl(ep.fd, EPOLL_CTL_ADD, fd, &ev) < 0 ? -errno : 0;
+}
+
+static weft_err epoll_open(struct weft__pd *pd)
+{
+    if (atomic_load_explicit(&pd->flags, memory_order_relaxed) & WEFT__PD_LATE)
+        return 0;
     atomic_store_explicit(&pd->armed, WEFT__PD_ARMED, memory_order_relaxed); /* P5: for the whole life */
-    return epoll_ctl(ep.fd, EPOLL_CTL_ADD, pd->fd, &ev) < 0 ? -errno : 0;
+    return epoll_add(pd, pd->fd);
+}
+
+/* E4 */
+static weft_err epoll_add_twin(struct weft__pd *pd)
+{
+    int twin = fcntl(pd->fd, F_DUPFD_CLOEXEC, 3);
+    weft_err err = twin < 0 ? -errno : epoll_add(pd, twin);
+    if (!err)
+        /* For epoll_close, which is ordered after it by its caller. */
+        atomic_fetch_or_explicit(&pd->armed, (uint64_t)twin << WEFT__PD_MORE, memory_order_relaxed);
+    else if (twin >= 0)
+        (void)close(twin);
+    return err;
 }
 
 static void epoll_arm(struct weft__pd *pd)
 {
-    (void)pd;
-    weft__throw("epoll: a descriptor that is not registered");
+    uint64_t old = WEFT__PD_UNARMED;
+    if (!atomic_compare_exchange_strong_explicit(&pd->armed, &old, WEFT__PD_ARMED, memory_order_seq_cst, memory_order_relaxed))
+        return; /* E1: the other direction's waiter is at it */
+    weft_err err = epoll_add(pd, pd->fd);
+    if (err == -EEXIST)
+        err = epoll_add_twin(pd);
+    if (err)
+        weft__pd_fail(pd, err);
 }
 
 static void epoll_close(struct weft__pd *pd, bool borrowed)
 {
+    uint64_t twin = atomic_load_explicit(&pd->armed, memory_order_relaxed) >> WEFT__PD_MORE;
     if (borrowed)
         (void)epoll_ctl(ep.fd, EPOLL_CTL_DEL, pd->fd, NULL);
+    if (weft__unlikely(twin) && !(atomic_load_explicit(&pd->flags, memory_order_relaxed) & WEFT__PD_FAILED))
+        (void)close((int)twin);
 }
 
 static void epoll_break(void)

@@ -28,7 +28,9 @@ enum {
     WEFT__PD_INTR_READ = 4,          /* shifted by the direction's index */
     WEFT__PD_INTR_WRITE = 8,
     WEFT__PD_INTR_END = 16,
-    WEFT__PD_ANY = 32                /* any event is for the read word */
+    WEFT__PD_ANY = 32,               /* any event is for the read word */
+    WEFT__PD_LATE = 64,              /* open need not arm */
+    WEFT__PD_FAILED = 128            /* arming failed; errno is in armed, from bit WEFT__PD_MORE on */
 };
 
 /* The name by which the kernel gives a pd back: index and life. NULL when that life is over. */
@@ -36,6 +38,8 @@ uint64_t weft__pd_handle(struct weft__pd *pd);
 struct weft__pd *weft__pd_of_handle(uint64_t handle);
 /* An edge came: marks directions ready and pushes who waited on *list. Scheduler stack; no lock. */
 void weft__pd_edge(struct weft__pd *pd, unsigned dirs, bool ended, struct weft__woken *list);
+/* arm could not: ends present and future waits of pd with err, which is negative. */
+void weft__pd_fail(struct weft__pd *pd, weft_err err);
 
 /* ---- the back ends ---- */
 
@@ -44,7 +48,8 @@ enum {
     WEFT__PD_UNARMED = 0,            /* the kernel does not watch the descriptor: a wait arms it first */
     WEFT__PD_ARMING = 1,             /* somebody will tell the kernel before it can sleep */
     WEFT__PD_ARMED = 2,
-    WEFT__PD_ARM_MASK = 3
+    WEFT__PD_ARM_MASK = 3,
+    WEFT__PD_MORE = 2                /* from this bit on: with WEFT__PD_FAILED errno, else the back end's own */
 };
 
 struct weft__poll_back {
@@ -53,7 +58,7 @@ struct weft__poll_back {
     /* A life begins, with fd, flags and words set; the pd is UNARMED. A back end may arm at once. */
     weft_err (*open)(struct weft__pd *pd);
     weft_err (*probe)(int fd);       /* NULL: open has asked the kernel. weft__pd_probe */
-    /* A goroutine is about to wait and found the pd UNARMED. Whatever is ready already makes an edge. Any thread. */
+    /* A goroutine is about to wait and found the pd UNARMED. Whatever is ready already makes an edge; or weft__pd_fail. Any thread. */
     void (*arm)(struct weft__pd *pd);
     /* A life ends, before its fd is closed. When it returns the kernel's hold on the file is given up, or as good as; late
      * edges carry a handle that is over. borrowed: the fd is not about to be closed. */

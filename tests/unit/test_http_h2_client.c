@@ -275,6 +275,51 @@ TEST(http_h2_client, idle_connections_are_closed_when_asked_and_in_time)
     site_stop(&s);
 }
 
+struct freed_meanwhile {
+    weft_chan(char) asked, go_on;
+};
+
+static bool hold_dial(const struct sockaddr *addr, void *arg)
+{
+    struct freed_meanwhile *f = arg;
+    (void)addr;
+    weft_send(f->asked, 0);
+    (void)weft_recv(f->go_on);
+    return true;
+}
+
+static void call_held(weft_http_client *c, const char *url, int *ret_status)
+{
+    char body[256];
+    *ret_status = fetch(c, url, body, sizeof body);
+}
+
+TEST(http_h2_client, a_connection_dialled_while_its_client_is_freed_ends_by_itself)
+{
+    struct site s;
+    struct freed_meanwhile f = {weft_make(char), weft_make(char)};
+    char url[128];
+    int status = 0;
+    weft_waitgroup wg = {0};
+    site_start(&s, &plain);
+    snprintf(url, sizeof url, "%s/what", s.url);
+    int before = (int)weft_num_goroutines();
+    weft_http_client *c = client_with(&(struct weft_http_client_opts){.http2 = WEFT_HTTP2_ALWAYS, .idle_timeout = 3600 * WEFT_SEC,
+                                                                      .allow = hold_dial, .arg = &f});
+    weft_waitgroup_go(&wg, call_held, c, url, &status);
+    (void)weft_recv(f.asked);
+    weft_http_client_free(c);
+    weft_send(f.go_on, 0);
+    weft_waitgroup_wait(&wg);
+    EXPECT_EQ(status, 200);   /* a call under way is answered all the same */
+    for (int i = 0; i < 3000 && (int)weft_num_goroutines() > before; i++)
+        weft_sleep(10 * WEFT_MS);
+    EXPECT((int)weft_num_goroutines() <= before);
+    site_stop(&s);
+    weft_free(f.asked);
+    weft_free(f.go_on);
+}
+
 TEST(http_h2_client, over_tls_the_server_chooses)
 {
     struct cert cert;

@@ -74,17 +74,19 @@ struct passer {
     const char *user;          /* SOCKS5: wants this user */
     int refuse;                /* SOCKS5: the reply */
     bool http;
+    weft_chan(size_t) back;    /* gets the bytes of each connection that came from the target; or NULL */
     weft_waitgroup wg;
 };
 
-static void pass_on(weft_conn *from, weft_conn *to)
+static void pass_on(weft_conn *from, weft_conn *to, size_t *ret_bytes)
 {
     char buf[4096];
     ssize_t n;
-    while ((n = weft_conn_read(NULL, from, buf, sizeof buf)) > 0)
-        if (weft_conn_write(NULL, to, buf, (size_t)n) < 0)
-            break;
+    size_t sum = 0;
+    while ((n = weft_conn_read(NULL, from, buf, sizeof buf)) > 0 && weft_conn_write(NULL, to, buf, (size_t)n) >= 0)
+        sum += (size_t)n;
     (void)weft_conn_close_write(to);
+    *ret_bytes = sum;
 }
 
 /* Reads n bytes of what the client says, kept in seen. */
@@ -135,10 +137,13 @@ static void passer_run(struct passer *p)
         p->seen_len = 0;
         if ((p->http ? http_hello(p, c) : socks_hello(p, c)) && weft_dial(NULL, "tcp", p->target, &up) == 0) {
             weft_waitgroup wg = {0};
-            weft_waitgroup_go(&wg, pass_on, c, up);
-            weft_waitgroup_go(&wg, pass_on, up, c);
+            size_t there = 0, back = 0;
+            weft_waitgroup_go(&wg, pass_on, c, up, &there);
+            weft_waitgroup_go(&wg, pass_on, up, c, &back);
             weft_waitgroup_wait(&wg);
             (void)weft_conn_close(up);
+            if (p->back)
+                weft_send(p->back, back);
         }
         (void)weft_conn_close(c);
     }
@@ -193,6 +198,36 @@ TEST(http_proxy, https_goes_through_a_tunnel)
     weft_http_client_free(c);
     passer_stop(&p);
     site_stop(&s);
+}
+
+TEST(http_proxy, sessions_behind_a_tunnel_are_kept_by_the_servers_port)
+{
+    struct cert cert;
+    cert_make(&cert);
+    struct weft_tls_config server_tls = {.cert_file = cert.crt, .key_file = cert.key}, client_tls = {.ca_file = cert.crt};
+    struct site s[2];
+    struct passer p = {.http = true, .back = weft_make(size_t, 4)};
+    char url[256];
+    size_t back[4];
+    site_start(&s[0], &(struct weft_http_server_opts){.handler = hello, .tls = &server_tls});
+    server_tls.min_version = WEFT_TLS_1_3;   /* other settings: tickets of its own, which the first one cannot open */
+    site_start(&s[1], &(struct weft_http_server_opts){.handler = hello, .tls = &server_tls});
+    passer_start(&p, s[0].url + 7);
+    weft_http_client *c = through("http://", &p, &client_tls);
+    for (int i = 0; i < 4; i++) {
+        char body[64];
+        snprintf(p.target, sizeof p.target, "%s", s[i % 2].url + 7);
+        snprintf(url, sizeof url, "https://%s/", s[i % 2].url + 7);
+        EXPECT_EQ(fetch(c, url, body, sizeof body), 200);
+        weft_http_client_close_idle(c);
+        back[i] = weft_recv(p.back);
+    }
+    EXPECT(back[2] + 200 < back[0] && back[3] + 200 < back[1]);   /* resumed: the certificate does not come again */
+    weft_http_client_free(c);
+    passer_stop(&p);
+    weft_free(p.back);
+    site_stop(&s[0]);
+    site_stop(&s[1]);
 }
 
 TEST(http_proxy, socks5_with_names_and_without_with_password_and_without)

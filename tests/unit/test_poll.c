@@ -2,10 +2,12 @@
  * test_poll.c - the poller from outside: any descriptor, from any thread, and how it goes with the scheduler.
  */
 #include <fcntl.h>
+#include <poll.h>
 #include <pthread.h>
 #include <sys/eventfd.h>
 
 #include "net_pair.h"
+#include "poll/poll.h"
 
 static void write_byte(int fd)
 {
@@ -77,6 +79,88 @@ TEST(poll, a_regular_file_is_ready)
     int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
     EXPECT_EQ(weft_fd_wait(NULL, fd, WEFT_READ), WEFT_READ);
     close(fd);
+}
+
+/* ---- registered late ---- */
+
+/* Does an epoll set of ours know the descriptor? */
+static bool watched(int fd)
+{
+    char path[64], to[64], line[256];
+    bool found = false;
+    for (int ep = 3; ep < 64 && !found; ep++) {
+        snprintf(path, sizeof path, "/proc/self/fd/%d", ep);
+        ssize_t n = readlink(path, to, sizeof to - 1);
+        to[n > 0 ? n : 0] = 0;
+        if (strcmp(to, "anon_inode:[eventpoll]") != 0)
+            continue;
+        snprintf(path, sizeof path, "/proc/self/fdinfo/%d", ep);
+        FILE *f = fopen(path, "r");
+        REQUIRE(f);
+        while (fgets(line, sizeof line, f))
+            found |= strncmp(line, "tfd:", 4) == 0 && strtol(line + 4, NULL, 10) == fd;
+        fclose(f);
+    }
+    return found;
+}
+
+TEST_ENV(poll, a_connection_that_need_not_wait_is_not_registered, "WEFT_POLL=epoll")
+{
+    struct net_pair p = net_pair("tcp");
+    char buf[4];
+    REQUIRE(weft_conn_write(NULL, p.a, "ping", 4) == 4);
+    struct pollfd in = {.fd = weft_conn_fd(p.b), .events = POLLIN};
+    REQUIRE(poll(&in, 1, 10000) == 1);
+    REQUIRE(weft_conn_read(NULL, p.b, buf, 4) == 4);
+    EXPECT(!watched(weft_conn_fd(p.b)));
+    weft_conn_set_read_deadline(p.b, weft_now() + 10 * WEFT_MS);
+    EXPECT_EQ(weft_conn_read(NULL, p.b, buf, 4), WEFT_EDEADLINE);
+    EXPECT(watched(weft_conn_fd(p.b)));
+    weft_conn_close(p.a);
+    weft_conn_close(p.b);
+    weft_listener_close(p.ln);
+}
+
+TEST_ENV(poll, what_cannot_be_watched_says_so_with_its_first_wait, "WEFT_POLL=epoll")
+{
+    struct weft__pd *pd;
+    int fd = open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+    REQUIRE(weft__pd_open_late(fd, &pd) == 0);
+    EXPECT_EQ(weft__pd_wait(pd, WEFT__DIR_READ), -EPERM);
+    EXPECT_EQ(weft__pd_wait(pd, WEFT__DIR_WRITE), -EPERM);
+    weft__pd_close(pd);
+    REQUIRE(weft__pd_open_late(fd, &pd) == 0);   /* the slot again: nothing of its earlier life is left */
+    EXPECT_EQ(weft__pd_check(pd, WEFT__DIR_READ), 0);
+    weft__pd_close(pd);
+    close(fd);
+}
+
+static void wait_lent(int fd, weft_chan(int) out)
+{
+    weft_send(out, weft_fd_wait(NULL, fd, WEFT_READ));
+}
+
+TEST(poll, a_connection_waits_for_the_first_time_while_its_descriptor_is_lent)
+{
+    struct net_pair p = net_pair("tcp");
+    weft_chan(int) out = weft_make(int, 1);
+    char buf[4];
+    weft_go(wait_lent, weft_conn_fd(p.b), out);
+    while (weft__poll_waiters() == 0)
+        weft_yield();
+    weft_conn_set_read_deadline(p.b, weft_now() + 10 * WEFT_MS);
+    EXPECT_EQ(weft_conn_read(NULL, p.b, buf, 4), WEFT_EDEADLINE);
+    weft_conn_set_read_deadline(p.b, 0);
+    REQUIRE(weft_conn_write(NULL, p.a, "ping", 4) == 4);
+    EXPECT_EQ(weft_recv(out), WEFT_READ);
+    EXPECT_EQ(weft_conn_read_full(NULL, p.b, buf, 4), 4);
+    weft_go(wait_lent, weft_conn_fd(p.b), out);
+    weft_conn_close(p.a);
+    EXPECT_EQ(weft_recv(out), WEFT_READ);
+    EXPECT_EQ(weft_conn_read(NULL, p.b, buf, 4), 0);
+    weft_conn_close(p.b);
+    weft_listener_close(p.ln);
+    weft_free(out);
 }
 
 /* ---- foreign threads ---- */

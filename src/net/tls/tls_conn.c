@@ -232,17 +232,16 @@ void weft__tls_free(struct weft__tls *tls)
 
 /* ---- the handshake ---- */
 
-/* The key of sessions: the name and the peer's port. Room for both is there. */
-static void tls_set_key(struct weft__tls *tls, const char *name)
+/* The port that the socket is connected to. */
+static uint16_t tls_peer_port(const struct weft__tls *tls)
 {
     struct weft__saddr peer = {0};
     (void)weft__sock_name(tls->f->fd, true, &peer);
-    unsigned port = peer.u.sa.sa_family == AF_UNIX ? 0 : ntohs(peer.u.in4.sin_port); /* one place in both families */
-    snprintf(tls->key, strlen(name) + TLS_KEY_MORE, "%s:%u", name, port);
+    return peer.u.sa.sa_family == AF_UNIX ? 0 : ntohs(peer.u.in4.sin_port); /* one place in both families */
 }
 
-/* What the certificate must say, SNI, and the session to resume. */
-static weft_err tls_aim(struct weft__tls *tls, const struct weft_tls_config *c)
+/* What the certificate must say, SNI, and the session to resume. port 0: the peer's. */
+static weft_err tls_aim(struct weft__tls *tls, const struct weft_tls_config *c, uint16_t port)
 {
     char name[TLS_NAME_MAX];
     weft_addr literal;
@@ -263,7 +262,7 @@ static weft_err tls_aim(struct weft__tls *tls, const struct weft_tls_config *c)
                 : X509_VERIFY_PARAM_set1_host(p, name, 0) && SSL_set_tlsext_host_name(tls->ssl, name);
     if (!ok)
         return WEFT_EADDR;
-    tls_set_key(tls, name);
+    snprintf(tls->key, n + TLS_KEY_MORE, "%s:%u", name, port ? port : tls_peer_port(tls)); /* room is there: tls_new */
     SSL_SESSION *s = weft__tls_session_get(SSL_get_SSL_CTX(tls->ssl), tls->key);
     if (s)
         SSL_set_session(tls->ssl, s);
@@ -302,7 +301,7 @@ static WEFT_PARKS weft_err tls_shake_hands(weft_ctx *ctx, weft_conn *conn, struc
 }
 
 /* Between enter and leave of both directions. */
-static WEFT_PARKS weft_err tls_start(weft_ctx *ctx, weft_conn *conn, const struct weft_tls_config *c, bool server)
+static WEFT_PARKS weft_err tls_start(weft_ctx *ctx, weft_conn *conn, const struct weft_tls_config *c, bool server, uint16_t port)
 {
     struct weft__tls_fail fail = {0};
     if (conn->tls || conn->datagram)
@@ -321,7 +320,7 @@ static WEFT_PARKS weft_err tls_start(weft_ctx *ctx, weft_conn *conn, const struc
         SSL_set_accept_state(tls->ssl);
     } else {
         SSL_set_connect_state(tls->ssl);
-        if ((err = tls_aim(tls, c)) != 0)
+        if ((err = tls_aim(tls, c, port)) != 0)
             tls_say(conn, "server_name is missing or malformed");
     }
     if (!err)
@@ -336,7 +335,7 @@ static WEFT_PARKS weft_err tls_start(weft_ctx *ctx, weft_conn *conn, const struc
 }
 
 static WEFT_PARKS weft_err tls_wrap(weft_ctx *ctx, weft_conn *conn, const struct weft_tls_config *config, bool server,
-                                    weft_conn **ret_conn)
+                                    uint16_t port, weft_conn **ret_conn)
 {
     static const struct weft_tls_config plain;
     weft_err err = ctx ? weft_ctx_err(ctx) : 0;
@@ -344,7 +343,7 @@ static WEFT_PARKS weft_err tls_wrap(weft_ctx *ctx, weft_conn *conn, const struct
         err = weft__fd_enter(&conn->f, WEFT__FD_READING | WEFT__FD_WRITING);
     if (err)
         return err;
-    err = tls_start(ctx, conn, config ? config : &plain, server);
+    err = tls_start(ctx, conn, config ? config : &plain, server, port);
     weft__fd_leave(&conn->f, WEFT__FD_READING | WEFT__FD_WRITING);
     if (!err)
         *ret_conn = conn;
@@ -353,12 +352,17 @@ static WEFT_PARKS weft_err tls_wrap(weft_ctx *ctx, weft_conn *conn, const struct
 
 weft_err weft_tls_client(weft_ctx *ctx, weft_conn *conn, const struct weft_tls_config *config, weft_conn **ret_conn)
 {
-    return tls_wrap(ctx, conn, config, false, ret_conn);
+    return tls_wrap(ctx, conn, config, false, 0, ret_conn);
+}
+
+weft_err weft__tls_client_to(weft_ctx *ctx, weft_conn *conn, const struct weft_tls_config *config, uint16_t port, weft_conn **ret_conn)
+{
+    return tls_wrap(ctx, conn, config, false, port, ret_conn);
 }
 
 weft_err weft_tls_server(weft_ctx *ctx, weft_conn *conn, const struct weft_tls_config *config, weft_conn **ret_conn)
 {
-    return tls_wrap(ctx, conn, config, true, ret_conn);
+    return tls_wrap(ctx, conn, config, true, 0, ret_conn);
 }
 
 /* ---- asking about it ---- */

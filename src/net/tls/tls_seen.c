@@ -4,10 +4,12 @@
  * Role    A client that meets the same server again without a session to resume need not go up the chain again: it does so
  *         once in ten minutes for each name, as browsers do. That the server has the key to its certificate is proved anew
  *         in each handshake, before and apart from this. Part of the SSL_CTX of clients that verify. Layer 4.
+ *         docs/design/net.md has why that is the answer that going up the chain again would give.
  *
  * Invariant
  *   T9  an entry stands for: under this SSL_CTX's authorities and for this name, exactly these certificates, in this order,
- *       were found good less than ten minutes ago, and none of the chain has expired since.
+ *       were found good less than ten minutes ago, by the clock on the wall and by weft_now. It counts only while each
+ *       certificate of the chain that led to the authority is inside its dates, which each use looks at.
  *
  * Locks   lock: a spinlock over one entry.
  * Limits  1,024 entries, the newer of two of one place stays; chains of up to 8 certificates. A change of trust makes another
@@ -17,17 +19,19 @@
 #include <openssl/evp.h>
 #include <openssl/x509_vfy.h>
 #include <string.h>
+#include <time.h>
 #include <weft/time.h>
 
 #include "../../sys/sys.h"
 #include "tls_int.h"
 
 enum { SEEN_MAX = 1024, SEEN_CHAIN = 8, SEEN_DIGEST = 32 };
-#define SEEN_FOR (600 * WEFT_SEC)
+#define SEEN_SECONDS 600
 
 struct seen_chain {
     unsigned char digest[SEEN_DIGEST];  /* [lock] of the name and the certificates */
     weft_time until;                    /* [lock] 0: none */
+    time_t from, to;                    /* [lock] likewise, as time(2) counts, to not included */
 };
 struct weft__tls_seen {
     struct weft__lock lock;
@@ -74,29 +78,47 @@ static struct seen_chain *seen_place(struct weft__tls_seen *s, const unsigned ch
     return &s->chain[(digest[0] | (unsigned)digest[1] << 8) % SEEN_MAX];
 }
 
+static time_t seen_today(void)
+{
+    return time(NULL); /* lint: the clock that OpenSSL judges certificates by */
+}
+
 static bool seen_before(struct weft__tls_seen *s, const unsigned char *digest)
 {
     struct seen_chain *c = seen_place(s, digest);
     weft_time now = weft_now();
+    time_t date = seen_today();
     weft__lock(&s->lock);
-    bool is = c->until > now && memcmp(c->digest, digest, SEEN_DIGEST) == 0;
+    bool is = c->until > now && date >= c->from && date < c->to && memcmp(c->digest, digest, SEEN_DIGEST) == 0;
     weft__unlock(&s->lock);
     return is;
 }
 
-/* Until when a chain that was just verified may stand for itself. */
-static weft_time seen_until(X509_STORE_CTX *v)
+/* As time(2) counts. False: not a date. */
+static bool seen_date(const ASN1_TIME *t, time_t *ret)
+{
+    struct tm tm;
+    if (!ASN1_TIME_to_tm(t, &tm))
+        return false;
+    *ret = timegm(&tm);
+    return true;
+}
+
+/* For how long a chain that was just verified may stand for itself: c's times. False: not at all. */
+static bool seen_limits(X509_STORE_CTX *v, struct seen_chain *c)
 {
     STACK_OF(X509) *chain = X509_STORE_CTX_get0_chain(v);
-    weft_dur left = SEEN_FOR;
+    c->from = seen_today(); /* a clock that is put back: verified again */
+    c->to = c->from + SEEN_SECONDS;
+    c->until = weft_now() + SEEN_SECONDS * WEFT_SEC;
     for (int i = 0; i < sk_X509_num(chain); i++) {
-        int days, seconds;
-        if (!ASN1_TIME_diff(&days, &seconds, NULL, X509_get0_notAfter(sk_X509_value(chain, i))))
-            return 0;
-        if (days <= 0 && seconds * WEFT_SEC < left)
-            left = seconds * WEFT_SEC;
+        time_t from, to;
+        if (!seen_date(X509_get0_notBefore(sk_X509_value(chain, i)), &from) || !seen_date(X509_get0_notAfter(sk_X509_value(chain, i)), &to))
+            return false;
+        c->from = from > c->from ? from : c->from;
+        c->to = to < c->to ? to : c->to;
     }
-    return weft_now() + left;
+    return sk_X509_num(chain) > 0;
 }
 
 int weft__tls_seen_verify(X509_STORE_CTX *v, void *seen)
@@ -111,12 +133,11 @@ int weft__tls_seen_verify(X509_STORE_CTX *v, void *seen)
         return 1;
     }
     int ok = X509_verify_cert(v);
-    if (ok == 1 && known) {
-        struct seen_chain *c = seen_place(s, digest);
-        weft_time until = seen_until(v);
+    struct seen_chain fresh;
+    if (ok == 1 && known && seen_limits(v, &fresh)) {
+        memcpy(fresh.digest, digest, SEEN_DIGEST);
         weft__lock(&s->lock);
-        memcpy(c->digest, digest, SEEN_DIGEST);
-        c->until = until;
+        *seen_place(s, digest) = fresh;
         weft__unlock(&s->lock);
     }
     return ok;

@@ -6,11 +6,11 @@
  *
  * Invariant
  *   T3  A session is offered only under the SSL_CTX and the name that it was made under: a certificate that was not
- *       verified (insecure) is never the base of a resumption that counts as verified.
+ *       verified (insecure) is never the base of a resumption that counts as verified. Nor is one that has expired since.
  *
  * Locks   sessions->lock: a spinlock over four slots.
  * Limits  4,096 sessions, 4 slots a set: a fifth key of a set displaces one.
- * Source  SSL_CTX_sess_set_new_cb(3).
+ * Source  SSL_CTX_sess_set_new_cb(3); Go crypto/tls clientHandshake, loadSession: the same look at the dates.
  */
 #include <string.h>
 
@@ -51,6 +51,15 @@ static struct tls_session *session_set_of(struct weft__tls_sessions *s, const ch
     return s->slot[h % TLS_SETS];
 }
 
+/* T3: may a session stand for its server's certificate? */
+static bool session_holds(SSL_CTX *ctx, const SSL_SESSION *session)
+{
+    if (SSL_CTX_get_verify_mode(ctx) == SSL_VERIFY_NONE)
+        return true;
+    X509 *cert = SSL_SESSION_get0_peer((SSL_SESSION *)session);
+    return cert && X509_cmp_timeframe(NULL, X509_get0_notBefore(cert), X509_get0_notAfter(cert)) == 0;
+}
+
 SSL_SESSION *weft__tls_session_get(SSL_CTX *ctx, const char *key)
 {
     struct weft__tls_sessions *s = weft__tls_extra_of(ctx)->sessions;
@@ -63,7 +72,10 @@ SSL_SESSION *weft__tls_session_get(SSL_CTX *ctx, const char *key)
         if (set[i].key && strcmp(set[i].key, key) == 0 && SSL_SESSION_up_ref(set[i].session))
             found = set[i].session;
     weft__unlock(&s->lock);
-    return found;
+    if (!found || session_holds(ctx, found))
+        return found;
+    SSL_SESSION_free(found);   /* the session that the next handshake brings takes its place */
+    return NULL;
 }
 
 /* A session has come: keep it instead of the last one of its key. 1: the reference is ours now. */

@@ -13,7 +13,8 @@
  * without its new key yet) leaves the entry as it was, and is tried again a second later.
  *
  * Locks   shared.lock: a goroutine mutex, held while files are read.
- * Limits  64 combinations, the oldest goes. The system's own store and what a ca_dir has given already are read once.
+ * Limits  64 combinations, the oldest goes. The system's own store is read once. Of a ca_dir it is seen that files come, go or
+ *         take another's place, not that one is written over.
  * Failure as tls_make.c.
  */
 #include <openssl/err.h>
@@ -30,7 +31,7 @@ enum { TLS_SHARED_MAX = 64 };
 struct tls_entry {
     char *key;                          /* malloc'ed */
     SSL_CTX *ctx;
-    uint64_t stamp;                     /* [T10] of the files; 0 is possible too */
+    uint64_t stamp;                     /* [T10] of the files and of ca_dir; 0 is possible too */
     weft_time looked;                   /* when the files were */
 };
 static struct {
@@ -139,7 +140,7 @@ static uint64_t stamp_of_file(uint64_t h, const char *path)
 /* Between weft_block_begin and _end. */
 static uint64_t stamp_of(const struct weft_tls_config *c)
 {
-    uint64_t h = stamp_of_file(stamp_of_file(stamp_of_file(0, c->ca_file), c->cert_file), c->key_file);
+    uint64_t h = stamp_of_file(stamp_of_file(stamp_of_file(stamp_of_file(0, c->ca_file), c->ca_dir), c->cert_file), c->key_file);
     for (int i = 0; i < c->more_count; i++)
         h = stamp_of_file(stamp_of_file(h, c->more[i].cert_file), c->more[i].key_file);
     return h;

@@ -4,7 +4,9 @@
 Slow heads and bodies, readers that do not read, ten thousand stalled clients beside a hundred good ones, bombs of heads,
 connections that come and go. What a malformed request is answered: tests/unit/test_http_garden.c. Loopback only.
 """
-import os, resource, select, signal, socket, subprocess, sys, time
+import os, resource, select, socket, sys, time
+
+from ending import ask_to_end, ended, start
 
 BUILD = os.environ.get("WEFT_BUILD", "build/release-gcc")
 PROG = os.path.join(BUILD, "tests", "prog_abuse_site")
@@ -21,7 +23,7 @@ def check(ok, what, more=""):
 
 class Site:
     def __init__(self, *limits):
-        self.p = subprocess.Popen([PROG, *map(str, limits)], stdout=subprocess.PIPE, text=True)
+        self.p = start(PROG, *limits)
         host, port = self.p.stdout.readline().split()[1].rsplit(":", 1)
         self.addr = (host, int(port))
 
@@ -54,9 +56,9 @@ class Site:
         return time.monotonic() - t
 
     def stop(self):
-        self.p.send_signal(signal.SIGTERM)
-        check(self.p.wait(LONG) == 0, "the server ends in good order", self.p.returncode)
-        self.p.stdout.close()
+        ask_to_end(self.p)
+        status = ended(self.p, LONG)
+        check(status == 0, "the server ends in good order", status)
 
 
 def all_of(s):

@@ -3,7 +3,9 @@
 
 What is not installed is named and left out; without curl the whole test is skipped. HTTP/2: e2e/h2.py. Loopback only.
 """
-import os, re, shutil, signal, subprocess, sys, tempfile
+import os, re, shutil, subprocess, sys, tempfile
+
+from ending import ask_to_end, ended, start
 
 BUILD = os.environ.get("WEFT_BUILD", "build/release-gcc")
 PROG = os.path.join(BUILD, "tests", "prog_abuse_site")
@@ -85,7 +87,7 @@ def main():
     if not shutil.which("curl"):
         print("skipped: no curl (scripts/setup test)")
         sys.exit(77)
-    p = subprocess.Popen([PROG], stdout=subprocess.PIPE, text=True)
+    p = start(PROG)
     url = "http://" + p.stdout.readline().split()[1]
     asked = ["curl"]
     with tempfile.TemporaryDirectory() as tmp:
@@ -105,9 +107,9 @@ def main():
             r = run([sys.executable, "-c", HTTPX, url], text=True)
             check(r.returncode == 0, "httpx", r.stderr[-600:])
             asked.append("httpx")
-    p.send_signal(signal.SIGTERM)
-    check(p.wait(60) == 0, "shutdown", f"status {p.returncode}")
-    p.stdout.close()
+    ask_to_end(p)
+    status = ended(p, 120)
+    check(status == 0, "shutdown", f"status {status}")
     print("asked by", ", ".join(asked))
     print(f"{len(failed)} failures" if failed else "fine")
     sys.exit(bool(failed))

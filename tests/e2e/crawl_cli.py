@@ -429,11 +429,14 @@ def a_full_disk_stops_the_crawl():
     os.remove("full.jsonl")
 
 
+SIGNALLED = ("interrupts_end_the_crawl_in_order", "a_second_interrupt_ends_the_crawl_at_once", "an_interrupt_ends_a_crawl_whose_output_nobody_reads")
 HELPERS = ("rows_of", "site_with_three_that_hang", "crawl_until_all_three_hang")
 only = sys.argv[1:]
 for name, fn in list(globals().items()):
     if callable(fn) and getattr(fn, "__module__", "") == "__main__" and "_" in name and name not in HELPERS:
-        if not only or name in only:
+        if name in SIGNALLED and "/tsan-" in WEFT:
+            print(f"{name}: left out, ThreadSanitizer delays signals for ever")
+        elif not only or name in only:
             before, t = failures, time.monotonic()
             try:
                 fn()

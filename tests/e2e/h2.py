@@ -4,7 +4,9 @@
 Each over cleartext by prior knowledge and over TLS by ALPN. What is not installed is named and left out; without curl the
 whole test is skipped. Then SIGTERM: the server ends in good order.
 """
-import os, shutil, signal, subprocess, sys, tempfile
+import os, shutil, subprocess, sys, tempfile
+
+from ending import ask_to_end, ended, start
 
 BUILD = os.environ.get("WEFT_BUILD", "build/release-gcc")
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -24,15 +26,15 @@ def check(ok, what, more=""):
 class Site:
     def __init__(self, cert=None, key=None):
         args = [cert, key] if cert else []
-        self.p = subprocess.Popen([os.path.join(BUILD, "tests", "prog_h2_site"), *args], stdout=subprocess.PIPE, text=True)
+        self.p = start(os.path.join(BUILD, "tests", "prog_h2_site"), *args)
         addr = self.p.stdout.readline().split()[1]
         self.ca = cert
         self.url = ("https://" if cert else "http://") + addr
 
     def stop(self):
-        self.p.send_signal(signal.SIGTERM)
-        check(self.p.wait(60) == 0, "shutdown", f"status {self.p.returncode}")
-        self.p.stdout.close()
+        ask_to_end(self.p)
+        status = ended(self.p, 120)
+        check(status == 0, "shutdown", f"status {status}")
 
 
 def certificate(d):

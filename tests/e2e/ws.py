@@ -4,7 +4,9 @@
 Our server is asked by their clients, our client asks their servers; over cleartext and TLS. What is not installed is named and left
 out; without Python's websockets (pip install websockets; 13 or later) the test is skipped. Then SIGTERM: goodbye with 1001.
 """
-import asyncio, json, os, shutil, signal, ssl, subprocess, sys, tempfile
+import asyncio, json, os, shutil, ssl, subprocess, sys, tempfile
+
+from ending import ask_to_end, ended, start
 
 BUILD = os.environ.get("WEFT_BUILD", "build/release-gcc")
 HERE = os.path.dirname(os.path.abspath(__file__))
@@ -31,7 +33,7 @@ def run(cmd, **kw):
 
 class Ours:
     def __init__(self, cert=None, key=None):
-        self.p = subprocess.Popen([PROG, "serve", *([cert, key] if cert else [])], stdout=subprocess.PIPE, text=True)
+        self.p = start(PROG, "serve", *([cert, key] if cert else []))
         addr = self.p.stdout.readline().split()[1]
         self.ca = cert
         self.name = "TLS" if cert else "plain"
@@ -87,7 +89,7 @@ async def goodbye(site):
     for w in ws:
         await w.send("there")
         await w.recv()
-    site.p.send_signal(signal.SIGTERM)
+    ask_to_end(site.p)
     for w in ws:
         try:
             await asyncio.wait_for(w.recv(), 60)
@@ -95,9 +97,8 @@ async def goodbye(site):
             check(e.rcvd and e.rcvd.code == 1001, f"goodbye {site.name}", e)
     for w in ws:
         await w.close()
-    status = await asyncio.to_thread(site.p.wait, 60)
+    status = await asyncio.to_thread(ended, site.p, 120)
     check(status == 0, f"shutdown {site.name}", status)
-    site.p.stdout.close()
 
 
 async def ask_websockets(cert, key):

@@ -4,11 +4,12 @@
  * usage: prog_abuse_site [HEAD_MS IO_MS IDLE_MS]; prints "ready ADDRESS". /hello; /echo sends the body back; /big/N sends N bytes;
  * /slow/MS answers after MS milliseconds. SIGTERM ends it: requests under way finish first.
  */
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <weft/weft.h>
+
+#include "ending.h"
 
 static void hello(weft_http_request *rq, weft_http_writer *w, void *arg)
 {
@@ -48,11 +49,7 @@ static void slow(weft_http_request *rq, weft_http_writer *w, void *arg)
 
 static void wait_term(weft_http_server *server)
 {
-    weft_chan(int) got = weft_make(int, 1);
-    weft_signal_notify(got, SIGTERM);
-    (void)weft_recv(got);
-    weft_signal_stop(got);
-    weft_free(got);
+    ending_wait();
     weft_ctx *ctx = weft_with_timeout(NULL, 30 * WEFT_SEC);
     (void)weft_http_server_shutdown(ctx, server);
     weft_ctx_unref(ctx);

@@ -4,11 +4,12 @@
  * usage: prog_h2_site [CERT KEY]; prints "ready ADDRESS". /hello; /echo sends the body back; /big/N sends N bytes;
  * /version says which protocol it was; /trailers. SIGTERM ends it: streams finish first.
  */
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <weft/weft.h>
+
+#include "ending.h"
 
 static void echo(weft_http_request *rq, weft_http_writer *w, void *arg)
 {
@@ -54,11 +55,7 @@ static void trailers(weft_http_request *rq, weft_http_writer *w, void *arg)
 
 static void wait_term(weft_http_server *server)
 {
-    weft_chan(int) got = weft_make(int, 1);
-    weft_signal_notify(got, SIGTERM);
-    (void)weft_recv(got);
-    weft_signal_stop(got);
-    weft_free(got);
+    ending_wait();
     weft_ctx *ctx = weft_with_timeout(NULL, 10 * WEFT_SEC);
     if (weft_http_server_shutdown(ctx, server) < 0)
         exit(1);

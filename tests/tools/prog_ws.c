@@ -5,11 +5,12 @@
  *                                   SIGTERM ends it: conversations get 1001.
  *        prog_ws ask URL [CAFILE]   texts, bytes, pings and a close with an echo at URL; "fine", or what is not.
  */
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <weft/weft.h>
+
+#include "ending.h"
 
 static const struct weft_ws_opts opts = {.message_bytes_max = 16 << 20, .protocols = "weft.v2, weft.v1"};
 
@@ -51,11 +52,7 @@ static void handle(weft_http_request *rq, weft_http_writer *w, void *arg)
 
 static void wait_term(weft_http_server *server)
 {
-    weft_chan(int) got = weft_make(int, 1);
-    weft_signal_notify(got, SIGTERM);
-    (void)weft_recv(got);
-    weft_signal_stop(got);
-    weft_free(got);
+    ending_wait();
     weft_ctx *ctx = weft_with_timeout(NULL, 30 * WEFT_SEC);
     if (weft_http_server_shutdown(ctx, server) < 0)
         exit(1);

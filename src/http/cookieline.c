@@ -295,8 +295,9 @@ struct weft__cookie *weft__cookie_parse_line(const char *line, size_t n)
     if (!is_number(f[4]) || f[5].n + f[6].n > COOKIE_MAX || !f[2].n || *f[2].s != '/')
         return NULL;
     struct weft__cookie *c = cookie_new(f[5], f[6]);
-    if (!c || !cookie_domain(c, f[0]) || !*c->domain || !weft__cookie_text(&c->path, f[2].s, f[2].n) || has_control(c->name) ||
-        has_control(c->value)) {
+    /* no host begins with a dot or a '#', and such a domain would be read as another one when it is written without its dot */
+    if (!c || !cookie_domain(c, f[0]) || !*c->domain || *c->domain == '.' || *c->domain == '#' ||
+        !weft__cookie_text(&c->path, f[2].s, f[2].n) || has_control(c->name) || has_control(c->value)) {
         weft__cookie_free(c);
         return NULL;
     }

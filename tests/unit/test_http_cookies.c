@@ -214,6 +214,23 @@ TEST(http_cookies, a_jar_is_saved_and_loaded_as_curl_has_it)
     weft_http_jar_free(again);
 }
 
+/* Saved and loaded again, ".a.test" would be the cookie of a.test alone, and "#HttpOnly_b.test" that of b.test. */
+TEST(http_cookies, lines_whose_domain_is_no_host_are_passed_over)
+{
+    static const char *const lines[] = {"..a.test\tFALSE\t/\tFALSE\t0\tn\tv\n", ".#HttpOnly_b.test\tFALSE\t/\tFALSE\t0\tn\tv\n",
+                                        "#HttpOnly_.\tTRUE\t/\tFALSE\t0\tn\tv\n"};
+    for (size_t i = 0; i < sizeof lines / sizeof *lines; i++) {
+        weft_http_jar *jar = jar_new();
+        char *text;
+        size_t len;
+        EXPECT_EQ(weft_http_jar_load(jar, lines[i]), 0);
+        REQUIRE(weft_http_jar_save(jar, &text, &len) == 0);
+        EXPECT_STR(text, "# Netscape HTTP Cookie File\n");
+        free(text);
+        weft_http_jar_free(jar);
+    }
+}
+
 TEST(http_cookies, a_client_keeps_and_sends_them_through_redirects)
 {
     struct peer p;

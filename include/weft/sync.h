@@ -31,9 +31,8 @@ typedef struct weft_mutex {
     struct weft__line weft__line;
 } weft_mutex;
 
-/* What the inline parts of lock and unlock leave to mutex.c. s: the word before. */
+/* What the inline part of lock leaves to mutex.c. */
 WEFT_API WEFT_PARKS void weft__mutex_lock_slow(weft_mutex *m);
-WEFT_API void weft__mutex_unlock_slow(weft_mutex *m, uint32_t s);
 
 /**
  * weft_mutex_lock - take the mutex, waiting for it if need be.
@@ -59,15 +58,10 @@ WEFT_API WEFT_MUST_USE bool weft_mutex_try_lock(weft_mutex *m);
  *
  * Ends      the process with "fatal error: sync: unlock of unlocked mutex" when it is not locked.
  * Parks     never. The mutex is not touched after another goroutine could take it: who takes it may free it.
+ * Costs     a plain store while nobody has had to wait for it lately; else one atomic operation.
  * Source    Go sync.Mutex.Unlock.
  */
-WEFT_API inline void weft_mutex_unlock(weft_mutex *m)
-{
-    uint32_t s = 1;
-    if (__builtin_expect(!atomic_compare_exchange_strong_explicit(&m->weft__state, &s, 0, memory_order_release, /* MX5 */
-                                                                  memory_order_relaxed), 0))
-        weft__mutex_unlock_slow(m, s);
-}
+WEFT_API void weft_mutex_unlock(weft_mutex *m);
 
 /* ---- rwmutex ---- */
 

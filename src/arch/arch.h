@@ -29,8 +29,8 @@ void *weft__arch_prepare(char *top, const struct weft__call *call, const void *r
 void *weft__arch_prepare_plain(char *top, void (*fn)(void));
 
 /* regs.h: weft__m(), the thread's m. WEFT__DEFER_HEAD: where defer.S finds head in struct weft__defer (weft/unwind.h).
- * weft__ticks(), a counter that goes on evenly, where WEFT__TICKS is 1. WEFT__TRY_REGISTER: where try.S keeps the record,
- * in DWARF's numbers. */
+ * weft__ticks(), a counter that goes on evenly, where WEFT__TICKS is 1. WEFT__RESTARTS: 1 where unlock.S is.
+ * WEFT__TRY_REGISTER: where try.S keeps the record, in DWARF's numbers. */
 #if defined(__x86_64__)
 #include "x86_64/regs.h"
 #define WEFT__DEFER_HEAD 72

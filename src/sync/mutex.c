@@ -1,30 +1,42 @@
 /*
  * mutex.c - mutual exclusion between goroutines, with Go's two modes.
  *
- * Role    One atomic operation, inline in weft/sync.h, when it is free; else a short spin, then a line of parked goroutines.
+ * Role    A free mutex: lock is one atomic operation, inline in weft/sync.h; unlock a compare and a plain store (unlock.S), or one
+ *         atomic operation if somebody has had to wait of late. Else a short spin, then a line of parked goroutines.
  *         Normal mode: an unlock wakes the oldest sleeper, which competes with newcomers (they are on a CPU already:
  *         throughput). A sleeper that has waited 1 ms and loses again turns on starving mode: the unlock hands
  *         the mutex to the oldest sleeper directly, until the line is empty or its head has waited less than 1 ms.
- * Near    waitline.h, mutex.h (for cond.c), docs/design/sync.md, docs/adr/0005-mutex-atomics.md. Layer 3.
+ * Near    waitline.h, mutex.h (for cond.c, rwmutex.c), arch/x86_64/unlock.S, docs/design/sync.md, docs/adr/0005-mutex-atomics.md. Layer 3.
  *
  * The word: LOCKED; SLEEPERS, the line is not empty; WOKEN, somebody who was woken or spins is on its way and an
- * unlock need not wake another; STARVING.
+ * unlock need not wake another; STARVING; MET, unlocks are locked instructions; above these, how many unlocks there have
+ * been since somebody got in line.
  *   MX1  SLEEPERS <=> the line is not empty, whenever the line's lock is free.
  *   MX2  SLEEPERS and STARVING change under the line's lock only; SLEEPERS is set only while LOCKED is, so that
  *        the holder's unlock sees it.
  *   MX3  STARVING => LOCKED, but for one step (a sleeper asks for it while an unlock is letting go): the mutex goes
  *        from hand to hand and newcomers do not find it free.
  *   MX4  WOKEN has one owner, who clears it when it gets the mutex or goes back to sleep.
+ *   MX6  The plain store of an unlock may wipe out what others put into the word after it looked: it sees LOCKED and nothing
+ *        else, and stores 0. So SLEEPERS (and what follows from it: WOKEN, STARVING) is put only beside MET; MET only
+ *        under the line's lock, by one who then lets weft__sys_restart_all end every unlock that looked before, and looks
+ *        again. What it sees then is there to stay: nobody else puts MET, and who looks from now on does not store.
+ *   MX7  MET is taken away by an unlock that is a locked instruction and sees nothing else, after QUIET_MAX of them. Where
+ *        there are no restartable sequences it is kept all the same: one protocol. A rwmutex's mutex does without: locked.
  * Order   MX5  unlock: word release, or S2/S3 on a hand-over  ->  lock: word acquire.
- * Locks   the line's. The change of the word (or the drop of the line's lock, on a hand-over) that lets another
- *         goroutine have the mutex is the last touch: it may free it.
+ * Locks   the line's, also across weft__sys_restart_all, a system call of 1 us or so, once in QUIET_MAX unlocks at most.
+ *         The change of the word (or the drop of the line's lock, on a hand-over) that lets another goroutine have the
+ *         mutex is the last touch: it may free it.
+ * Model   tests/model/mutex.pml, cond.pml.
  * Source  Go internal/sync/mutex.go.
  */
 #include "mutex.h"
 
 #include "../sched/section.h"
+#include "../sys/sys.h"
 
-enum { LOCKED = 1, SLEEPERS = 2, WOKEN = 4, STARVING = 8 };
+enum { LOCKED = 1, SLEEPERS = 2, WOKEN = 4, STARVING = 8, MET = 16, QUIET_ONE = 32, QUIET_MAX = 4096 };
+#define QUIET (~(uint32_t)(QUIET_ONE - 1))
 enum { SPIN_ROUNDS = 4, SPIN_PAUSES = 30 };
 #define STARVE_NS WEFT_MS
 
@@ -35,7 +47,6 @@ static bool mutex_cas(weft_mutex *m, uint32_t *was, uint32_t to)
 }
 
 extern inline void weft_mutex_lock(weft_mutex *m);
-extern inline void weft_mutex_unlock(weft_mutex *m);
 
 bool weft_mutex_try_lock(weft_mutex *m)
 {
@@ -60,24 +71,40 @@ static void mutex_spin(weft_mutex *m, bool *woken)
     }
 }
 
+/* MX6: from word s, locked, to one with MET, which then stays while it has to. Returns the word now. The line's lock is held. */
+static uint32_t mutex_meet(weft_mutex *m, uint32_t s)
+{
+    if (mutex_cas(m, &s, s | MET)) {
+        weft__sys_restart_all();
+        s = atomic_load_explicit(&m->weft__state, memory_order_relaxed);
+    }
+    return s;
+}
+
+/* The word's change that puts somebody into the line, whose lock is held; also: bits to change besides. False: it is free. */
+static bool mutex_announce(weft_mutex *m, bool meet, uint32_t set, uint32_t drop)
+{
+    uint32_t s = atomic_load_explicit(&m->weft__state, memory_order_relaxed);
+
+    while (s & LOCKED) {
+        if (meet && !(s & MET))
+            s = mutex_meet(m, s);
+        else if (mutex_cas(m, &s, (s | SLEEPERS | set) & ~(drop | QUIET))) /* MX2 */
+            return true;
+    }
+    return false;
+}
+
 /* Get in line unless the mutex is free. Returns true when the caller is in line and must park. */
 static bool mutex_enqueue(weft_mutex *m, struct weft__sync_waiter *w, bool woken, bool first)
 {
     bool starving = !first && weft__now() - w->since > STARVE_NS;
 
     weft__line_lock(&m->weft__line);
-    uint32_t s = atomic_load_explicit(&m->weft__state, memory_order_relaxed), to;
-    do {
-        if (!(s & LOCKED)) {
-            weft__line_unlock(&m->weft__line);
-            return false;
-        }
-        to = s | SLEEPERS;                                             /* MX2 */
-        if (starving)
-            to |= STARVING;
-        if (woken)
-            to &= ~(uint32_t)WOKEN;                                    /* MX4 */
-    } while (!mutex_cas(m, &s, to));
+    if (!mutex_announce(m, !w->locked, starving ? STARVING : 0, woken ? WOKEN : 0)) { /* MX4 */
+        weft__line_unlock(&m->weft__line);
+        return false;
+    }
     if (first)
         weft__line_push(&m->weft__line, w);
     else
@@ -118,6 +145,14 @@ void weft__mutex_lock_slow(weft_mutex *m)
     mutex_compete(m, &w, false);
 }
 
+void weft__mutex_lock_locked(weft_mutex *m)
+{
+    if (weft__likely(!(atomic_fetch_or_explicit(&m->weft__state, LOCKED, memory_order_acquire) & LOCKED))) /* MX5 */
+        return;
+    struct weft__sync_waiter w = {.g = weft__g(), .locked = true};
+    mutex_compete(m, &w, false);
+}
+
 void weft__mutex_lock_moved(weft_mutex *m, struct weft__sync_waiter *w)
 {
     if (!w->given)
@@ -135,10 +170,7 @@ bool weft__mutex_move(weft_mutex *m, struct weft__sync_waiter *list)
         w->moved = true;
     }
     weft__line_lock(l);
-    uint32_t s = atomic_load_explicit(&m->weft__state, memory_order_relaxed);
-    while ((s & LOCKED) && !mutex_cas(m, &s, s | SLEEPERS))            /* MX2 */
-        ;
-    bool locked = s & LOCKED;
+    bool locked = mutex_announce(m, true, 0, 0);
     if (locked) {                                                      /* MX1 */
         if (l->tail)
             l->tail->next = list;
@@ -198,8 +230,10 @@ static bool mutex_wake_one(weft_mutex *m)
     return true;
 }
 
-void weft__mutex_unlock_slow(weft_mutex *m, uint32_t s)
+static void mutex_unlock_slow(weft_mutex *m)
 {
+    uint32_t s = atomic_load_explicit(&m->weft__state, memory_order_relaxed);
+
     for (;;) {
         if (!(s & LOCKED))
             weft__fatal("sync: unlock of unlocked mutex");
@@ -217,3 +251,27 @@ void weft__mutex_unlock_slow(weft_mutex *m, uint32_t s)
             return;
     }
 }
+
+void weft__mutex_unlock_locked(weft_mutex *m)
+{
+    uint32_t s = atomic_load_explicit(&m->weft__state, memory_order_relaxed), one = LOCKED;
+
+    if (weft__unlikely(atomic_load_explicit(&weft__restart_at, memory_order_relaxed) == 0))
+        weft__sys_restart_init();
+    if (weft__likely(s == LOCKED)) {
+        if (atomic_compare_exchange_strong_explicit(&m->weft__state, &one, 0, memory_order_release, memory_order_relaxed)) /* MX5 */
+            return;
+    } else if (!(s & (SLEEPERS | WOKEN | STARVING)) && (s & LOCKED)) { /* MET */
+        uint32_t to = s + QUIET_ONE < QUIET_ONE * QUIET_MAX ? s + QUIET_ONE - LOCKED : 0; /* MX7 */
+        if (atomic_compare_exchange_strong_explicit(&m->weft__state, &s, to, memory_order_release, memory_order_relaxed)) /* MX5 */
+            return;
+    }
+    mutex_unlock_slow(m);
+}
+
+#if !WEFT__RESTARTS
+void weft_mutex_unlock(weft_mutex *m)
+{
+    weft__mutex_unlock_locked(m);
+}
+#endif

@@ -21,7 +21,7 @@
  *         RW5  unlock: readers release  ->  rlock: readers acquire. Parked ones: S2, S3.
  * Source  Go sync/rwmutex.go.
  */
-#include "waitline.h"
+#include "mutex.h"
 
 enum { WRITER = 1 << 30 };
 /* RW7: w LOCKED, readers -WRITER. ThreadSanitizer knows no atomics of two sizes at one place: it sees the two changes. */
@@ -73,7 +73,7 @@ void weft_rwmutex_lock(weft_rwmutex *rw)
 
     if (weft__likely(rwmutex_both(rw, 0, ALONE, memory_order_acquire)))                        /* RW7, RW4, MX5 */
         return;
-    weft_mutex_lock(&rw->weft__w);
+    weft__mutex_lock_locked(&rw->weft__w);
     while (atomic_load_explicit(&rw->weft__w.weft__readers, memory_order_relaxed) < 0)                 /* RW6 */
         weft__spin(&spins);
     int32_t inside = atomic_fetch_sub_explicit(&rw->weft__w.weft__readers, WRITER, memory_order_acq_rel); /* RW1, RW4 */
@@ -92,7 +92,7 @@ bool weft_rwmutex_try_lock(weft_rwmutex *rw)
     if (atomic_compare_exchange_strong_explicit(&rw->weft__w.weft__readers, &none, -WRITER, memory_order_acq_rel, /* RW4 */
                                                 memory_order_relaxed))
         return true;
-    weft_mutex_unlock(&rw->weft__w);
+    weft__mutex_unlock_locked(&rw->weft__w);
     return false;
 }
 
@@ -102,7 +102,7 @@ void weft_rwmutex_unlock(weft_rwmutex *rw)
         return;
     if (atomic_load_explicit(&rw->weft__w.weft__readers, memory_order_relaxed) >= 0)
         weft__fatal("sync: unlock of unlocked RWMutex");
-    weft_mutex_unlock(&rw->weft__w);                                                           /* RW6 */
+    weft__mutex_unlock_locked(&rw->weft__w);                                                        /* RW6 */
     int32_t waiting = atomic_fetch_add_explicit(&rw->weft__w.weft__readers, WRITER, memory_order_acq_rel) + WRITER; /* RW5 */
     while (waiting-- > 0)
         weft__line_release(&rw->weft__reader);                                                 /* RW3 */

@@ -17,6 +17,7 @@ struct weft__sync_waiter {
     weft_time since;                     /* [const] when it first waited; mutex */
     uint64_t want;                       /* [const] ticket of a cond, permits of a weighted sem */
     bool given;                          /* [line lock, then S3] the waker handed over what was waited for */
+    bool locked;                         /* [const] by weft__mutex_lock_locked: MX7 */
     bool moved;                          /* [S3] a cond's waiter that a mutex's unlock wakes: mutex.h */
 };
 

@@ -3,7 +3,8 @@
  *
  * Role    Each function is one kernel service in the form sys.h states; a simulation, where there is one, answers instead.
  *         Layer 1.
- * Limits  Membarrier needs Linux 4.14, and a sandbox that lets it through; WEFT_MEMBARRIER=0 does without.
+ * Limits  Membarrier needs Linux 4.14, and a sandbox that lets it through; WEFT_MEMBARRIER=0 does without. Restartable
+ *         sequences need Linux 5.10 and glibc 2.35.
  *         Guards by MADV_GUARD_INSTALL from 6.13 on, else mprotect; several in one call where process_madvise(2) knows PIDFD_SELF.
  */
 #include "sys.h"
@@ -25,6 +26,13 @@
 #include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
+
+#if __has_include(<sys/rseq.h>) /* glibc 2.35 */
+#include <sys/rseq.h>
+#define REAL_RSEQ 1
+#else
+#define REAL_RSEQ 0
+#endif
 
 #ifndef MADV_GUARD_INSTALL
 #define MADV_GUARD_INSTALL 102
@@ -121,13 +129,42 @@ void weft__sys_barrier_all(void)
         (void)syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED, 0, 0); /* registered: cannot fail */
 }
 
-int weft__sys_barrier_init(void)
+static bool real_barrier_forbidden(void)
 {
     const char *e = getenv("WEFT_MEMBARRIER");
+    return e && strcmp(e, "0") == 0;
+}
 
-    real_no_membarrier = (e && strcmp(e, "0") == 0) ||
-                         syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) < 0;
+int weft__sys_barrier_init(void)
+{
+    real_no_membarrier = real_barrier_forbidden() || syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED, 0, 0) < 0;
     return real_no_membarrier ? WEFT_EUNSUPPORTED : 0;
+}
+
+_Atomic intptr_t weft__restart_at;
+
+/* Not under ThreadSanitizer, which would not see the store, nor in a simulation, for whose memory it would come too soon.
+ * Several threads may do this at once, to the same end. */
+void weft__sys_restart_init(void)
+{
+    intptr_t at = 1, unknown = 0;
+
+#if WEFT__RESTARTS && REAL_RSEQ && !WEFT__TSAN
+    if (!weft__sys_sim && __rseq_size != 0 && !real_barrier_forbidden() &&
+        syscall(SYS_membarrier, MEMBARRIER_CMD_REGISTER_PRIVATE_EXPEDITED_RSEQ, 0, 0) == 0)
+        at = __rseq_offset;
+#endif
+    atomic_compare_exchange_strong_explicit(&weft__restart_at, &unknown, at, memory_order_relaxed, memory_order_relaxed);
+}
+
+void weft__sys_restart_all(void)
+{
+    if (atomic_load_explicit(&weft__restart_at, memory_order_relaxed) == 0)
+        weft__sys_restart_init();
+#if REAL_RSEQ
+    if (atomic_load_explicit(&weft__restart_at, memory_order_relaxed) != 1)
+        (void)syscall(SYS_membarrier, MEMBARRIER_CMD_PRIVATE_EXPEDITED_RSEQ, 0, 0); /* registered: cannot fail */
+#endif
 }
 
 void *weft__sys_reserve(size_t bytes, size_t align)

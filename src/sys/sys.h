@@ -54,6 +54,14 @@ void weft__sys_barrier_all(void);
  * then others must not leave their fences to it. */
 int weft__sys_barrier_init(void);
 
+/* Every restartable sequence (arch/x86_64/unlock.S) that a thread of the process was in when this was called has been left, by
+ * its end or for its other way out, before this returns; and the barrier of weft__sys_barrier_all. Nothing where there are none. */
+void weft__sys_restart_all(void);
+/* How far a thread's rseq area lies from its thread pointer; 0: not known yet; 1: no such sequences. */
+extern _Atomic intptr_t weft__restart_at __attribute__((visibility("hidden")));
+/* Makes it known. */
+void weft__sys_restart_init(void);
+
 /* Address space without memory behind it, aligned; NULL when refused. */
 void *weft__sys_reserve(size_t bytes, size_t align);
 /* Makes [addr, addr+bytes) fault on any touch. Returns 0 or -errno. */

@@ -7,9 +7,9 @@
  * Checked: what mutex.pml checks; CO1; no waiter sleeps through what is there for it (nobody is left asleep); at the end all
  * lines are empty.
  *
- * VARIANTS 11 12 13 14 15: BROKEN=11 a wait takes its ticket after the unlock; 12 a waiter that was served before it came to the line parks all
+ * VARIANTS 11 12 13 14 15 26: BROKEN=11 a wait takes its ticket after the unlock; 12 a waiter that was served before it came to the line parks all
  * the same; 13 a broadcast moves waiters to the line of a mutex that is not locked; 14 a waiter that was moved takes the
- * mutex as a newcomer does; 15 a broadcast moves them without saying so in the mutex's word.
+ * mutex as a newcomer does; 15 a broadcast moves them without saying so in the mutex's word; 26 it says so without MET.
  */
 #ifndef BROKEN
 #define BROKEN 0
@@ -41,7 +41,7 @@ proctype Waiter(byte me)
             :: else -> woken = 1; busy = 1
             fi
         :: else ->
-            atomic { TOUCH; s = st; st = st | L; busy = s & L }
+            atomic { !inbuf[me] -> TOUCH; s = st; st = st | L; busy = s & L }
         fi;
         if
         :: busy -> compete()
@@ -137,7 +137,8 @@ inline move()
     atomic { TOUCH; s = st };
     cut = 0;
     do
-    :: (s & L) || BROKEN == 13 ->
+    :: ((s & L) || BROKEN == 13) && !(s & MET) && BROKEN != 26 -> meet()
+    :: ((s & L) || BROKEN == 13) && ((s & MET) || BROKEN == 26) ->
         atomic {
             TOUCH;
             if
@@ -263,6 +264,6 @@ proctype Giver(byte me)
 init
 {
     atomic { run Waiter(0); run Waiter(1); run Giver(2) };
-    ended == N;
-    assert(st == 0 && n == 0 && cn == 0 && wk_owner == NONE)
+    ended == N && !inbuf[0] && !inbuf[1] && !inbuf[2];
+    assert((st & ~MET) == 0 && n == 0 && cn == 0 && wk_owner == NONE)
 }

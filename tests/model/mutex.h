@@ -3,14 +3,17 @@
  *
  * Before the include: N goroutines, BROKEN. Each atomic operation of the word is a step, each load another one that may be
  * out of date by the next. Time is a free choice: who has waited for over 1 ms is not said. Parking and readying are what
- * sched.h S1-S5 promise (park.pml proves them). Memory: sequentially consistent; the word is only changed by locked
- * instructions, the line under its lock.
+ * sched.h S1-S5 promise (park.pml proves them). Memory: the word is changed by locked instructions, but for the plain store
+ * of an unlock (MX6), which waits in the store buffer of its thread (inbuf) until some time, its thread's next locked
+ * instruction, or the barrier of weft__sys_restart_all; that also sends whoever is between the look and the store (inseq)
+ * to the locked instruction. What an unlock counts (MX7) is a free choice. The line changes under its lock.
  * A process has: byte s, to, w; bit woken, first, starve, cut, again.
  */
 #define L 1             /* LOCKED, SLEEPERS, WOKEN, STARVING */
 #define SL 2
 #define WK 4
 #define STV 8
+#define MET 16
 #define NONE 255
 
 byte st;                /* the word */
@@ -18,10 +21,75 @@ bit lk;                 /* the line's lock */
 byte ln[N];             /* the line: ln[0] is its head */
 byte n;
 bit rdy[N], given[N], moved[N];
+bit inseq[N];           /* in the restartable sequence, and has looked at the word */
+bit inbuf[N];           /* its store is not in memory yet */
 bit freed;              /* the mutex's memory is gone */
 byte wk_owner = NONE;   /* MX4: whose WOKEN is */
 
 #define TOUCH assert(!freed)
+
+/* the stores of all threads into memory */
+inline drain_all()
+{
+    to = 0;
+    do
+    :: to < N ->
+        if
+        :: inbuf[to] -> assert(!freed); st = 0; inbuf[to] = 0
+        :: else
+        fi;
+        to++
+    :: else -> break
+    od;
+    to = 0
+}
+/* One for all threads: buffered stores become visible some time. */
+active proctype Flusher()
+{
+end_idle:
+    do
+    :: atomic { inbuf[0] -> TOUCH; st = 0; inbuf[0] = 0 }
+    :: atomic { inbuf[1] -> TOUCH; st = 0; inbuf[1] = 0 }
+    :: atomic { inbuf[2] -> TOUCH; st = 0; inbuf[2] = 0 }
+    od
+}
+
+/* weft__sys_restart_all: BROKEN 21 none, 22 a barrier only */
+inline restart_all()
+{
+    d_step {
+        if
+        :: BROKEN != 21 -> drain_all()
+        :: else
+        fi;
+        if
+        :: BROKEN != 21 && BROKEN != 22 -> inseq[0] = 0; inseq[1] = 0; inseq[2] = 0
+        :: else
+        fi
+    }
+}
+
+/* mutex_meet, where the look showed s */
+inline meet()
+{
+    atomic {
+        TOUCH;
+        if
+        :: st == s -> st = s | MET; cut = 1
+        :: else -> s = st; cut = 0
+        fi
+    };
+    if
+    :: cut ->
+        cut = 0;
+        restart_all();
+        if
+        :: BROKEN == 23 -> s = s | MET          /* does not look again */
+        :: else -> atomic { TOUCH; s = st }
+        fi
+    :: else
+    fi
+}
 
 inline line_lock() { atomic { TOUCH; lk == 0 -> lk = 1 } }
 /* MX1 */
@@ -89,12 +157,22 @@ inline enqueue()
     atomic { TOUCH; s = st };
     do
     :: BROKEN != 2 && !(s & L) -> line_unlock(); again = 1; break
-    :: else ->
+    :: (BROKEN == 2 || (s & L)) && !(s & MET) && BROKEN != 25 ->
+        if
+        :: BROKEN == 24 -> line_unlock()
+        :: else
+        fi;
+        meet();
+        if
+        :: BROKEN == 24 -> line_lock()
+        :: else
+        fi
+    :: (BROKEN == 2 || (s & L)) && ((s & MET) || BROKEN == 25) ->
         atomic {
             TOUCH;
             if
-            :: st == s ->
-                st = s | SL;
+            :: st == s || BROKEN == 23 ->
+                st = st | SL;
                 if
                 :: starve -> st = st | STV
                 :: else
@@ -175,7 +253,7 @@ inline compete()
 
 inline mutex_lock()
 {
-    atomic { TOUCH; s = st; st = st | L };
+    atomic { !inbuf[me] -> TOUCH; s = st; st = st | L };
     if
     :: s & L -> woken = 0; compete()
     :: else
@@ -249,14 +327,17 @@ inline wake_one()
 
 inline mutex_unlock()
 {
+    atomic { TOUCH; s = st; inseq[me] = (s == L) };      /* unlock.S, the look */
     atomic {
-        TOUCH;
-        s = st;
         if
-        :: s == L -> st = 0; cut = 1        /* inline */
-        :: else -> cut = 0
+        :: inseq[me] -> inseq[me] = 0; inbuf[me] = 1; cut = 1
+        :: else -> cut = 0                  /* another word, or restarted */
         fi
     };
+    if
+    :: cut
+    :: else -> atomic { TOUCH; s = st }
+    fi;
     do
     :: cut -> break
     :: else ->
@@ -274,6 +355,7 @@ inline mutex_unlock()
             atomic {
                 TOUCH;
                 if
+                :: st == s && s == (L | MET) -> st = 0; cut = 1     /* MX7 */
                 :: st == s -> st = st & ~L; cut = 1
                 :: else -> s = st
                 fi

@@ -1,5 +1,6 @@
 /* test_mutex.c - mutual exclusion, hand-over, fairness. After Go's sync/mutex_test.go, in our own words. */
 #include <stdatomic.h>
+#include <string.h>
 #include <weft/weft.h>
 #include <weft_test.h>
 
@@ -174,6 +175,38 @@ TEST_ENV(mutex, who_gets_it_last_may_free_it, "WEFT_PROCS=8")
         for (int i = 0; i < 4; i++)
             weft_waitgroup_go(&wg, drop, c);
         weft_waitgroup_wait(&wg);
+    }
+}
+
+/* Mutexes that nobody has waited for yet, one after the other: a sleeper that gets in line while the holder's plain store is
+ * on its way must not be forgotten (mutex.c, MX6). */
+enum { FRESH = 4000, WALKERS = 3 };
+static struct {
+    weft_mutex m;
+    int count;
+} fresh[FRESH];
+
+static void walk(int id)
+{
+    for (int i = 0; i < FRESH; i++) {
+        weft_mutex_lock(&fresh[i].m);
+        for (volatile int k = (i * 7 + id * 131) % 600; k > 0; k--) {
+        }
+        fresh[i].count++;
+        weft_mutex_unlock(&fresh[i].m);
+    }
+}
+
+TEST_ENV(mutex, who_waits_while_a_plain_unlock_is_under_way_is_woken, "WEFT_PROCS=3")
+{
+    for (int round = 0; round < 5; round++) {
+        weft_waitgroup wg = {0};
+        memset(fresh, 0, sizeof fresh);
+        for (int i = 0; i < WALKERS; i++)
+            weft_waitgroup_go(&wg, walk, i);
+        weft_waitgroup_wait(&wg);
+        for (int i = 0; i < FRESH; i++)
+            EXPECT_EQ(fresh[i].count, WALKERS);
     }
 }
 

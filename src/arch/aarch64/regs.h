@@ -29,4 +29,6 @@ static inline unsigned long long weft__ticks(void)
     return 0;
 }
 
+#define WEFT__RESTARTS 0
+
 #endif

@@ -23,4 +23,7 @@ static inline unsigned long long weft__ticks(void)
     return __builtin_ia32_rdtsc();
 }
 
+/* 1: weft_mutex_unlock is a restartable sequence, in unlock.S. */
+#define WEFT__RESTARTS 1
+
 #endif

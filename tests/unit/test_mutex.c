@@ -1,4 +1,6 @@
 /* test_mutex.c - mutual exclusion, hand-over, fairness. After Go's sync/mutex_test.go, in our own words. */
+#include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 #include <string.h>
 #include <weft/weft.h>
@@ -180,31 +182,42 @@ TEST_ENV(mutex, who_gets_it_last_may_free_it, "WEFT_PROCS=8")
 
 /* Mutexes that nobody has waited for yet, one after the other: a sleeper that gets in line while the holder's plain store is
  * on its way must not be forgotten (mutex.c, MX6). */
-enum { FRESH = 4000, WALKERS = 3 };
+enum { FRESH = 300, WALKERS = 2 };
 static struct {
     weft_mutex m;
+    _Atomic int here;           /* who has come to this one: they take it together */
     int count;
 } fresh[FRESH];
 
-static void walk(int id)
+static void *walk(void *arg)
 {
+    int id = *(int *)arg;
     for (int i = 0; i < FRESH; i++) {
+        atomic_fetch_add(&fresh[i].here, 1);
+        for (int looks = 0; atomic_load(&fresh[i].here) != WALKERS; looks++)
+            if (looks > 1000)
+                sched_yield();
         weft_mutex_lock(&fresh[i].m);
-        for (volatile int k = (i * 7 + id * 131) % 600; k > 0; k--) {
+        for (volatile int k = (i * 37 + id * 1311) % 4000; k > 0; k--) {
         }
         fresh[i].count++;
         weft_mutex_unlock(&fresh[i].m);
     }
+    return NULL;
 }
 
-TEST_ENV(mutex, who_waits_while_a_plain_unlock_is_under_way_is_woken, "WEFT_PROCS=3")
+TEST(mutex, who_waits_while_a_plain_unlock_is_under_way_is_woken)
 {
+    pthread_t t[WALKERS];
+    int id[WALKERS];
     for (int round = 0; round < 5; round++) {
-        weft_waitgroup wg = {0};
         memset(fresh, 0, sizeof fresh);
+        for (int i = 0; i < WALKERS; i++) {
+            id[i] = i;
+            EXPECT_EQ(pthread_create(&t[i], NULL, walk, &id[i]), 0);
+        }
         for (int i = 0; i < WALKERS; i++)
-            weft_waitgroup_go(&wg, walk, i);
-        weft_waitgroup_wait(&wg);
+            pthread_join(t[i], NULL);
         for (int i = 0; i < FRESH; i++)
             EXPECT_EQ(fresh[i].count, WALKERS);
     }

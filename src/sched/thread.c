@@ -65,6 +65,18 @@ void weft__m_fields(struct weft__m *m)
         weft__diag_thread_init();
 }
 
+#if WEFT__TSAN
+/* What ThreadSanitizer is wrong about in every program of this library (docs/design/tools.md). It takes the start of a thread
+ * for writes to all of that thread's variables, such as the C library's tables of characters; its goroutines are ordered
+ * after them, but by the scheduler, which is no edge. And it sees neither libcrypto's reference counts nor that its random
+ * state is the thread's. A program's own function of this name takes the place of this one. */
+__attribute__((weak, visibility("default"))) const char *__tsan_default_suppressions(void);
+const char *__tsan_default_suppressions(void)
+{
+    return "race:__tsan_tls_initialization\nrace:libcrypto.so\nrace:libssl.so\n";
+}
+#endif
+
 /* ---- the start ---- */
 
 static void *thread_main(void *arg)

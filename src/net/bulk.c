@@ -22,6 +22,18 @@ enum { BULK_COPY = 16384, BULK_PIPE_MIN = 65536, BULK_PIPE_BYTES = 262144, BULK_
 
 /* ---- several buffers ---- */
 
+/* What the poller has taken goes into the first piece that has room; else recvmsg(2). One piece has room. */
+static ssize_t bulk_recvv(struct weft__fd *f, const struct iovec *iov, int count)
+{
+    ssize_t got;
+    int i = 0;
+    while (iov[i].iov_len == 0)
+        i++;
+    if (weft__unlikely(f->taken) && weft__pd_take_bytes(f->pd, iov[i].iov_base, iov[i].iov_len, &got))
+        return got;
+    return weft__sock_recvv(f->fd, iov, count);
+}
+
 static WEFT_PARKS ssize_t bulk_readv_plain(weft_ctx *ctx, struct weft__fd *f, const struct iovec *iov, int count)
 {
     weft_err err = weft__pd_check(f->pd, WEFT__DIR_READ);
@@ -34,7 +46,7 @@ static WEFT_PARKS ssize_t bulk_readv_plain(weft_ctx *ctx, struct weft__fd *f, co
     while (!err) {
         if (wait && (err = weft__fd_wait(ctx, f, WEFT__DIR_READ)) != 0)
             break;
-        ssize_t got = weft__sock_recvv(f->fd, iov, count);
+        ssize_t got = bulk_recvv(f, iov, count);
         if (got != -EAGAIN) {
             f->drained = f->tcp && got > 0 && (size_t)got < room; /* F3 */
             return got;
@@ -176,6 +188,18 @@ static weft_err pipe_open(struct bulk_pipe *ret_pipe, size_t n)
 
 /* ---- streams ---- */
 
+/* What the poller took before this splice began, into the pipe; 0: all of it has been moved, and no more is taken. */
+static ssize_t splice_taken(struct weft__fd *src, const struct bulk_pipe *p, size_t n)
+{
+    char part[512];
+    ssize_t got;
+    if (weft__likely(!src->taken) || !weft__pd_take_bytes(src->pd, part, n < sizeof part ? n : sizeof part, &got))
+        return 0;
+    if (got > 0 && WEFT__SOCK_RETRY(write(p->w, part, (size_t)got)) != got)
+        return -EIO; /* an empty pipe has room for more: Z2 broken, by the kernel */
+    return got;
+}
+
 /* What src has, up to n bytes, into the empty pipe; 0 at its end. */
 static WEFT_PARKS ssize_t splice_in(weft_ctx *ctx, struct weft__fd *src, const struct bulk_pipe *p, size_t n)
 {
@@ -184,7 +208,9 @@ static WEFT_PARKS ssize_t splice_in(weft_ctx *ctx, struct weft__fd *src, const s
     while (!err) {
         if (wait && (err = weft__fd_wait(ctx, src, WEFT__DIR_READ)) != 0)
             break;
-        ssize_t got = WEFT__SOCK_RETRY(splice(src->fd, NULL, p->w, NULL, n, SPLICE_F_MOVE | SPLICE_F_NONBLOCK));
+        ssize_t got = splice_taken(src, p, n);
+        if (got == 0)
+            got = WEFT__SOCK_RETRY(splice(src->fd, NULL, p->w, NULL, n, SPLICE_F_MOVE | SPLICE_F_NONBLOCK));
         if (got != -EAGAIN)
             return got;
         wait = true;
@@ -216,6 +242,8 @@ static WEFT_PARKS ssize_t splice_plain(weft_ctx *ctx, weft_conn *dst, weft_conn 
         return err;
     size_t done = 0;
     ssize_t got = 0;
+    if (src->f.taken)
+        weft__pd_take_end(src->f.pd);
     while (!err && done < n) {
         got = splice_in(ctx, &src->f, &p, n - done < p.room ? n - done : p.room);
         src->f.drained = false; /* splice stops at the pipe's slots too: a short one says nothing */

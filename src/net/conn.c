@@ -33,7 +33,8 @@ weft_err weft__conn_around(int fd, bool tcp, bool datagram, weft_conn **ret_conn
         weft__sys_free(conn);
         return err;
     }
-    conn->f.tcp = tcp;
+    conn->f.taken = !datagram && weft__pd_take_begin(conn->f.pd, WEFT__TAKE_BYTES);
+    conn->f.tcp = tcp && !conn->f.taken;
     conn->datagram = datagram;
     atomic_store_explicit(&conn->holders, 1, memory_order_relaxed);
     *ret_conn = conn;
@@ -181,6 +182,9 @@ static bool conn_readable(weft_conn *conn)
         return true;
     if (conn->f.drained && !weft__pd_ended(conn->f.pd))
         return false;
+    int taken = weft__unlikely(conn->f.taken) ? weft__pd_take_look(conn->f.pd) : -1;
+    if (taken >= 0)
+        return taken;
     return poll(&p, 1, 0) > 0; /* lint: time-out 0, it only looks */
 }
 
@@ -349,6 +353,19 @@ int weft_conn_fd(weft_conn *conn)
     if (err)
         return err;
     int fd = conn->f.fd;
+    if (conn->f.taken)
+        weft__pd_take_end(conn->f.pd); /* who has the number may read by it */
     weft__fd_leave(&conn->f, 0);
     return fd;
+}
+
+bool weft__conn_silent(weft_conn *conn)
+{
+    char byte;
+    if (weft__fd_enter(&conn->f, WEFT__FD_READING) != 0)
+        return false;
+    int taken = conn->f.taken ? weft__pd_take_look(conn->f.pd) : -1;
+    bool silent = taken < 0 ? recv(conn->f.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN : taken == 0;
+    weft__fd_leave(&conn->f, WEFT__FD_READING);
+    return silent;
 }

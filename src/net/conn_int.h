@@ -32,6 +32,9 @@ WEFT_PARKS ssize_t weft__conn_read_soon(weft_conn *conn, void *ret_buf, size_t n
 ssize_t weft__conn_try_read(weft_conn *conn, void *ret_buf, size_t n);
 ssize_t weft__conn_try_write(weft_conn *conn, const void *buf, size_t n);
 
+/* For src/http, without TLS: nothing has come that was not read, neither bytes nor an end. A look; false too while another reads. */
+bool weft__conn_silent(weft_conn *conn);
+
 /* For src/http: as weft_conn_wait(NULL, conn, WEFT_READ), and where that would park 1: no goroutine is kept, the read
  * direction stays taken, and start->fn runs when the wait is over, which calls weft__conn_started first, for the answer. */
 weft_err weft__conn_wait_start(weft_conn *conn, struct weft__starter *start);

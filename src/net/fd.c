@@ -107,7 +107,7 @@ ssize_t weft__fd_read(weft_ctx *ctx, struct weft__fd *f, void *ret_buf, size_t n
     while (!err) {
         if (wait && (err = weft__fd_wait(ctx, f, WEFT__DIR_READ)) != 0)
             break;
-        ssize_t got = weft__sock_recv(f->fd, ret_buf, n);
+        ssize_t got = weft__fd_recv(f, ret_buf, n);
         if (got != -EAGAIN) {
             f->drained = f->tcp && got > 0 && (size_t)got < n; /* F3 */
             return got;
@@ -119,7 +119,7 @@ ssize_t weft__fd_read(weft_ctx *ctx, struct weft__fd *f, void *ret_buf, size_t n
 
 ssize_t weft__fd_try_read(struct weft__fd *f, void *ret_buf, size_t n)
 {
-    ssize_t got = weft__sock_recv(f->fd, ret_buf, n);
+    ssize_t got = weft__fd_recv(f, ret_buf, n);
     f->drained = f->tcp && ((got > 0 && (size_t)got < n) || got == -EAGAIN); /* F3 */
     return got;
 }

@@ -20,7 +20,8 @@ struct weft__fd {
     _Atomic uint32_t state;        /* [F1] WEFT__FD_* bits and count */
     _Atomic uint32_t lives;        /* [F2] 1 while anybody may hold a pointer, and 1 while the descriptor is open */
     int fd;                        /* [const] until destroyed */
-    bool tcp;                      /* [const] a short read means an empty buffer; a TCP socket, or a pipe of ours */
+    bool tcp;                      /* [const] a short read means an empty buffer; a TCP socket that is not taken from, or a pipe of ours */
+    bool taken;                    /* [const] bytes or connections may come by the poller (poll_take.c): ask weft__fd_recv only */
     bool drained;                  /* [own of READING] the last read emptied the socket */
     struct weft__pd *pd;           /* [const] NULL: a file that epoll does not take; never waited for (io/file.c L1) */
     void (*gone)(struct weft__fd *f); /* [const] frees the object around it */
@@ -38,6 +39,15 @@ void weft__fd_drop(struct weft__fd *f);
 
 /* Park until the direction may be ready, or ctx ends (then its error). */
 WEFT_PARKS weft_err weft__fd_wait(weft_ctx *ctx, struct weft__fd *f, enum weft__dir dir);
+/* recv(2) of what is there, in order with what the poller has taken: bytes, 0 at the end, -EAGAIN or -errno. READING is held. */
+static inline ssize_t weft__fd_recv(struct weft__fd *f, void *ret_buf, size_t n)
+{
+    ssize_t got;
+    if (weft__unlikely(f->taken) && weft__pd_take_bytes(f->pd, ret_buf, n, &got))
+        return got;
+    return weft__sock_recv(f->fd, ret_buf, n);
+}
+
 /* As weft_conn_read and weft_conn_writev, between enter and leave. */
 WEFT_PARKS ssize_t weft__fd_read(weft_ctx *ctx, struct weft__fd *f, void *ret_buf, size_t n);
 /* As weft__fd_read without a context, right after a wait that succeeded: no look at the deadline before the first try. */

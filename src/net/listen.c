@@ -119,8 +119,16 @@ static weft_err listen_new(int fd, bool is_unix, weft_listener **ret_ln)
         return err;
     }
     ln->is_unix = is_unix;
+    ln->f.taken = weft__pd_take_begin(ln->f.pd, WEFT__TAKE_FDS);
     *ret_ln = ln;
     return 0;
+}
+
+/* accept(2), or what the poller has accepted. Descriptor, -EAGAIN or -errno. */
+static int listen_accept(struct weft__fd *f)
+{
+    int fd;
+    return weft__unlikely(f->taken) && weft__pd_take_fd(f->pd, &fd) ? fd : weft__sock_accept(f->fd);
 }
 
 weft_err weft_listen_with(weft_listener **ret_ln, const char *network, const char *addr, const struct weft_listen_opts *opts)
@@ -153,7 +161,7 @@ weft_err weft_accept(weft_ctx *ctx, weft_listener *ln, weft_conn **ret_conn)
         return err;
     err = weft__pd_check(ln->f.pd, WEFT__DIR_READ);
     while (!err) {
-        int fd = weft__sock_accept(ln->f.fd);
+        int fd = listen_accept(&ln->f);
         if (fd >= 0) {
             err = weft__conn_new(fd, !ln->is_unix, false, ret_conn);
             break;

@@ -264,7 +264,10 @@ static weft_err pd_begin(struct weft__pd *pd, int i)
                                                     memory_order_relaxed)) /* P2 sb */
             break;
     }
-    if (weft__unlikely((atomic_load_explicit(&pd->armed, memory_order_seq_cst) & WEFT__PD_ARM_MASK) == WEFT__PD_UNARMED)) /* P5 sb */
+    if (weft__unlikely(i == 0 && atomic_load_explicit(&pd->take, memory_order_relaxed))) {
+        if ((atomic_load_explicit(&pd->taking, memory_order_seq_cst) & WEFT__PD_ARM_MASK) == WEFT__PD_UNARMED) /* P5 sb */
+            weft__poll_back->arm_take(pd); /* W4 */
+    } else if (weft__unlikely((atomic_load_explicit(&pd->armed, memory_order_seq_cst) & WEFT__PD_ARM_MASK) == WEFT__PD_UNARMED)) /* P5 sb */
         weft__poll_back->arm(pd); /* W4 */
     return 1;
 }
@@ -422,6 +425,8 @@ static weft_err pd_open(int fd, uint32_t flags, struct weft__pd **ret_pd)
     }
     atomic_store_explicit(&pd->flags, flags, memory_order_relaxed);
     atomic_store_explicit(&pd->armed, WEFT__PD_UNARMED, memory_order_relaxed);
+    atomic_store_explicit(&pd->taking, WEFT__PD_UNARMED, memory_order_relaxed);
+    atomic_store_explicit(&pd->take, WEFT__TAKE_NONE, memory_order_relaxed);
     err = weft__poll_back->open(pd);
     if (err) {
         pool_give(pd);
@@ -460,12 +465,16 @@ static void pd_close(struct weft__pd *pd, bool borrowed)
     for (int i = 0; i < 2; i++)
         atomic_store_explicit(&pd->deadline[i], 0, memory_order_relaxed);
     atomic_store_explicit(&pd->timer_at, 0, memory_order_relaxed);
+    struct weft__taken *left = weft__taken_cut(pd); /* T3 */
+    pd->take_err = 0;
     atomic_fetch_add_explicit(&pd->seq, 1, memory_order_release); /* P3 */
     bool stop = pd->timer_used;
     pd->timer_used = false;
     weft__unlock(&pd->lock);
     if (stop)
         (void)weft__timer_stop(&pd->timer);
+    if (weft__unlikely(left != NULL))
+        weft__poll_back->give(left);
     pool_give(pd);
 }
 

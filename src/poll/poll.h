@@ -25,6 +25,8 @@ struct weft__starter {
     void *arg;
     struct weft__starter *next;    /* [own of the list it is in] */
 };
+/* What a back end may take from the kernel before anybody asks: bytes of a stream, connections of a listener. PLAIN: no more. */
+enum weft__take { WEFT__TAKE_NONE, WEFT__TAKE_BYTES, WEFT__TAKE_FDS, WEFT__TAKE_PLAIN };
 /* What became ready, oldest first: goroutines linked by g->next, each to be given to weft__ready once, and starters. */
 struct weft__woken {
     struct weft__g *g;
@@ -41,7 +43,7 @@ struct weft__woken weft__poll(weft_dur timeout);
 void weft__woken_run(struct weft__woken w);
 /* Makes a weft__poll that sleeps, or the next one that would, return at once. Any thread. */
 void weft__poll_break(void);
-/* The back end in use, "epoll" or "uring"; NULL before weft__poll_started. */
+/* The back end in use, "epoll", "uring" or "uring-poll"; NULL before weft__poll_started. */
 const char *weft__poll_name(void);
 /* IO waits under way, parked goroutines' and starters'. A deadlock is not reported while there are any. */
 uint32_t weft__poll_waiters(void);
@@ -79,6 +81,22 @@ bool weft__pd_ended(struct weft__pd *pd);
 void weft__pd_interrupt(struct weft__pd *pd, enum weft__dir dir);
 /* Forgets an interrupt that came too late to end a wait. */
 void weft__pd_interrupt_clear(struct weft__pd *pd, enum weft__dir dir);
+
+/* ---- what is taken beforehand (poll_take.c); all but the first for pds of which it said true ---- */
+/* Right after weft__pd_open: from the first wait for reading on, bytes or connections may be taken from the kernel into the pd.
+ * Who reads asks the pd first, and the kernel only where told so. False: this back end takes nothing. */
+bool weft__pd_take_begin(struct weft__pd *pd, enum weft__take what);
+/* For the holder of the read direction. True: *ret_got says how many bytes (at least 1 of n > 0), -EAGAIN: nothing yet, wait; or the
+ * socket's error. False: nothing is here, and nothing will come before the next wait: ask the kernel. */
+bool weft__pd_take_bytes(struct weft__pd *pd, void *ret_buf, size_t n, ssize_t *ret_got);
+/* The same for connections: *ret_fd is the caller's descriptor, -EAGAIN or an error. */
+bool weft__pd_take_fd(struct weft__pd *pd, int *ret_fd);
+/* A look: 1 something is here, 0 nothing yet, -1 ask the kernel. */
+int weft__pd_take_look(struct weft__pd *pd);
+/* Takes no more from here on: bytes that are taken already stay to be read, and once a read was told to ask the kernel they have
+ * all been. Makes a system call or two; does not park. */
+void weft__pd_take_end(struct weft__pd *pd);
+
 /* Waits that run past the instant `at` end with WEFT_EDEADLINE; 0 means never. dirs: one or both. */
 void weft__pd_set_deadline(struct weft__pd *pd, unsigned dirs, weft_time at);
 

@@ -44,16 +44,25 @@ static void back_raise_limit(void)
     }
 }
 
-/* io_uring, started, or NULL. */
-static const struct weft__poll_back *back_uring(void)
+/* io_uring, started: taking if that is asked for and can be had, else for readiness; or NULL. */
+static const struct weft__poll_back *back_uring(const char *asked)
 {
     weft_err err = WEFT_EUNSUPPORTED;
 #if WEFT_HAVE_URING
-    err = weft__poll_uring.start();
-    if (!err)
-        return &weft__poll_uring;
+    bool taking = strcmp(asked, "uring-poll") != 0;
+    if (taking) {
+        err = weft__poll_uring.start();
+        if (!err)
+            return &weft__poll_uring;
+    }
+    weft_err plain = weft__poll_uring_poll.start();
+    if (!plain && taking)
+        dprintf(STDERR_FILENO, "weft: WEFT_POLL=%s: io_uring takes no bytes here (%s), uring-poll instead\n", asked, weft_strerror(err));
+    if (!plain)
+        return &weft__poll_uring_poll;
+    err = plain;
 #endif
-    dprintf(STDERR_FILENO, "weft: WEFT_POLL=uring: no usable io_uring (%s), epoll instead\n",
+    dprintf(STDERR_FILENO, "weft: WEFT_POLL=%s: no usable io_uring (%s), epoll instead\n", asked,
             err == WEFT_EUNSUPPORTED ? "built without it, or the kernel is older than 6.0" : weft_strerror(err));
     return NULL;
 }
@@ -62,10 +71,10 @@ static weft_err back_choose(void)
 {
     const char *e = getenv("WEFT_POLL");
     const struct weft__poll_back *b = NULL;
-    if (e && strcmp(e, "uring") == 0)
-        b = back_uring();
+    if (e && (strcmp(e, "uring") == 0 || strcmp(e, "uring-poll") == 0))
+        b = back_uring(e);
     else if (e && *e && strcmp(e, "epoll") != 0)
-        weft__fatal("WEFT_POLL=%s: it is epoll or uring", e);
+        weft__fatal("WEFT_POLL=%s: it is epoll, uring or uring-poll", e);
     if (!b) {
         weft_err err = weft__poll_epoll.start();
         if (err)

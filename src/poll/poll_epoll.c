@@ -159,4 +159,5 @@ static struct weft__woken epoll_poll(weft_dur timeout)
     return list;
 }
 
-const struct weft__poll_back weft__poll_epoll = {"epoll", epoll_start, epoll_open, NULL, epoll_arm, epoll_close, epoll_poll, epoll_break};
+const struct weft__poll_back weft__poll_epoll = {"epoll", epoll_start, epoll_open, NULL, epoll_arm, epoll_close, epoll_poll, epoll_break,
+                                                   NULL, NULL, NULL};

@@ -10,12 +10,17 @@ struct weft__pd {
     _Atomic uint32_t flags;          /* [P2] WEFT__PD_* */
     _Atomic uint32_t seq;            /* [P3] life number of this slot */
     _Atomic uint64_t armed;          /* [P5] WEFT__PD_*ARMED; above it what the back end keeps */
+    _Atomic uint64_t taking;         /* [P5, T1] WEFT__PD_*ARM*, WEFT__PD_TAKE_*: the request that reads, where take is set */
     _Atomic weft_time deadline[3];   /* [P2] written under lock; 0 none; the end's is always 0 */
     _Atomic weft_time timer_at;      /* [P2] written under lock: when timer fires, 0 not armed */
     uint32_t index;                  /* [const] place in the pool */
     int fd;                          /* [own] the registered descriptor, for dumps */
     struct weft__lock lock;          /* guards the above where said, and start of timer */
     bool timer_used;                 /* [lock] timer was started in this life */
+    _Atomic uint8_t take;            /* [T1] enum weft__take; NONE for the whole life, or never again */
+    uint16_t taken_count;            /* [lock] */
+    int32_t take_err;                /* [lock] the socket's error, told once after what was taken; 0 none */
+    struct weft__taken *taken;       /* [lock, T2] the last of what was taken, a ring; NULL nothing */
     bool listed;                     /* [the back end's lock] in its list of those to arm, perhaps since an earlier life */
     struct weft__pd *next_listed;    /* [the back end's lock] */
     struct weft__pd *next_free;      /* [pool lock] */
@@ -31,6 +36,14 @@ enum {
     WEFT__PD_ANY = 32,               /* any event is for the read word */
     WEFT__PD_LATE = 64,              /* open need not arm */
     WEFT__PD_FAILED = 128            /* arming failed; errno is in armed, from bit WEFT__PD_MORE on */
+};
+
+/* A piece that was taken: bytes [at, end) of a buffer, or a descriptor. */
+struct weft__taken {
+    struct weft__taken *next;
+    char *data;                      /* [const] NULL: a descriptor */
+    uint32_t at, end;
+    int fd;
 };
 
 /* The name by which the kernel gives a pd back: index and life. NULL when that life is over. */
@@ -49,7 +62,9 @@ enum {
     WEFT__PD_ARMING = 1,             /* somebody will tell the kernel before it can sleep */
     WEFT__PD_ARMED = 2,
     WEFT__PD_ARM_MASK = 3,
-    WEFT__PD_MORE = 2                /* from this bit on: with WEFT__PD_FAILED errno, else the back end's own */
+    WEFT__PD_MORE = 2,               /* from this bit on: with WEFT__PD_FAILED errno, else the back end's own */
+    WEFT__PD_TAKE_PLAIN = 4,         /* of pd->taking only: the request takes nothing, it tells of edges */
+    WEFT__PD_TAKE_STOP = 8           /* too much was taken: the request is being cancelled */
 };
 
 struct weft__poll_back {
@@ -65,12 +80,20 @@ struct weft__poll_back {
     void (*close)(struct weft__pd *pd, bool borrowed);
     struct weft__woken (*wait)(weft_dur timeout);                  /* weft__poll */
     void (*stop_wait)(void);                                       /* weft__poll_break */
+    /* The next three are NULL where nothing is taken beforehand. As arm, for the read direction of a pd with take set. */
+    void (*arm_take)(struct weft__pd *pd);
+    void (*end_take)(struct weft__pd *pd);                         /* take has become PLAIN: a request that takes ends soon */
+    void (*give)(struct weft__taken *list);                        /* pieces that nobody will read, or has read; descriptors are closed */
 };
 extern const struct weft__poll_back weft__poll_epoll;
 #if WEFT_HAVE_URING
-extern const struct weft__poll_back weft__poll_uring;
+extern const struct weft__poll_back weft__poll_uring, weft__poll_uring_poll;
 #endif
 extern const struct weft__poll_back *weft__poll_back;          /* [P6] poll_back.c */
+
+/* poll_take.c, under pd->lock: the end of the queue grows; all of it leaves, as a list. */
+void weft__taken_add(struct weft__pd *pd, struct weft__taken *t);
+struct weft__taken *weft__taken_cut(struct weft__pd *pd);
 weft_err weft__poll_start(void);                               /* once; later calls only say how it went */
 
 #endif

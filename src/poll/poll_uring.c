@@ -33,11 +33,19 @@
 #include "poll_int.h"
 
 #if WEFT_HAVE_URING
-#include <liburing.h>
 #include <poll.h>
 #include <sys/epoll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "../sys/sys.h"
+#include "uring_bufs.h"
 
 enum { URING_REQUESTS = 256, URING_COMPLETIONS = 4096, URING_BATCH = 256 };
+enum { URING_TAKEN_MAX = 8, URING_FDS_MAX = 64 };
+/* Which of a pd's requests: above the index in what names it to the kernel. */
+enum uring_kind { URING_POLL, URING_RECV, URING_ACCEPT, URING_EDGES };
+enum { URING_KIND_SHIFT = 60 };
 /* What comes instead of a handle, whose index is below 2^22. */
 static const uint64_t uring_break_handle = UINT64_MAX - 1, uring_nudge_handle = UINT64_MAX - 2;
 
@@ -104,10 +112,10 @@ static bool ring_list(struct weft__pd *pd)
     return tell;
 }
 
-static void uring_arm(struct weft__pd *pd)
+static void ring_want(struct weft__pd *pd, _Atomic uint64_t *armed, uint64_t kind)
 {
     uint64_t old = WEFT__PD_UNARMED;
-    if (!atomic_compare_exchange_strong_explicit(&pd->armed, &old, WEFT__PD_ARMING, memory_order_seq_cst,
+    if (!atomic_compare_exchange_strong_explicit(armed, &old, WEFT__PD_ARMING | kind, memory_order_seq_cst,
                                                  memory_order_relaxed)) /* U8; P5 sb */
         return; /* who waits for another direction was quicker */
     weft__lock(&ring.lock);
@@ -115,6 +123,54 @@ static void uring_arm(struct weft__pd *pd)
     weft__unlock(&ring.lock);
     if (tell)
         (void)nudge_send(uring_nudge_handle);
+}
+
+static void uring_arm(struct weft__pd *pd)
+{
+    ring_want(pd, &pd->armed, 0);
+}
+
+static void uring_arm_take(struct weft__pd *pd)
+{
+    bool plain = atomic_load_explicit(&pd->take, memory_order_relaxed) == WEFT__TAKE_PLAIN;
+    ring_want(pd, &pd->taking, plain ? WEFT__PD_TAKE_PLAIN : 0);
+}
+
+/* What of a pd's requests the kernel is told: its name. */
+static uint64_t ring_name(struct weft__pd *pd, enum uring_kind kind)
+{
+    return weft__pd_handle(pd) | (uint64_t)kind << URING_KIND_SHIFT;
+}
+
+static enum uring_kind ring_take_kind(struct weft__pd *pd, uint64_t taking)
+{
+    bool fds = atomic_load_explicit(&pd->take, memory_order_relaxed) == WEFT__TAKE_FDS;
+    return taking & WEFT__PD_TAKE_PLAIN ? URING_EDGES : fds ? URING_ACCEPT : URING_RECV;
+}
+
+/* The request that reads, likewise. */
+static void ring_write_take(struct weft__pd *pd)
+{
+    uint64_t v = atomic_load_explicit(&pd->taking, memory_order_relaxed), next;
+    do {
+        if ((v & WEFT__PD_ARM_MASK) != WEFT__PD_ARMING)
+            return;
+        next = ring.places << 4 | (v & WEFT__PD_TAKE_PLAIN) | WEFT__PD_ARMED;
+    } while (!atomic_compare_exchange_weak_explicit(&pd->taking, &v, next, memory_order_acq_rel, memory_order_relaxed)); /* U2, U8 */
+    struct io_uring_sqe *sqe = io_uring_get_sqe(&ring.io);
+    enum uring_kind kind = ring_take_kind(pd, next);
+    if (kind == URING_EDGES) {
+        io_uring_prep_poll_multishot(sqe, pd->fd, POLLIN | POLLRDHUP);
+    } else if (kind == URING_ACCEPT) {
+        io_uring_prep_multishot_accept(sqe, pd->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
+    } else {
+        io_uring_prep_recv_multishot(sqe, pd->fd, NULL, 0, 0);
+        sqe->ioprio |= IORING_RECVSEND_POLL_FIRST; /* the reader has found nothing just now; and no buffer is needed yet */
+        sqe->flags |= IOSQE_BUFFER_SELECT;
+        sqe->buf_group = WEFT__BUFS_GROUP;
+    }
+    sqe->user_data = ring_name(pd, kind); /* U3 */
+    ring.places++;
 }
 
 /* A request for pd, if it is still to be armed. There is room. */
@@ -125,7 +181,8 @@ static void ring_write(struct weft__pd *pd)
                                                  memory_order_relaxed)) /* U2, U8 */
         return;
     struct io_uring_sqe *sqe = io_uring_get_sqe(&ring.io);
-    io_uring_prep_poll_multishot(sqe, pd->fd, POLLIN | POLLOUT | POLLRDHUP);
+    bool read = atomic_load_explicit(&pd->take, memory_order_relaxed) == WEFT__TAKE_NONE; /* else by a request of its own */
+    io_uring_prep_poll_multishot(sqe, pd->fd, (read ? POLLIN : 0) | POLLOUT | POLLRDHUP);
     sqe->user_data = weft__pd_handle(pd); /* U3: nobody ends this life meanwhile */
     ring.places++;
 }
@@ -134,11 +191,12 @@ static void ring_write(struct weft__pd *pd)
 static bool ring_fill(bool sleep)
 {
     weft__lock(&ring.lock);
-    while (ring.list && io_uring_sq_space_left(&ring.io) > 0) {
+    while (ring.list && io_uring_sq_space_left(&ring.io) > 1) {
         struct weft__pd *pd = ring.list;
         ring.list = pd->next_listed;
         pd->listed = false;
         ring_write(pd);
+        ring_write_take(pd);
     }
     bool all = ring.list == NULL;
     atomic_store_explicit(&ring.listed, !all, memory_order_relaxed);
@@ -172,17 +230,34 @@ static uint64_t ring_taken(void)
     return written - (uint32_t)((uint32_t)written - head);
 }
 
+static void ring_cancel(uint64_t place, uint64_t name)
+{
+    uint32_t spins = 0;
+    while (ring_taken() <= place) /* U3 */
+        weft__spin(&spins);
+    struct io_uring_sync_cancel_reg what = {.addr = name, .fd = -1, .timeout = {.tv_sec = -1, .tv_nsec = -1}};
+    (void)io_uring_register_sync_cancel(&ring.io, &what); /* U5; -ENOENT: it has ended by itself */
+}
+
 static void uring_close(struct weft__pd *pd, bool borrowed)
 {
     uint64_t old = atomic_exchange_explicit(&pd->armed, WEFT__PD_UNARMED, memory_order_acq_rel); /* U2, U8 */
-    uint32_t spins = 0;
     (void)borrowed;
-    if ((old & WEFT__PD_ARM_MASK) != WEFT__PD_ARMED)
-        return;
-    while (ring_taken() <= old >> 2) /* U3 */
-        weft__spin(&spins);
-    struct io_uring_sync_cancel_reg what = {.addr = weft__pd_handle(pd), .fd = -1, .timeout = {.tv_sec = -1, .tv_nsec = -1}};
-    (void)io_uring_register_sync_cancel(&ring.io, &what); /* U5; -ENOENT: it has ended by itself */
+    if ((old & WEFT__PD_ARM_MASK) == WEFT__PD_ARMED)
+        ring_cancel(old >> 2, ring_name(pd, URING_POLL));
+    old = atomic_exchange_explicit(&pd->taking, WEFT__PD_UNARMED, memory_order_acq_rel);
+    if ((old & WEFT__PD_ARM_MASK) == WEFT__PD_ARMED)
+        ring_cancel(old >> 4, ring_name(pd, ring_take_kind(pd, old)));
+}
+
+static void uring_end_take(struct weft__pd *pd)
+{
+    uint64_t v = atomic_load_explicit(&pd->taking, memory_order_acquire);
+    while ((v & WEFT__PD_ARM_MASK) == WEFT__PD_ARMING && !(v & WEFT__PD_TAKE_PLAIN))
+        if (atomic_compare_exchange_weak_explicit(&pd->taking, &v, v | WEFT__PD_TAKE_PLAIN, memory_order_acq_rel, memory_order_acquire))
+            return;
+    if ((v & WEFT__PD_ARM_MASK) == WEFT__PD_ARMED && !(v & WEFT__PD_TAKE_PLAIN))
+        ring_cancel(v >> 4, ring_name(pd, URING_RECV));
 }
 
 /* ---- polling ---- */
@@ -211,6 +286,89 @@ static void ring_complete(struct weft__pd *pd, int res, bool more, struct weft__
     weft__pd_edge(pd, dirs, ended, list);
 }
 
+/* The queue of pd is long: the kernel shall take no more. */
+static void ring_stop(struct weft__pd *pd, uint64_t taking, uint64_t name)
+{
+    if (taking & WEFT__PD_TAKE_STOP || io_uring_sq_space_left(&ring.io) == 0 ||
+        !atomic_compare_exchange_strong_explicit(&pd->taking, &taking, taking | WEFT__PD_TAKE_STOP, memory_order_acq_rel, memory_order_relaxed))
+        return;
+    struct io_uring_sqe *sqe = io_uring_get_sqe(&ring.io);
+    io_uring_prep_cancel64(sqe, name, 0);
+    sqe->user_data = uring_nudge_handle;
+    atomic_store_explicit(&ring.written, ++ring.places, memory_order_release); /* U10 */
+}
+
+/* The piece that a completion carries, or NULL. */
+static struct weft__taken *ring_piece(const struct io_uring_cqe *cqe, enum uring_kind kind)
+{
+    if (cqe->flags & IORING_CQE_F_BUFFER)
+        return weft__bufs_filled(cqe->flags >> IORING_CQE_BUFFER_SHIFT, cqe->res > 0 ? (uint32_t)cqe->res : 0);
+    if (kind != URING_ACCEPT || cqe->res < 0)
+        return NULL;
+    struct weft__taken *t = weft__sys_alloc(sizeof *t);
+    if (t)
+        t->fd = cqe->res;
+    else
+        (void)close(cqe->res); /* no memory: as a connection that the peer gave up */
+    return t;
+}
+
+/* A completion of a request that takes or, for PLAIN, tells of edges: into the queue (T3). */
+static void ring_queue(const struct io_uring_cqe *cqe, enum uring_kind kind, uint64_t handle)
+{
+    struct weft__taken *t = ring_piece(cqe, kind);
+    struct weft__pd *pd = weft__pd_of_handle(handle);
+    bool more = cqe->flags & IORING_CQE_F_MORE, no_error = cqe->res >= 0 || kind == URING_EDGES || cqe->res == -ECANCELED ||
+                                                           cqe->res == -ENOBUFS || cqe->res == -EAGAIN || cqe->res == -ENOMEM;
+    if (pd) {
+        weft__lock(&pd->lock);
+        if (weft__pd_handle(pd) == handle) { /* T3 */
+            uint64_t v = atomic_load_explicit(&pd->taking, memory_order_relaxed);
+            if (t && (!t->data || t->end > 0)) {
+                weft__taken_add(pd, t);
+                t = NULL;
+            }
+            if (!no_error)
+                pd->take_err = cqe->res;
+            while (!more && (v & WEFT__PD_ARM_MASK) == WEFT__PD_ARMED &&
+                   !atomic_compare_exchange_weak_explicit(&pd->taking, &v, WEFT__PD_UNARMED, memory_order_seq_cst, memory_order_relaxed))
+                ; /* T4; P5 sb */
+            if (more && pd->taken_count > (kind == URING_ACCEPT ? URING_FDS_MAX : URING_TAKEN_MAX))
+                ring_stop(pd, v, cqe->user_data);
+        }
+        weft__unlock(&pd->lock);
+    }
+    if (t) {
+        t->next = NULL;
+        weft__bufs_give(t);
+    }
+}
+
+/* The edge that goes with it (T4). */
+static void ring_queued(const struct io_uring_cqe *cqe, enum uring_kind kind, struct weft__pd *pd, struct weft__woken *list)
+{
+    bool ended = kind == URING_EDGES  ? cqe->res > 0 && cqe->res & (POLLRDHUP | POLLHUP | POLLERR)
+                 : kind == URING_RECV ? cqe->res <= 0 && cqe->res != -ECANCELED && cqe->res != -ENOBUFS && cqe->res != -EAGAIN &&
+                                            cqe->res != -ENOMEM
+                                      : false;
+    weft__pd_edge(pd, WEFT__DIR_READ, ended, list);
+}
+
+static inline bool ring_is_message(uint64_t name)
+{
+    return name >= uring_nudge_handle;
+}
+
+static inline enum uring_kind ring_kind(uint64_t name)
+{
+    return (enum uring_kind)(name >> URING_KIND_SHIFT);
+}
+
+static inline uint64_t ring_handle(uint64_t name)
+{
+    return name & (((uint64_t)1 << URING_KIND_SHIFT) - 1);
+}
+
 /* Takes what is complete. True: a break for a sleeper was among it. */
 static bool ring_reap(struct weft__woken *list, bool *ret_any)
 {
@@ -218,14 +376,21 @@ static bool ring_reap(struct weft__woken *list, bool *ret_any)
     bool broken = false;
     if (n > URING_BATCH)
         n = URING_BATCH;
+    for (uint32_t i = 0; i < n; i++) { /* bytes in their order; then the edges */
+        const struct io_uring_cqe *cqe = &ring.io.cq.cqes[(head + i) & mask];
+        if (!ring_is_message(cqe->user_data) && ring_kind(cqe->user_data) != URING_POLL)
+            ring_queue(cqe, ring_kind(cqe->user_data), ring_handle(cqe->user_data));
+    }
     for (uint32_t i = n; i-- > 0;) { /* from the last: the list then runs oldest first */
         const struct io_uring_cqe *cqe = &ring.io.cq.cqes[(head + i) & mask];
         if (cqe->user_data == uring_break_handle) {
             broken = true;
             continue;
         }
-        struct weft__pd *pd = cqe->user_data == uring_nudge_handle ? NULL : weft__pd_of_handle(cqe->user_data);
-        if (pd)
+        struct weft__pd *pd = ring_is_message(cqe->user_data) ? NULL : weft__pd_of_handle(ring_handle(cqe->user_data));
+        if (pd && ring_kind(cqe->user_data) != URING_POLL)
+            ring_queued(cqe, ring_kind(cqe->user_data), pd, list);
+        else if (pd)
             ring_complete(pd, cqe->res, cqe->flags & IORING_CQE_F_MORE, list);
     }
     io_uring_cq_advance(&ring.io, n);
@@ -296,6 +461,8 @@ static struct weft__woken uring_poll(weft_dur timeout)
         ring.sleeping = false;
         weft__unlock(&ring.lock);
     }
+    if (io_uring_sq_ready(&ring.io) > 0)
+        ring_submit_rest(); /* U4: ring_stop's */
     return list;
 }
 
@@ -321,7 +488,45 @@ static int uring_try(void)
     return r == 0 && probe_set < 0 ? -errno : r;
 }
 
-static weft_err uring_start(void)
+/* Bytes by completion, tried on a pair of sockets: the first is taken and the request goes on. */
+static int uring_try_taking(void)
+{
+    int s[2], r = socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, s) < 0 ? -errno : weft__bufs_start(&ring.io);
+    struct io_uring_cqe *cqe = NULL;
+    if (r < 0)
+        return r;
+    struct io_uring_sqe *sqe = io_uring_get_sqe(&ring.io);
+    io_uring_prep_recv_multishot(sqe, s[0], NULL, 0, 0);
+    sqe->ioprio |= IORING_RECVSEND_POLL_FIRST;
+    sqe->flags |= IOSQE_BUFFER_SELECT;
+    sqe->buf_group = WEFT__BUFS_GROUP;
+    sqe->user_data = uring_nudge_handle;
+    atomic_store_explicit(&ring.written, ++ring.places, memory_order_relaxed);
+    for (int i = 0; i < 2 && r >= 0; i++) { /* a byte; and the request's end */
+        if ((i == 0 ? send(s[1], "", 1, MSG_NOSIGNAL) : shutdown(s[1], SHUT_WR)) < 0)
+            r = -errno;
+        else
+            r = io_uring_submit_and_wait(&ring.io, 1);
+        r = r < 0 ? r : io_uring_wait_cqe(&ring.io, &cqe);
+        if (r < 0)
+            break;
+        if (i == 0 && !(cqe->res == 1 && cqe->flags & IORING_CQE_F_MORE && cqe->flags & IORING_CQE_F_BUFFER))
+            r = cqe->res < 0 ? cqe->res : -EINVAL;
+        struct weft__taken *t = cqe->flags & IORING_CQE_F_BUFFER ? weft__bufs_filled(cqe->flags >> IORING_CQE_BUFFER_SHIFT, 0) : NULL;
+        if (t) {
+            t->next = NULL;
+            weft__bufs_give(t);
+        }
+        io_uring_cqe_seen(&ring.io, cqe);
+    }
+    close(s[0]);
+    close(s[1]);
+    if (r < 0)
+        weft__bufs_stop(&ring.io);
+    return r < 0 ? r : 0;
+}
+
+static weft_err uring_poll_start(void)
 {
     struct io_uring_params p = {.flags = IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP | IORING_SETUP_SUBMIT_ALL |
                                          IORING_SETUP_COOP_TASKRUN | IORING_SETUP_TASKRUN_FLAG,
@@ -337,6 +542,20 @@ static weft_err uring_start(void)
     return r == -EINVAL || r == -ENOSYS ? WEFT_EUNSUPPORTED : r;
 }
 
-const struct weft__poll_back weft__poll_uring = {"uring", uring_start, uring_open, uring_probe,
-                                                   uring_arm, uring_close, uring_poll, uring_break};
+static weft_err uring_start(void)
+{
+    weft_err err = uring_poll_start();
+    int r = err ? err : uring_try_taking();
+    if (!err && r < 0) {
+        (void)close(probe_set);
+        io_uring_queue_exit(&nudge.io);
+        io_uring_queue_exit(&ring.io);
+    }
+    return r == -EINVAL || r == -ENOSYS ? WEFT_EUNSUPPORTED : r;
+}
+
+const struct weft__poll_back weft__poll_uring_poll = {"uring-poll", uring_poll_start, uring_open, uring_probe, uring_arm, uring_close,
+                                                        uring_poll, uring_break, NULL, NULL, NULL};
+const struct weft__poll_back weft__poll_uring = {"uring", uring_start, uring_open, uring_probe, uring_arm, uring_close, uring_poll,
+                                                   uring_break, uring_arm_take, uring_end_take, weft__bufs_give};
 #endif

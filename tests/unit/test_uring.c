@@ -67,7 +67,7 @@ TEST_ENV(uring, is_in_use_where_it_is_asked_for_and_works, "WEFT_POLL=uring")
     EXPECT(ring_fd() >= 0);
 }
 
-URING_DEATH(another_name_is_a_fatal_error, 2, "fatal error: WEFT_POLL=kqueue: it is epoll or uring\n", "WEFT_POLL=kqueue")
+URING_DEATH(another_name_is_a_fatal_error, 2, "fatal error: WEFT_POLL=kqueue: it is epoll, uring or uring-poll\n", "WEFT_POLL=kqueue")
 {
     started();
 }

@@ -18,7 +18,7 @@ static int tls_bio_read(BIO *b, char *ret_buf, int n)
         BIO_set_retry_read(b);
         return -1;
     }
-    ssize_t got = weft__sock_recv(f->fd, ret_buf, (size_t)n);
+    ssize_t got = weft__fd_recv(f, ret_buf, (size_t)n);
     f->drained = f->tcp && ((got > 0 && got < n) || got == -EAGAIN); /* F3 */
     if (got == -EAGAIN) {
         BIO_set_retry_read(b);

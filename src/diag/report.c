@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #include "../arch/fiber.h"
+#include "../poll/poll.h"
 #include "../sys/sys.h"
 
 enum { REPORT_BUF = 4096, REPORT_LINE = 512, REPORT_STACK = 256 * 1024, REPORT_LOCK_TRIES = 200 };
@@ -150,6 +151,8 @@ static void report_run(void *arg)
         weft__dump_g(r->self, r->trace, true, lines);
     }
     weft__dump_others(r->trace ? r->self : NULL, lines);
+    if (weft__poll_note())
+        weft__print("\npoller: %s (%s)\n", weft__poll_name(), weft__poll_note());
     weft__print_flush();
     report_end(r->status);
 }

@@ -45,6 +45,8 @@ void weft__woken_run(struct weft__woken w);
 void weft__poll_break(void);
 /* The back end in use, "epoll", "uring" or "uring-poll"; NULL before weft__poll_started. */
 const char *weft__poll_name(void);
+/* What a dump says of the choice; NULL where nobody asked for one. Any stack, also in a report. */
+const char *weft__poll_note(void);
 /* IO waits under way, parked goroutines' and starters'. A deadlock is not reported while there are any. */
 uint32_t weft__poll_waiters(void);
 

@@ -1,13 +1,14 @@
 /*
- * poll_back.c - which back end watches descriptors: epoll, or io_uring where WEFT_POLL asks for it and the kernel lets it.
+ * poll_back.c - which back end watches descriptors: epoll, or io_uring where WEFT_POLL or a trial says so and the kernel lets it.
  *
  * Role    The choice, once, with the first descriptor; weft__poll and its kin go on to what was chosen. Near poll_epoll.c,
  *         poll_uring.c, docs/adr/0013-io-uring.md (why epoll is the default). Layer 2.
  * Order   P6  started: release by weft__poll_start -> acquire in weft__poll_started: carries weft__poll_back and what the
  *             back end set up. Who holds a pd has been ordered after it.
  * Limits  The process's soft limit of descriptors is raised to the hard one; children inherit that.
- * Failure WEFT_POLL=uring without an io_uring (built without, an old kernel, seccomp, io_uring_disabled): one line on stderr,
- *         then epoll. Another value than epoll, uring or an empty one is a fatal error.
+ * Failure WEFT_POLL=uring where io_uring takes nothing: one line on stderr, then uring-poll; uring or uring-poll without an
+ *         io_uring (built without, an old kernel, seccomp, io_uring_disabled): one line, then epoll; auto in both: epoll, and a
+ *         note for dumps. Another value, but for epoll and an empty one, is a fatal error.
  */
 #include "poll_int.h"
 
@@ -22,6 +23,7 @@ const struct weft__poll_back *weft__poll_back; /* [P6] */
 static struct {
     struct weft__lock lock;  /* start only */
     _Atomic int started;     /* [P6] 0 no, 1 yes */
+    char note[160];          /* [P6] */
 } back;
 
 bool weft__poll_started(void)
@@ -32,6 +34,11 @@ bool weft__poll_started(void)
 const char *weft__poll_name(void)
 {
     return weft__poll_started() ? weft__poll_back->name : NULL;
+}
+
+const char *weft__poll_note(void)
+{
+    return weft__poll_started() && back.note[0] ? back.note : NULL;
 }
 
 /* As Go does at start: the soft limit of descriptors is 1,024 for the sake of select(2), which nobody here uses. */
@@ -67,14 +74,28 @@ static const struct weft__poll_back *back_uring(const char *asked)
     return NULL;
 }
 
+/* By a trial: io_uring, or NULL for epoll. */
+static const struct weft__poll_back *back_measured(void)
+{
+#if WEFT_HAVE_URING
+    if (weft__uring_faster(back.note, sizeof back.note))
+        return back_uring("auto");
+#else
+    snprintf(back.note, sizeof back.note, "auto: built without io_uring");
+#endif
+    return NULL;
+}
+
 static weft_err back_choose(void)
 {
     const char *e = getenv("WEFT_POLL");
     const struct weft__poll_back *b = NULL;
     if (e && (strcmp(e, "uring") == 0 || strcmp(e, "uring-poll") == 0))
         b = back_uring(e);
+    else if (e && strcmp(e, "auto") == 0)
+        b = back_measured();
     else if (e && *e && strcmp(e, "epoll") != 0)
-        weft__fatal("WEFT_POLL=%s: it is epoll, uring or uring-poll", e);
+        weft__fatal("WEFT_POLL=%s: it is epoll, uring, uring-poll or auto", e);
     if (!b) {
         weft_err err = weft__poll_epoll.start();
         if (err)
@@ -82,6 +103,8 @@ static weft_err back_choose(void)
         b = &weft__poll_epoll;
     }
     back_raise_limit();
+    if (e && *e && !back.note[0])
+        snprintf(back.note, sizeof back.note, "WEFT_POLL=%.20s", e);
     weft__poll_back = b;
     atomic_store_explicit(&back.started, 1, memory_order_release); /* P6 */
     return 0;

@@ -1,32 +1,40 @@
 /*
  * poll_uring.c - how the kernel is asked through io_uring: a multishot poll for each descriptor that somebody waits for.
  *
- * Role    The other back end of poll.c. A pd is armed by its first wait, not by its opening: a descriptor that nobody waits
- *         for costs nothing. Arming writes no system call of its own: requests go with the next io_uring_enter that polls.
- *         Near poll_back.c, docs/adr/0013-io-uring.md. Layer 2; liburing does the mapping and the entering.
+ * Role    The other back end of poll.c, in two forms: "uring-poll" tells of readiness only; "uring" also takes the bytes of
+ *         streams and the connections of listeners (poll_take.c), by multishot requests that read. A pd is armed by its
+ *         first wait, not by its opening: a descriptor that nobody waits for costs nothing. Arming writes no system call of
+ *         its own: requests go with the next io_uring_enter that polls. Near poll_back.c, docs/adr/0013-io-uring.md. Layer
+ *         2; liburing does the mapping and the entering.
  *
  * Invariants
- *   U1  Only the thread that polls (the scheduler lets one in at a time) writes requests, enters the ring and reads what
- *       is complete. Others touch the list, the head of the request queue (to read) and, under nudge.lock, a second ring.
- *       So requests belong to threads of the runtime, never to one of the program's that may end.
+ *   U1  Only the thread that polls (the scheduler lets one in at a time) writes requests, enters the ring and reads what is
+ *       complete. Others touch the list, the head of the request queue (to read) and, under nudge.lock, a second ring. So
+ *       requests belong to threads of the runtime, never to one of the program's that may end.
  *   U2  armed: UNARMED -> ARMING by whoever wants to wait, who then lists the pd; ARMING -> ARMED with the place of its
- *       request by the poller; ARMED -> ARMING by the poller when the kernel has ended the request; any -> UNARMED by the close.
- *       A pd has one request at most. A listed pd that is not ARMING is left out: the list may hold it from an earlier life.
- *   U3  The kernel takes a descriptor's number while it is still the pd's: a close that finds ARMED waits until the head
- *       of the queue has passed the place, which it does within the poller's next instructions (U4).
+ *       request by the poller; ARMED -> ARMING by the poller when the kernel has ended the request; any -> UNARMED by the
+ *       close. A pd has one request at most of each word: armed, which tells of readiness, and taking, which reads. A listed
+ *       pd that is not ARMING is left out: the list may hold it from an earlier life.
+ *   U3  The kernel takes a descriptor's number while it is still the pd's: a close that finds ARMED waits until the head of
+ *       the queue has passed the place, which it does within the poller's next instructions (U4).
  *   U4  What uring_poll writes it submits before it sleeps or returns.
  *   U5  A request holds the file, not the descriptor: the close cancels it, or the peer would never see an end. The thread
  *       that submitted it lets the file go when it next enters the kernel; that is a tick at most, if it computes.
  *   U6  sleeping says that the list was empty when the poller went to sleep: who lists a pd then sends a nudge.
  *   U7  A request that ends by itself (its thread ended, or the queue of completions was full) is made again: it tells of
- *       all that is ready then, so nothing is lost.
+ *       all that is ready then, so nothing is lost. One that reads is not: its end gives an edge, and the reader makes
+ *       another.
+ *   U11 What is queued for a pd beyond URING_TAKEN_MAX pieces is what the kernel took until it met the cancellation: so a
+ *       peer that sends more than is read is held up by its socket, as without taking.
  *
- * Locks   ring.lock: the list and sleeping; leaf. nudge.lock: the second ring, held over a system call that does not block.
+ * Locks   ring.lock: the list and sleeping; leaf. pd->lock: the queue of what was taken (poll_take.c). nudge.lock: the
+ *         second ring, held over a system call that does not block.
  * Order   U8  armed: release by each change -> acquire by the next: carries fd and seq to the poller.
  *         U9  break_pending: exchange by uring_break -> exchange by the poller: as E3.
- *         U10 head of the queue: the kernel's release -> acquire here. written: stored before the entering that moves the head.
- * Limits  256 requests an enter, 256 completions a poll; the rest comes with the next. Linux 6.0 or later.
- *         The kernel finds a request to cancel in a table of 256 lines.
+ *         U10 head of the queue: the kernel's release -> acquire here. written: stored before the entering that moves the
+ *             head.
+ * Limits  256 requests an enter, 256 completions a poll; the rest comes with the next. Linux 6.0 or later; nothing is taken
+ *         where a trial of it fails. The kernel finds a request to cancel in a table of 256 lines.
  * Failure uring_start says why; no memory for a request: it is tried again.
  * Source  io_uring(7), io_uring_prep_poll_multishot(3), io_uring_register_sync_cancel(3); Linux io_uring/poll.c.
  */
@@ -290,7 +298,8 @@ static void ring_complete(struct weft__pd *pd, int res, bool more, struct weft__
 static void ring_stop(struct weft__pd *pd, uint64_t taking, uint64_t name)
 {
     if (taking & WEFT__PD_TAKE_STOP || io_uring_sq_space_left(&ring.io) == 0 ||
-        !atomic_compare_exchange_strong_explicit(&pd->taking, &taking, taking | WEFT__PD_TAKE_STOP, memory_order_acq_rel, memory_order_relaxed))
+        !atomic_compare_exchange_strong_explicit(&pd->taking, &taking, taking | WEFT__PD_TAKE_STOP, memory_order_acq_rel,
+                                                 memory_order_relaxed))
         return;
     struct io_uring_sqe *sqe = io_uring_get_sqe(&ring.io);
     io_uring_prep_cancel64(sqe, name, 0);
@@ -318,6 +327,8 @@ static void ring_queue(const struct io_uring_cqe *cqe, enum uring_kind kind, uin
 {
     struct weft__taken *t = ring_piece(cqe, kind);
     struct weft__pd *pd = weft__pd_of_handle(handle);
+    if (cqe->res == -ENOBUFS)
+        weft__bufs_more();
     bool more = cqe->flags & IORING_CQE_F_MORE, no_error = cqe->res >= 0 || kind == URING_EDGES || cqe->res == -ECANCELED ||
                                                            cqe->res == -ENOBUFS || cqe->res == -EAGAIN || cqe->res == -ENOMEM;
     if (pd) {

@@ -1,7 +1,8 @@
 /*
  * test_uring.c - the poller's back ends: which is chosen, and what only io_uring can get wrong.
  *
- * The suites poll, conn, listen, dial, dns, tls and http run a second time under WEFT_POLL=uring (tests/run).
+ * The suites poll, conn, listen, dial, dns, tls and http run a second time under WEFT_POLL=uring (tests/run). What
+ * completions carry is test_take.c's.
  */
 #include <fcntl.h>
 #include <linux/filter.h>
@@ -67,25 +68,80 @@ TEST_ENV(uring, is_in_use_where_it_is_asked_for_and_works, "WEFT_POLL=uring")
     EXPECT(ring_fd() >= 0);
 }
 
-URING_DEATH(another_name_is_a_fatal_error, 2, "fatal error: WEFT_POLL=kqueue: it is epoll, uring or uring-poll\n", "WEFT_POLL=kqueue")
+TEST_ENV(uring, readiness_alone_can_be_asked_for, "WEFT_POLL=uring-poll")
+{
+    if (strcmp(started(), "epoll") == 0)
+        weft_test_skip("no usable io_uring here");
+    EXPECT_STR(weft__poll_name(), "uring-poll");
+    EXPECT(ring_fd() >= 0);
+}
+
+TEST_ENV(uring, auto_chooses_by_a_trial_and_remembers_what_it_found, "WEFT_POLL=auto")
+{
+    const char *name = started();
+    double epoll_us, uring_us;
+    int percent;
+    EXPECT(strcmp(name, "epoll") == 0 || strcmp(name, "uring") == 0);
+    REQUIRE(weft__poll_note() != NULL);
+    if (sscanf(weft__poll_note(), "auto: %lf us a message by epoll, %lf by io_uring, which must be %d %% better", &epoll_us, &uring_us,
+               &percent) != 3)
+        weft_test_skip("no usable io_uring here");
+    EXPECT(epoll_us > 0 && uring_us > 0);
+    if (strcmp(name, "uring") == 0)
+        EXPECT(uring_us < epoll_us);
+    else
+        EXPECT(uring_us > epoll_us * (90 - percent) / 100);
+}
+
+URING_DEATH(a_dump_names_the_poller_that_was_asked_for, 2, "\npoller: (epoll|uring) \\(auto: .*\\)\n$", "WEFT_POLL=auto")
+{
+    weft_listener *ln;
+    REQUIRE(weft_listen(&ln, "tcp", "127.0.0.1:0") == 0);
+    weft_panic("for its dump");
+}
+
+URING_DEATH(another_name_is_a_fatal_error, 2, "fatal error: WEFT_POLL=kqueue: it is epoll, uring, uring-poll or auto\n", "WEFT_POLL=kqueue")
 {
     started();
+}
+
+/* Refuses a system call with err; arg >= 0: only with that second argument. */
+static void forbid(int call, int arg, int err)
+{
+    struct sock_filter code[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)call, 0, 4),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[1])),
+        BPF_JUMP(BPF_JMP | (arg < 0 ? BPF_JGE : BPF_JEQ) | BPF_K, arg < 0 ? 0 : (uint32_t)arg, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | (uint32_t)err),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog prog = {7, code};
+    (void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); /* refused (qemu): then there is no io_uring either */
+    (void)prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog, 0, 0);
+}
+
+/* As kernels before 5.19 do. */
+URING_DEATH(without_provided_buffers_one_line_says_so_and_readiness_serves, 0,
+            "^weft: WEFT_POLL=uring: (io_uring takes no bytes here \\([^)]+\\), uring-poll|no usable io_uring \\([^)]+\\), epoll) instead\n$",
+            "WEFT_POLL=uring")
+{
+    char c;
+    forbid(__NR_io_uring_register, 22 /* IORING_REGISTER_PBUF_RING */, EINVAL);
+    struct net_pair p = net_pair("tcp");
+    EXPECT(strcmp(weft__poll_name(), "uring") != 0);
+    EXPECT_EQ(weft_conn_write(NULL, p.a, "x", 1), 1);
+    EXPECT_EQ(weft_conn_read(NULL, p.b, &c, 1), 1);
+    net_pair_close(&p);
 }
 
 /* As container runtimes forbid it. */
 URING_DEATH(where_it_is_forbidden_one_line_says_so_and_epoll_serves, 0,
             "^weft: WEFT_POLL=uring: no usable io_uring \\([^)]+\\), epoll instead\n$", "WEFT_POLL=uring")
 {
-    struct sock_filter code[] = {
-        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
-        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, __NR_io_uring_setup, 0, 1),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM),
-        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
-    };
-    struct sock_fprog prog = {4, code};
     char c;
-    (void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0); /* refused (qemu): then there is no io_uring either */
-    (void)prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &prog, 0, 0);
+    forbid(__NR_io_uring_setup, -1, EPERM);
     struct net_pair p = net_pair("tcp");
     EXPECT_STR(weft__poll_name(), "epoll");
     EXPECT_EQ(weft_conn_write(NULL, p.a, "x", 1), 1);

@@ -98,6 +98,14 @@ static WEFT_PARKS weft_err tls_wait(weft_ctx *ctx, struct weft__tls *tls, int ou
     return err;
 }
 
+/* The same for who does not hold the read direction: a reader may be asking the kernel just now (poll_take.c T1). */
+static WEFT_PARKS weft_err tls_wait_writing(weft_ctx *ctx, struct weft__tls *tls, int outcome)
+{
+    if (outcome == TLS_WANT_READ && tls->f->taken)
+        weft__pd_take_end(tls->f->pd);
+    return tls_wait(ctx, tls, outcome);
+}
+
 /* ---- reading and writing ---- */
 
 /* One SSL_read: TLS_DONE and *ret_got bytes, or as tls_outcome. */
@@ -164,7 +172,7 @@ ssize_t weft__tls_write(weft_ctx *ctx, weft_conn *conn, const void *buf, size_t 
         if (r < 0)
             return r;
         if (r != TLS_DONE)
-            err = tls_wait(ctx, tls, r);
+            err = tls_wait_writing(ctx, tls, r);
     }
     return err ? err : (ssize_t)n;
 }
@@ -203,7 +211,7 @@ weft_err weft__tls_close_write(weft_conn *conn)
         weft_mutex_unlock(&tls->lock);
         if (r == TLS_DONE || r == 0)
             return 0;
-        weft_err err = r < 0 ? r : tls_wait(NULL, tls, r);
+        weft_err err = r < 0 ? r : tls_wait_writing(NULL, tls, r);
         if (err)
             return err;
     }

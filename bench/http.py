@@ -53,8 +53,8 @@ class Server:
             cmd = [exe, "http_server", "-addr", "127.0.0.1:0"]
         else:
             cmd = [exe]
-            if name == "weft-uring":
-                env["WEFT_POLL"] = "uring"
+            if name.startswith("weft-uring"):
+                env["WEFT_POLL"] = name[len("weft-"):]
         self.p = subprocess.Popen(cmd, env=env, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
                                   preexec_fn=lambda: os.sched_setaffinity(0, {cpu}))
         self.port = port or int(self.p.stdout.readline().rsplit(":", 1)[1])
@@ -78,7 +78,7 @@ class Server:
 def contestants(opt, bench_dir):
     out = {"floor": os.path.join(bench_dir, "floor-server"), "weft": os.path.join(bench_dir, "http-hello")}
     if "uring" in opt.more:
-        out["weft-uring"] = out["weft"]
+        out["weft-uring"] = out["weft-uring-poll"] = out["weft"]
         if os.path.exists(os.path.join(bench_dir, "floor-uring")):
             out["floor-uring"] = os.path.join(bench_dir, "floor-uring")
     go = None if "go" in opt.without else build_go(bench_dir)
@@ -148,7 +148,7 @@ def main():
     ap.add_argument("--seconds", type=float, default=1.0, help="of each run, after a warm-up")
     ap.add_argument("--only", default="", help="work whose name contains this")
     ap.add_argument("--without", default="", help="contestants to leave out: go,nginx")
-    ap.add_argument("--more", default="", help="uring: also weft on io_uring, and the floor through io_uring")
+    ap.add_argument("--more", default="", help="uring: also weft on io_uring, taking and polling, and the floor through io_uring")
     ap.add_argument("--no-save", action="store_true", help="append nothing to bench/results/net.jsonl")
     opt = ap.parse_args()
     bench_dir = os.path.join(ROOT, opt.build, "bench")

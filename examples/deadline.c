@@ -22,7 +22,7 @@ static void work(weft_ctx *ctx, int i, weft_dur takes, weft_chan(int) results)
 
 int main(void)
 {
-    weft_ctx *ctx = weft_with_timeout(weft_background(), 100 * WEFT_MS);
+    weft_ctx *ctx = weft_with_timeout(weft_background(), 3 * WEFT_SEC);
     weft_defer(weft_ctx_unref, ctx);
     weft_chan(int) results = weft_make(int, 3);
     bool done[3] = {false};

@@ -93,13 +93,13 @@ bench-go: setup build
 	@python3 bench/run.py --build $(B) --all $(ARGS)
 
 .PHONY: bench-net
-## bench-net: the HTTP server's and client's CPU time per request, also with TLS, beside a bare epoll loop, Go and nginx
+## bench-net: CPU time and memory of the net, HTTP, HTTP/2, TLS and DNS beside floors, Go, nginx, h2o: docs/perf/net.md (10 to 15 minutes)
 bench-net: setup build
-	@python3 bench/http.py --build $(B) $(ARGS)
+	-@python3 bench/http.py --build $(B) $(ARGS)
 	-@python3 bench/http2.py --build $(B) $(ARGS)
-	@python3 bench/fetch.py --build $(B) $(ARGS)
-	@python3 bench/echo.py --build $(B) $(ARGS)
-	@python3 bench/tls.py --build $(B) $(ARGS)
+	-@python3 bench/fetch.py --build $(B) $(ARGS)
+	-@python3 bench/echo.py --build $(B) $(ARGS)
+	-@python3 bench/tls.py --build $(B) $(ARGS)
 	@$(B)/bench/net-bulk
 
 .PHONY: bench-connections

@@ -112,13 +112,18 @@ static weft_err pd_stopped(struct weft__pd *pd, int i)
     return 0;
 }
 
+static inline weft_time pd_deadline(struct weft__pd *pd, int i)
+{
+    return i < 2 ? atomic_load_explicit(&pd->deadline[i], memory_order_seq_cst) : 0; /* P2 sb */
+}
+
 /* Why the direction cannot be waited for, 0 if it can. */
 static weft_err pd_reason(struct weft__pd *pd, int i)
 {
     weft_err err = pd_stopped(pd, i);
     if (err)
         return err;
-    weft_time at = atomic_load_explicit(&pd->deadline[i], memory_order_seq_cst); /* P2 sb */
+    weft_time at = pd_deadline(pd, i);
     return at != 0 && at <= weft__now() ? WEFT_EDEADLINE : 0;
 }
 
@@ -228,7 +233,7 @@ static weft_err pd_publish(struct weft__pd *pd, int i, uintptr_t waiter)
                                                       memory_order_relaxed);
         return err;
     }
-    weft_time at = atomic_load_explicit(&pd->deadline[i], memory_order_seq_cst); /* P2 sb */
+    weft_time at = pd_deadline(pd, i);
     if (at != 0)
         pd_arm(pd, at);
     atomic_fetch_add_explicit(parked, 1, memory_order_relaxed);
@@ -419,10 +424,10 @@ static weft_err pd_open(int fd, uint32_t flags, struct weft__pd **ret_pd)
     if (err)
         return err;
     pd->fd = fd;
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 3; i++)
         atomic_store_explicit(&pd->word[i], POLL_NIL, memory_order_relaxed);
+    for (int i = 0; i < 2; i++)
         atomic_store_explicit(&pd->deadline[i], 0, memory_order_relaxed);
-    }
     atomic_store_explicit(&pd->flags, flags, memory_order_relaxed);
     atomic_store_explicit(&pd->armed, WEFT__PD_UNARMED, memory_order_relaxed);
     atomic_store_explicit(&pd->taking, WEFT__PD_UNARMED, memory_order_relaxed);

@@ -11,7 +11,7 @@ struct weft__pd {
     _Atomic uint32_t seq;            /* [P3] life number of this slot */
     _Atomic uint64_t armed;          /* [P5] WEFT__PD_*ARMED; above it what the back end keeps */
     _Atomic uint64_t taking;         /* [P5, T1] WEFT__PD_*ARM*, WEFT__PD_TAKE_*: the request that reads, where take is set */
-    _Atomic weft_time deadline[3];   /* [P2] written under lock; 0 none; the end's is always 0 */
+    _Atomic weft_time deadline[2];   /* [P2] written under lock; 0 none; the end has none */
     _Atomic weft_time timer_at;      /* [P2] written under lock: when timer fires, 0 not armed */
     uint32_t index;                  /* [const] place in the pool */
     int fd;                          /* [own] the registered descriptor, for dumps */

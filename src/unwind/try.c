@@ -36,6 +36,11 @@ _Static_assert(offsetof(struct weft__g, panic) == 0x70, "try.S");
 
 /* Known to the assembly only. */
 void weft__try_land(void);
+#if defined(__x86_64__)
+void weft__try_land_stack(void);
+#else
+#define weft__try_land_stack weft__try_land
+#endif
 void weft__try_landed(struct weft__try *t);
 _Noreturn void weft__try_nil(void);
 _Unwind_Reason_Code weft__try_personality(int version, _Unwind_Action actions, _Unwind_Exception_Class class,
@@ -66,7 +71,7 @@ _Unwind_Reason_Code weft__try_personality(int version, _Unwind_Action actions, _
     if (!t->head) /* U5 */
         return _URC_CONTINUE_UNWIND;
     if (class == WEFT__UNWIND_CLASS && !((struct weft__panic *)exc)->goexit) {
-        _Unwind_SetIP(ctx, (uintptr_t)weft__try_land);
+        _Unwind_SetIP(ctx, (uintptr_t)(t->site->stack_bytes ? weft__try_land_stack : weft__try_land));
         return _URC_INSTALL_CONTEXT;
     }
     *t->head = t->prev; /* U6 */

@@ -28,6 +28,9 @@ static inline void weft__pause(void)
 #endif
 }
 
+/* Hardly anybody else sleeps by it: so the monitor knows a nap from a program's sleep (weft__sys_thread_locked). */
+#define WEFT__NAP_CLOCK CLOCK_BOOTTIME
+
 /* Wait a little between two looks at a word that another thread is about to change. After 200 pauses (some us) that
  * thread is probably off its CPU: a short nap lets it on. sched_yield would cost a whole time slice on a busy machine. */
 static inline void weft__spin(uint32_t *count)
@@ -36,7 +39,7 @@ static inline void weft__spin(uint32_t *count)
         weft__pause();
     } else {
         const struct timespec nap = {0, 20000};
-        clock_nanosleep(CLOCK_MONOTONIC, 0, &nap, NULL); /* reports by its result: errno stays the caller's */
+        clock_nanosleep(WEFT__NAP_CLOCK, 0, &nap, NULL); /* reports by its result: errno stays the caller's */
     }
 }
 

@@ -12,12 +12,24 @@
  *   tick stands still    -> other work waits behind it (its queue, global, timers due, net) for a slice: claim, retake.
  *   left alone by thieves -> until its time is up, or its tick stands still (I8, idle.c).
  *   an idle p beside it  -> move its queue and next slot to the global queue (a claim) and wake a worker.
- * Limits  Blocked goroutines lose the processor after 1 ms, computing ones after 2 or 10 ms (MON_SLICE), or as soon as a
- *         timer is due and no processor is idle. Blocked means that its thread used less than 1/8 of the wall time. While all processors
- *         are idle for 10 ticks the monitor sleeps on a futex: an idle process has no wake-ups, once scavenge.c is done.
+ * Invariants
+ *   MT2  A thread that waits for a CPU is neither blocked nor at the end of its slice: taking its processor makes one thread
+ *        more, and where there are more of them than CPUs each waits longer, as does whoever wants a lock that it holds. So
+ *        the kernel is asked who waits for a CPU, but only about one who has used less than half of the wall time, right
+ *        before a verdict; and verdicts on those take longer the more goroutines go on without a processor already.
+ * Limits  Blocked goroutines lose the processor after 1 ms, computing ones after 2 or 10 ms (MON_SLICE) of which they had a
+ *         CPU for half at least, or as soon as a timer is due and no processor is idle. Blocked means that its thread used
+ *         less than 1/32 of the wall time and does not want a CPU now. One that wants a CPU, or naps between two looks at a
+ *         spinlock (whose holder wants one), loses the processor after a second,
+ *         one that waits in a futex, while one was seen to lack a CPU within 100 ms, after ten slices; later by as much for each
+ *         as many goroutines without a processor as there are processors, at once if a timer is due and these are fewer.
+ *         Where the kernel does not say (no /proc), little CPU time is taken for blocked, the later the more of them there are.
+ *         While all processors are idle for 10 ticks the monitor sleeps on a futex: an idle process has no wake-ups, once
+ *         scavenge.c is done.
  *         Where only the program's own threads could wake anybody it looks for a deadlock after 1, 4, 16 ... ms: some ten
  *         times in an hour, and no later than at four times the age of the deadlock.
- * Order   W2  mon_sleep: set by the monitor (seq_cst), then it looks at nbusy and look once more; who takes a p from the
+ * Order   MT1 m->tid, then cpu_clock release (thread.c)  ->  mon: cpu_clock acquire, then tid.
+ *         W2  mon_sleep: set by the monitor (seq_cst), then it looks at nbusy and look once more; who takes a p from the
  *         idle list, or sets look, looks at mon_sleep after.
  */
 #include "sched_int.h"
@@ -27,11 +39,22 @@
 
 #include <errno.h>
 
-enum { MON_IDLE_TICKS = 10, MON_TRIM_TICKS = 1024, MON_LOOK_GROWTH = 4 };
+enum { MON_IDLE_TICKS = 10, MON_TRIM_TICKS = 1024, MON_LOOK_GROWTH = 4, MON_BLOCKED_SHARE = 32, MON_LOCKED_SLICES = 10 };
 #define MON_TICK WEFT_MS
 #define MON_TICK_MIN (20 * WEFT_US)
 #define MON_SLICE_OUTSIDE (2 * WEFT_MS) /* a computing goroutine, while the net or the global queue waits */
 #define MON_SLICE_LOCAL (10 * WEFT_MS)  /* while only its own queue waits; Go's slice */
+#define MON_ASK_MAX (4 * WEFT_MS)       /* between two questions to the kernel about one that waits for a CPU */
+#define MON_STARVED_MAX WEFT_SEC        /* a thread that gets no CPU for so long may be the only one */
+#define MON_SHORT (100 * WEFT_MS)       /* since somebody was seen to wait for one: CPUs are short */
+
+/* Why a goroutine does not come back. */
+enum mon_why {
+    MON_COMPUTES,
+    MON_BLOCKED,                        /* its thread waits, and not for a CPU */
+    MON_STARVED,                        /* its thread, or who holds a spinlock that it wants, waits for a CPU: so would another */
+    MON_LOCKED                          /* its thread waits for another one, which perhaps waits for a CPU */
+};
 
 /* When to look for a deadlock again. */
 struct mon_look {
@@ -76,15 +99,75 @@ void weft__unclaim(struct weft__m *m)
     atomic_store_explicit(&m->claim, weft__sched.fenced ? WEFT__CLAIM_FENCED : 0, memory_order_release); /* M3 */
 }
 
-/* Was the owner's thread blocked since it was first seen at this tick? */
-static bool mon_blocked(struct weft__p *p, struct weft__m *m, weft_time now)
+/* CPU time of the owner's thread; 0 where it has not started, -1 where it is gone. */
+static int64_t mon_clock(struct weft__m *m)
 {
-    int64_t cpu = weft__sys_thread_cpu(atomic_load_explicit(&m->cpu_clock, memory_order_relaxed));
+    int clock = atomic_load_explicit(&m->cpu_clock, memory_order_acquire); /* MT1 */
 
-    return cpu >= 0 && cpu - p->mon_cpu < (now - p->mon_since) / 8;
+    return clock != 0 ? weft__sys_thread_cpu(clock) : 0;
 }
 
-static bool mon_retake(struct weft__p *p, struct weft__m *m, weft_time now)
+/* CPU time of the owner's thread since p was first seen at this tick; 0 where it has not started, or is gone. */
+static int64_t mon_cpu(const struct weft__p *p, struct weft__m *m)
+{
+    int64_t cpu = mon_clock(m);
+
+    return cpu > p->mon_cpu ? cpu - p->mon_cpu : 0;
+}
+
+/* MT2: how much longer than usual a verdict takes that would make one thread more without need. */
+static weft_dur mon_crowd(void)
+{
+    return 1 + atomic_load_explicit(&weft__sched.nless, memory_order_relaxed) /
+                   (uint32_t)atomic_load_explicit(&weft__sched.procs, memory_order_relaxed);
+}
+
+/* The kernel does not tell: so little CPU time is taken for a system call. */
+static enum mon_why mon_guess(weft_dur wall, int64_t cpu)
+{
+    return cpu >= wall / MON_BLOCKED_SHARE ? MON_COMPUTES : wall >= MON_TICK * mon_crowd() ? MON_BLOCKED : MON_STARVED;
+}
+
+/* Why has the owner's goroutine not come back for wall ns, of which its thread had cpu on a CPU? */
+static enum mon_why mon_why(struct weft__p *p, struct weft__m *m, weft_dur wall, int64_t cpu)
+{
+    static weft_time starved_at; /* somebody was, last */
+    weft_time now = p->mon_since + wall;
+
+    if (cpu >= wall / 2)
+        return MON_COMPUTES;
+    if (wall < p->mon_ask || atomic_load_explicit(&m->cpu_clock, memory_order_acquire) == 0) /* MT1 */
+        return MON_STARVED;
+    int tid = atomic_load_explicit(&m->tid, memory_order_relaxed);
+    enum weft__sys_state state = weft__sys_thread_state(tid);
+    if (state == WEFT__SYS_UNKNOWN)
+        return mon_guess(wall, cpu);
+    enum weft__sys_lock lock = state == WEFT__SYS_WAITS ? weft__sys_thread_locked(tid) : WEFT__SYS_NO_LOCK;
+    bool wants = state == WEFT__SYS_WANTS_CPU || lock == WEFT__SYS_NAP;
+    if (wants && wall >= MON_TICK)
+        starved_at = now;
+    if (!wants && (lock != WEFT__SYS_FUTEX || now - starved_at > MON_SHORT))
+        return cpu < wall / MON_BLOCKED_SHARE ? MON_BLOCKED : MON_COMPUTES;
+    p->mon_ask = wall + (wall < MON_ASK_MAX ? wall : MON_ASK_MAX);
+    return wants ? MON_STARVED : MON_LOCKED;
+}
+
+/* Is it time to take the processor away? Only where work waits for it; due: that is a timer. */
+static bool mon_judge(struct weft__p *p, struct weft__m *m, weft_dur wall, bool outside, bool due, enum mon_why *ret_why)
+{
+    weft_dur slice = outside ? MON_SLICE_OUTSIDE : MON_SLICE_LOCAL;
+    int64_t cpu = mon_cpu(p, m);
+
+    if (!due && wall < slice && cpu >= wall / MON_BLOCKED_SHARE)
+        return false; /* computes, within its slice */
+    enum mon_why why = cpu >= slice / 2 ? MON_COMPUTES : mon_why(p, m, wall, cpu);
+    *ret_why = why;
+    if (why == MON_STARVED || why == MON_LOCKED)
+        return wall >= (why == MON_LOCKED ? MON_LOCKED_SLICES * slice : MON_STARVED_MAX) * mon_crowd() || (due && mon_crowd() == 1);
+    return due || wall >= slice || why == MON_BLOCKED;
+}
+
+static bool mon_retake(struct weft__p *p, struct weft__m *m, enum mon_why why)
 {
     if (!weft__claim(m))
         return false;
@@ -93,7 +176,7 @@ static bool mon_retake(struct weft__p *p, struct weft__m *m, weft_time now)
         weft__unclaim(m);
         return false;
     }
-    if (mon_blocked(p, m, now) && ++m->g->blocked_seen >= 2)
+    if (why == MON_BLOCKED && ++m->g->blocked_seen >= 2)
         m->g->blocky = true;
     m->less = true; /* under the claim: the owner reads it after M3 */
     atomic_fetch_add_explicit(&weft__sched.nless, 1, memory_order_seq_cst); /* D1 */
@@ -148,7 +231,8 @@ static bool mon_look(struct weft__p *p, weft_time now, bool outside, bool due)
         p->mon_tick = tick;
         p->mon_m = m;
         p->mon_since = now;
-        p->mon_cpu = weft__sys_thread_cpu(atomic_load_explicit(&m->cpu_clock, memory_order_relaxed));
+        p->mon_ask = 0;
+        p->mon_cpu = mon_clock(m);
         if (outside)
             atomic_store_explicit(&p->poke, 1, memory_order_relaxed);
         return false;
@@ -164,15 +248,11 @@ static bool mon_look(struct weft__p *p, weft_time now, bool outside, bool due)
             mon_share(p, m);
         return false;
     }
-    weft_dur slice = now - p->mon_since;
-    bool local = mon_has_local(p);
-    if (due && slice > 0)
-        return mon_retake(p, m, now);
-    if (slice < MON_TICK || !(outside || local))
+    weft_dur wall = now - p->mon_since;
+    enum mon_why why = MON_COMPUTES;
+    if (wall <= 0 || (!due && (wall < MON_TICK || !(outside || mon_has_local(p)))))
         return false;
-    if (slice >= (outside ? MON_SLICE_OUTSIDE : MON_SLICE_LOCAL) || mon_blocked(p, m, now))
-        return mon_retake(p, m, now);
-    return false;
+    return mon_judge(p, m, wall, outside, due, &why) && mon_retake(p, m, why);
 }
 
 /* Nothing runs. timeout ns, < 0 none. */

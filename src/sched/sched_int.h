@@ -97,6 +97,7 @@ struct weft__p {
     uint32_t mon_tick;                /* [monitor] tick when last seen */
     weft_time mon_since;              /* [monitor] first time it was seen at mon_tick */
     int64_t mon_cpu;                  /* [monitor] CPU of the owner's thread then */
+    weft_dur mon_ask;                 /* [monitor] not asked before it has stood still so long: what the owner's thread does */
     struct weft__m *mon_m;            /* [monitor] owner then */
     _Atomic weft_time watch_since;    /* [stat, thieves'] a thief has had an eye on it since then, 0: none */
     _Atomic weft_time watch_at;       /* [stat, thieves'] and last looked then, */
@@ -133,8 +134,8 @@ struct weft__m {
     uint64_t rng;                     /* [own] */
     struct weft__sys_look look;       /* [own] weft__now_later */
     int *errno_at;                    /* [const] this thread's errno */
-    _Atomic int cpu_clock;            /* [const] after the thread has started; 0 before */
-    int tid;                          /* [const] */
+    _Atomic int cpu_clock;            /* [MT1] while the thread runs; 0 before and after */
+    _Atomic int tid;                  /* [MT1] its thread's */
     char *g0_lo;                      /* [const] bounds of the scheduler's stack, for AddressSanitizer */
     size_t g0_bytes;                  /* [const] */
     void *g0_fiber;                   /* [const] ThreadSanitizer */

@@ -255,7 +255,7 @@ struct weft__g *weft__g_by_addr(const void *addr)
 
 int weft__g_tid(const struct weft__g *g)
 {
-    return g->m ? g->m->tid : 0;
+    return g->m ? atomic_load_explicit(&g->m->tid, memory_order_relaxed) : 0;
 }
 
 void weft__g_each(void (*fn)(struct weft__g *g, void *arg), void *arg)

@@ -161,7 +161,7 @@ static struct weft__m *start_adopt_foreign(void)
     }
     struct weft__g *g = &f->g;
     f->m.foreign = true;
-    f->m.tid = weft__sys_tid();
+    atomic_store_explicit(&f->m.tid, weft__sys_tid(), memory_order_relaxed);
     f->m.errno_at = weft_errno_location();
     f->m.g = g;
     f->m.rng = weft__sys_entropy() | 1;

@@ -57,8 +57,8 @@ void weft__m_fields(struct weft__m *m)
     m->rng = weft__sys_entropy() | 1;
     m->errno_at = weft_errno_location();
     weft__tsan_release(m->errno_at);
-    atomic_store_explicit(&m->cpu_clock, weft__sys_thread_clock(), memory_order_relaxed);
-    m->tid = weft__sys_tid();
+    atomic_store_explicit(&m->tid, weft__sys_tid(), memory_order_relaxed);
+    atomic_store_explicit(&m->cpu_clock, weft__sys_thread_clock(), memory_order_release); /* MT1 */
     weft__m_list(m);
     weft__sys_timer_slack();
     if (weft__diag_thread_init)
@@ -224,7 +224,7 @@ bool weft__m_start(struct weft__p *p, bool spinning, struct weft__g *tied)
 void weft__m_end(struct weft__m *m)
 {
     static _Atomic uint32_t never;
-    bool is_main = m->tid == weft__sys_pid();
+    bool is_main = atomic_load_explicit(&m->tid, memory_order_relaxed) == weft__sys_pid();
 
     m->ends = false;
     if (!is_main)
@@ -239,5 +239,6 @@ void weft__m_end(struct weft__m *m)
     }
     weft__deadlock_again();
     weft__tls_m = NULL;
+    atomic_store_explicit(&m->cpu_clock, 0, memory_order_relaxed); /* before the next thread of this m writes tid: B4 */
     thread_m_put(m); /* B4 */
 }

@@ -29,6 +29,7 @@ struct sim_thread {
     bool blocked;                     /* in a futex or a nap */
     int result;                       /* what the wait answers */
     _Atomic uint32_t *futex;          /* waited on; NULL: a nap */
+    bool spins;                       /* a nap between two looks at a lock */
     weft_time until;                  /* end of the wait, INT64_MAX none */
     weft_time stalled;                /* not run before this instant, as a thread that lost its CPU */
     int64_t cpu;                      /* ns that it ran */

@@ -45,6 +45,7 @@ static struct {
     uint32_t spurious_in;            /* one wait in so many ends at once; 0 never */
     weft_dur slack;                  /* waits end up to this much late */
     int cpus;
+    bool tells_no_state;             /* no /proc */
     _Atomic uint32_t *waking;        /* the futex that a wake is about */
     bool giving_up;
 } vt;
@@ -304,6 +305,26 @@ static int sim_thread_count(void)
     return vt.threads - vt.ended;
 }
 
+/* A thread that is held up has lost its CPU and wants one. */
+static enum weft__sys_state sim_thread_state(int tid)
+{
+    int i = tid == weft__sys_pid() ? 0 : tid - TID_BASE;
+
+    sim_spend(SIM_POINT);
+    if (vt.tells_no_state || i < 0 || i >= vt.threads)
+        return WEFT__SYS_UNKNOWN;
+    return vt.thread[i].blocked ? WEFT__SYS_WAITS : WEFT__SYS_WANTS_CPU;
+}
+
+static enum weft__sys_lock sim_thread_locked(int tid)
+{
+    int i = tid == weft__sys_pid() ? 0 : tid - TID_BASE;
+
+    if (i < 0 || i >= vt.threads || !vt.thread[i].blocked)
+        return WEFT__SYS_NO_LOCK;
+    return vt.thread[i].futex ? WEFT__SYS_FUTEX : vt.thread[i].spins ? WEFT__SYS_NAP : WEFT__SYS_NO_LOCK;
+}
+
 static int sim_tid(void)
 {
     return weft__sim.cur->index ? TID_BASE + weft__sim.cur->index : weft__sys_pid();
@@ -355,7 +376,8 @@ static bool sim_thread_stack(char **ret_lo, char **ret_hi)
 static const struct weft__sys_sim vt_sys = {
     .now = sim_now, .thread_cpu = sim_thread_cpu, .thread_clock = sim_thread_clock, .entropy = sim_entropy,
     .futex_wait = sim_futex_wait, .futex_wake = sim_futex_wake, .barrier_all = sim_barrier_all, .cpus = sim_cpus,
-    .thread_count = sim_thread_count, .tid = sim_tid, .thread_start = sim_thread_start, .thread_stack = sim_thread_stack,
+    .thread_count = sim_thread_count, .thread_state = sim_thread_state, .thread_locked = sim_thread_locked, .tid = sim_tid,
+    .thread_start = sim_thread_start, .thread_stack = sim_thread_stack,
 };
 
 /* ---- naps of spinners and of tests, sched_yield, madvise: by the linker's --wrap ---- */
@@ -374,6 +396,7 @@ int __wrap_clock_nanosleep(clockid_t clock, int flags, const struct timespec *t,
     if (!weft__sim.on)
         return __real_clock_nanosleep(clock, flags, t, left);
     weft__sim_flush();
+    weft__sim.cur->spins = clock == WEFT__NAP_CLOCK;
     (void)vt_wait(NULL, (weft_dur)t->tv_sec * WEFT_SEC + t->tv_nsec);
     return 0;
 }
@@ -455,6 +478,7 @@ void weft__sim_start(uint64_t seed)
     weft__policy.steal_max = (uint32_t)ONE_OF(1, 2, 256, 256);
     weft__sim.plain_cost = (int)ONE_OF(0, 1, 1, 4, SIM_POINT);
     weft__sim.buffers = vt_below(2) == 0;
+    vt.tells_no_state = seed % 8 == 0;
     vt.threads = 1;
     vt.thread[0].until = NEVER;
     weft__sim.cur = &vt.thread[0];

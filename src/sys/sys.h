@@ -79,6 +79,16 @@ void weft__sys_free(void *p);
 int weft__sys_cpus(void);
 /* Threads of this process now, or -errno. */
 int weft__sys_thread_count(void);
+/*
+ * What a thread of this process does now, by its tid: it has a CPU or waits for one (the kernel's state R), or it waits for
+ * something else. Unknown: the thread is gone, or /proc is not there or not of this PID name space, or no descriptor is left.
+ * Costs a file opened, read and closed: some 5 us.
+ */
+enum weft__sys_state { WEFT__SYS_UNKNOWN, WEFT__SYS_WANTS_CPU, WEFT__SYS_WAITS };
+enum weft__sys_state weft__sys_thread_state(int tid);
+/* Does it wait for another thread, in futex(2) or in a nap of weft__spin? No lock also where the kernel does not say. */
+enum weft__sys_lock { WEFT__SYS_NO_LOCK, WEFT__SYS_FUTEX, WEFT__SYS_NAP };
+enum weft__sys_lock weft__sys_thread_locked(int tid);
 /* The calling thread's sleeps end on time, not up to 50 us late (prctl PR_SET_TIMERSLACK). */
 void weft__sys_timer_slack(void);
 int weft__sys_tid(void);
@@ -102,6 +112,8 @@ struct weft__sys_sim {
     void (*barrier_all)(void);
     int (*cpus)(void);
     int (*thread_count)(void);
+    enum weft__sys_state (*thread_state)(int tid);
+    enum weft__sys_lock (*thread_locked)(int tid);
     int (*tid)(void);
     int (*thread_start)(void *(*fn)(void *), void *arg, size_t stack_bytes);
     bool (*thread_stack)(char **ret_lo, char **ret_hi); /* false: the real thread's own */

@@ -1,0 +1,128 @@
+/*
+ * test_monitor.c - what the monitor takes a silent goroutine for: one that computes, blocks, or only waits for a CPU.
+ *
+ * The first suite runs in simulation too, where all virtual threads share one CPU: the more of them, the slower each.
+ */
+#include <pthread.h>
+#include <stdatomic.h>
+#include <unistd.h>
+#include <weft/weft.h>
+
+#include "../../src/sys/sys.h"
+#include "weft_test.h"
+
+#ifdef WEFT_SIM
+enum { PROCS = 20, CROWD = 100, TURNS = 10, STEPS = 1000, MOST = 60 };
+#elif defined(__SANITIZE_THREAD__)
+enum { PROCS = 32, CROWD = 300, TURNS = 20, STEPS = 6000, MOST = 80 };
+#else
+enum { PROCS = 32, CROWD = 300, TURNS = 20, STEPS = 60000, MOST = 80 };
+#endif
+
+/* Computes for far less than a slice between two parks, but with so many beside it that takes long. */
+static void takes_turns(weft_chan(int) turns, weft_waitgroup *wg)
+{
+    _Atomic long steps = 0;
+
+    for (int i = 0; i < TURNS; i++) {
+        int turn = weft_recv(turns);
+        for (int k = 0; k < STEPS; k++)
+            atomic_fetch_add(&steps, 1);
+        weft_send(turns, turn);
+    }
+    weft_waitgroup_done(wg);
+}
+
+/* Each thread more would make the others wait longer: in the end most goroutines had one. MT2. */
+TEST(monitor_crowd, waiting_for_a_cpu_costs_few_threads)
+{
+    weft_chan(int) turns = weft_make(int, 2 * PROCS);
+    weft_waitgroup wg = {0};
+
+    weft_procs(PROCS);
+    weft_waitgroup_add(&wg, CROWD);
+    for (int i = 0; i < CROWD; i++)
+        weft_go(takes_turns, turns, &wg);
+    for (int i = 0; i < 2 * PROCS; i++)
+        weft_send(turns, i);
+    weft_waitgroup_wait(&wg);
+    int n = weft__sys_thread_count();
+    EXPECT(n > 0);
+    if (n > MOST && weft__sys_thread_state(weft__sys_tid()) != WEFT__SYS_UNKNOWN) /* without a word of the kernel it is a guess */
+        weft_test_fail(__FILE__, __LINE__, "%d threads for %d processors", n, PROCS);
+    weft_free(turns);
+}
+
+/* ---- what the kernel says ---- */
+
+static _Atomic int sleeper_tid;
+static int sleeper_pipe[2];
+static pthread_mutex_t sleeper_lock = PTHREAD_MUTEX_INITIALIZER;
+
+static void *reads(void *arg)
+{
+    char c;
+
+    (void)arg;
+    atomic_store(&sleeper_tid, gettid());
+    return read(sleeper_pipe[0], &c, 1) == 1 ? &sleeper_pipe : NULL;
+}
+
+static void *locks(void *arg)
+{
+    (void)arg;
+    atomic_store(&sleeper_tid, gettid());
+    pthread_mutex_lock(&sleeper_lock);
+    pthread_mutex_unlock(&sleeper_lock);
+    return &sleeper_lock;
+}
+
+static int wait_until_it_waits(void)
+{
+    int tid;
+
+    while ((tid = atomic_load(&sleeper_tid)) == 0 || weft__sys_thread_state(tid) != WEFT__SYS_WAITS)
+        usleep(1000);
+    atomic_store(&sleeper_tid, 0);
+    return tid;
+}
+
+TEST(thread_state, who_runs_wants_a_cpu)
+{
+    EXPECT_EQ(weft__sys_thread_state(gettid()), WEFT__SYS_WANTS_CPU);
+    EXPECT_EQ(weft__sys_thread_locked(gettid()), WEFT__SYS_NO_LOCK);
+}
+
+TEST(thread_state, who_reads_from_an_empty_pipe_waits)
+{
+    pthread_t t;
+    void *r = NULL;
+
+    REQUIRE(pipe(sleeper_pipe) == 0);
+    REQUIRE(pthread_create(&t, NULL, reads, NULL) == 0);
+    EXPECT_EQ(weft__sys_thread_locked(wait_until_it_waits()), WEFT__SYS_NO_LOCK);
+    REQUIRE(write(sleeper_pipe[1], "x", 1) == 1);
+    pthread_join(t, &r);
+    EXPECT(r != NULL);
+    close(sleeper_pipe[0]);
+    close(sleeper_pipe[1]);
+}
+
+TEST(thread_state, who_wants_a_mutex_waits_in_a_futex)
+{
+    pthread_t t;
+
+    pthread_mutex_lock(&sleeper_lock);
+    REQUIRE(pthread_create(&t, NULL, locks, NULL) == 0);
+    int tid = wait_until_it_waits();
+    while (weft__sys_thread_locked(tid) != WEFT__SYS_FUTEX) /* what it waited for first may have been a page */
+        usleep(1000);
+    pthread_mutex_unlock(&sleeper_lock);
+    pthread_join(t, NULL);
+}
+
+TEST(thread_state, of_a_thread_that_is_not_there_nothing_is_known)
+{
+    EXPECT_EQ(weft__sys_thread_state(0x3fffffff), WEFT__SYS_UNKNOWN);
+    EXPECT_EQ(weft__sys_thread_locked(0x3fffffff), WEFT__SYS_NO_LOCK);
+}

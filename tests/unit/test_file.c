@@ -9,6 +9,7 @@
 #include <sys/wait.h>
 
 #include "net_pair.h"
+#include "poll/poll.h"
 
 extern char **environ;
 
@@ -247,7 +248,9 @@ TEST(file, close_wakes_the_reader_and_a_second_one_is_refused)
         weft_yield();
     weft_file_close(r);
     EXPECT_EQ(weft_recv(out), WEFT_ECLOSED);
-    EXPECT_EQ(weft_file_write(NULL, w, "x", 1), -EPIPE); /* and no SIGPIPE, which would end this program */
+    while ((n = weft_file_write(NULL, w, "x", 1)) == 1 && strncmp(weft__poll_name(), "uring", 5) == 0)
+        weft_sleep(100 * WEFT_US); /* U5 in poll_uring.c: the reading end lives until the thread that polled it enters the kernel */
+    EXPECT_EQ(n, -EPIPE); /* and no SIGPIPE, which would end this program */
     weft_file_close(w);
     weft_free(out);
 }

@@ -20,8 +20,8 @@ struct weft__pd {
     _Atomic uint8_t take;            /* [T1] enum weft__take; NONE for the whole life, or never again */
     uint16_t taken_count;            /* [lock] */
     int32_t take_err;                /* [lock] the socket's error, told once after what was taken; 0 none */
-    struct weft__taken *taken;       /* [lock, T2] the last of what was taken, a ring; NULL nothing */
     bool listed;                     /* [the back end's lock] in its list of those to arm, perhaps since an earlier life */
+    struct weft__taken *taken;       /* [lock, T2] the last of what was taken, a ring; NULL nothing */
     struct weft__pd *next_listed;    /* [the back end's lock] */
     struct weft__pd *next_free;      /* [pool lock] */
     struct weft__timer timer;        /* one for both directions */

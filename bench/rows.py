@@ -1,20 +1,23 @@
 """The rows of the tables: which bench, which flags, which field, and the goal for weft / Go at 1 and 2 procs.
 
 Each row: (key, what, args, field, unit, goal at 1 proc, goal at 2 procs, in the first table).
+floor: the program of bench/floor that does the same steps, run in the same turns. warm: before each process, this many 4 KiB pages are
+touched and freed: where the host takes free memory back (free page reporting), the first touch of a page costs four times as much.
 twin False: Go has nothing like it, the figure stands alone. A field of "mem" is resident bytes plus page tables for each goroutine; Go's page tables are counted as 1/512 of its bytes.
 """
 
-def row(what, args, goal=None, field="ns_per_op", unit="ns", first=False, procs=(1, 2), twin=True):
+def row(what, args, goal=None, field="ns_per_op", unit="ns", first=False, procs=(1, 2), twin=True, floor="", warm=0):
     goal = goal if isinstance(goal, tuple) else (goal, goal)
     key = "_".join(args.replace("-", "").split()) + ("" if field == "ns_per_op" else "." + field)
-    return dict(key=key, what=what, args=args.split(), field=field, unit=unit, goal=goal, first=first, procs=procs, twin=twin)
+    return dict(key=key, what=what, args=args.split(), field=field, unit=unit, goal=goal, first=first, procs=procs, twin=twin,
+                floor=floor.split(), warm=warm)
 
 
 ROWS = [
     row("spawn + finish, batches of 1000", "spawn_batch", (0.22, 0.40), first=True),
     row("spawn + finish, one at a time", "spawn_seq", first=True),
     row("yield, 2 goroutines", "yield", 0.13, first=True),
-    row("100,000 woken in random order, each", "wake_random", 0.4),
+    row("100,000 woken in random order, each", "wake_random", 0.4, floor="floor-cold wake"),
     row("ping-pong, unbuffered, round trip", "chan_pingpong", (0.20, 0.35), first=True),
     row("producer, consumer, cap 1", "chan_buffered -cap 1", 0.40, first=True),
     row("producer, consumer, cap 128", "chan_buffered -cap 128", 0.42, first=True),
@@ -27,12 +30,12 @@ ROWS = [
     row("timer start + stop (channel)", "timer_create_stop -mode newtimer", 0.3, first=True),
     row("timer start + stop (function)", "timer_create_stop", 0.3, first=True),
     row("timer reset", "timer_create_stop -mode reset", 0.5, first=True),
-    row("100,000 sleepers of 1 ms, CPU", "sleep_many", 0.4, "cpu_ms", "ms", first=True),
+    row("100,000 sleepers of 1 ms, CPU", "sleep_many", 0.4, "cpu_ms", "ms", first=True, floor="floor-cold sleep"),
     row("100,000 sleepers of 1 ms, p99 late", "sleep_many", None, "late_p99_us", "us", first=True),
     row("memory, parked goroutine, bare", "mem_parked", 1.56, "mem", "B", first=True),
     row("memory, parked, holding 1 KB", "mem_parked -stack 1024 -hold", 0.9, "mem", "B"),
     row("memory, parked, holding 8 KB", "mem_parked -stack 8192 -hold", 0.75, "mem", "B"),
-    row("create 1,000,000 that park", "mem_parked -n 1000000", 0.40),
+    row("create 1,000,000 that park", "mem_parked -n 1000000", 0.40, floor="floor-park guards", warm=1300000),
     row("skynet, 1M leaves", "skynet", (0.32, 0.5)),
     row("MPMC 4x4, cap 0", "chan_mpmc -g 4", 0.5),
     row("MPMC 4x4, cap 128", "chan_mpmc -g 4 -cap 128", 0.5),

@@ -57,6 +57,12 @@ def run_one(exe, args, procs, cpus, timeout):
     return json.loads(r.stdout.strip().splitlines()[-1])
 
 
+def warm_memory(exe, pages):
+    """Touches and frees them: what follows finds pages that the host has backed, whoever comes first."""
+    if pages and os.path.exists(exe):
+        subprocess.run([exe, "touch", str(pages)], stdout=subprocess.DEVNULL)
+
+
 def value(line, field, is_go):
     if field == "mem":
         b = line["bytes_per_unit"]
@@ -98,14 +104,21 @@ def measure(rows, exes, opt):
     for (args, procs), rs in groups.items():
         cpus = None if opt.no_pin else set(cpus_all[-procs:])
         lines = {k: [] for k in exes}
+        floor, floors, bench_dir = rs[0]["floor"], [], os.path.dirname(exes["weft"])
         load0 = os.getloadavg()[0]
         for _ in range(opt.rounds):
             for k, exe in exes.items():
                 if k == "go" and not rs[0]["twin"]:
                     continue
+                warm_memory(os.path.join(bench_dir, "floor-park"), rs[0]["warm"])
                 l = run_one(exe, [*args, "-reps", str(opt.reps)], procs, cpus, opt.timeout)
                 if l:
                     lines[k].append(l)
+            if floor and os.path.exists(os.path.join(bench_dir, floor[0])):
+                warm_memory(os.path.join(bench_dir, "floor-park"), rs[0]["warm"])
+                l = run_one(os.path.join(bench_dir, floor[0]), floor[1:], procs, cpus, opt.timeout)
+                if l:
+                    floors.append(l)
         for r in rs:
             res = dict(time=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"), **meta, bench=r["key"],
                        what=r["what"], unit=r["unit"], procs=procs, rounds=opt.rounds, reps=opt.reps,
@@ -121,6 +134,8 @@ def measure(rows, exes, opt):
                 res["ratio"] = round(w["median"] / g["median"], 3) if g["median"] else None
                 if w.get("cpu_ns_per_op") and g.get("cpu_ns_per_op"):
                     res["cpu_ratio"] = round(w["cpu_ns_per_op"] / g["cpu_ns_per_op"], 3)
+            if floors and value(floors[0], r["field"], False) is not None:
+                res["floor"] = summary(floors, r["field"], False)
             out.append(res)
             print_row(res)
     return out
@@ -150,6 +165,9 @@ def print_row(r):
     cpu = f"{r['cpu_ratio']:.2f}" if r.get("cpu_ratio") is not None else "-"
     print(f"{r['what'][:44]:44} {r['procs']:>5} {fig(w):>10} {fig(g) if 'go' in r else '-':>10} {r['unit']:>4} {ratio:>7} {goal:>6} {cpu:>6} "
           f"{sp:>11} {r['load'][1]:>5}", flush=True)
+    if r.get("floor"):
+        of_go = f", {r['floor']['median'] / g['median']:.3f} of Go" if g else ""
+        print(f"{'  its floor':44} {r['procs']:>5} {fig(r['floor']):>10}{of_go}", flush=True)
 
 
 PAGE = """<!doctype html><html lang="en"><meta charset="utf-8"><title>weft: measured beside Go</title>

@@ -3,7 +3,8 @@
  *
  * Role    floor-park MODE [N]: touch N slots of 64 KiB once each, at their tops, in the order of their addresses.
  *         touch: the page only. guard: 16 KiB of guard in each first, one madvise each. guards: 32 slots' guards by one
- *         process_madvise. populate: MADV_POPULATE_WRITE of the page instead of a fault. dense: N pages side by side, no guard.
+ *         process_madvise. populate: MADV_POPULATE_WRITE of the page instead of a fault. populates: of 32 slots' pages by one
+ *         process_madvise. both: guards and populates. dense: N pages side by side, no guard.
  *         Prints one line of JSON; N is 1,000,000.
  */
 #include <errno.h>
@@ -55,17 +56,14 @@ static void must(int failed, const char *what)
     exit(1);
 }
 
-static void guard_batch(char *at, long slots, int pidfd)
+/* One piece of each slot. */
+static void advise_batch(char *at, long slots, size_t bytes, int pidfd, int advice)
 {
     struct iovec v[BATCH];
 
-    if (pidfd < 0) {
-        must(madvise(at, GUARD, MADV_GUARD_INSTALL) != 0, "MADV_GUARD_INSTALL");
-        return;
-    }
     for (long i = 0; i < slots; i++)
-        v[i] = (struct iovec){at + i * SLOT, GUARD};
-    must(syscall(SYS_process_madvise, pidfd, v, slots, MADV_GUARD_INSTALL, 0) < 0, "process_madvise");
+        v[i] = (struct iovec){at + i * SLOT, bytes};
+    must(syscall(SYS_process_madvise, pidfd, v, slots, advice, 0) < 0, "process_madvise");
 }
 
 int main(int argc, char **argv)
@@ -73,20 +71,24 @@ int main(int argc, char **argv)
     const char *mode = argc > 1 ? argv[1] : "guard";
     long n = argc > 2 ? atol(argv[2]) : 1000000;
     size_t slot = !strcmp(mode, "dense") ? PAGE : SLOT;
-    int guards = !strcmp(mode, "guards"), guard = !strcmp(mode, "guard"), populate = !strcmp(mode, "populate");
-    int pidfd = guards ? (int)syscall(SYS_pidfd_open, getpid(), 0) : -1;
+    int both = !strcmp(mode, "both"), guards = both || !strcmp(mode, "guards"), populates = both || !strcmp(mode, "populates");
+    int guard = !strcmp(mode, "guard"), populate = !strcmp(mode, "populate");
+    int pidfd = guards || populates ? (int)syscall(SYS_pidfd_open, getpid(), 0) : -1;
 
-    must(guards && pidfd < 0, "pidfd_open");
+    must((guards || populates) && pidfd < 0, "pidfd_open");
     char *base = mmap(NULL, slot * (size_t)n, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     must(base == MAP_FAILED, "mmap");
     (void)madvise(base, slot * (size_t)n, MADV_NOHUGEPAGE);
     double t0 = now_ns(), u0 = cpu_ns(0), s0 = cpu_ns(1);
     for (long i = 0; i < n; i++) {
         char *at = base + slot * (size_t)i, *top = at + slot - PAGE;
+        long batch = n - i < BATCH ? n - i : BATCH;
         if (guard)
-            guard_batch(at, 1, -1);
-        else if (guards && i % BATCH == 0)
-            guard_batch(at, n - i < BATCH ? n - i : BATCH, pidfd);
+            must(madvise(at, GUARD, MADV_GUARD_INSTALL) != 0, "MADV_GUARD_INSTALL");
+        if (guards && i % BATCH == 0)
+            advise_batch(at, batch, GUARD, pidfd, MADV_GUARD_INSTALL);
+        if (populates && i % BATCH == 0)
+            advise_batch(top, batch, PAGE, pidfd, MADV_POPULATE_WRITE);
         if (populate)
             must(madvise(top, PAGE, MADV_POPULATE_WRITE) != 0, "MADV_POPULATE_WRITE");
         *(volatile char *)top = 1;

@@ -17,7 +17,8 @@
  *        more, and where there are more of them than CPUs each waits longer, as does whoever wants a lock that it holds. So
  *        the kernel is asked who waits for a CPU, but only about one who has used less than half of the wall time, right
  *        before a verdict; and verdicts on those take longer the more goroutines go on without a processor already.
- * Limits  Blocked goroutines lose the processor after 1 ms, computing ones after 2 or 10 ms (MON_SLICE) of which they had a
+ * Limits  Blocked goroutines lose the processor after 1 ms; while one follows another, after a whole tick of 50 us without CPU
+ *         time, so that a thousand such calls do not take a thousand ticks. Computing ones after 2 or 10 ms (MON_SLICE) of which they had a
  *         CPU for half at least, or as soon as a timer is due and no processor is idle. Blocked means that its thread used
  *         less than 1/32 of the wall time and does not want a CPU now. One that wants a CPU, or naps between two looks at a
  *         spinlock (whose holder wants one), loses the processor after a second,
@@ -42,6 +43,8 @@
 enum { MON_IDLE_TICKS = 10, MON_TRIM_TICKS = 1024, MON_LOOK_GROWTH = 4, MON_BLOCKED_SHARE = 32, MON_LOCKED_SLICES = 10 };
 #define MON_TICK WEFT_MS
 #define MON_TICK_MIN (20 * WEFT_US)
+#define MON_QUICK (50 * WEFT_US)        /* a tick while one blocked goroutine follows another */
+#define MON_QUICK_FOR (2 * WEFT_MS)     /* since the last one was seen */
 #define MON_SLICE_OUTSIDE (2 * WEFT_MS) /* a computing goroutine, while the net or the global queue waits */
 #define MON_SLICE_LOCAL (10 * WEFT_MS)  /* while only its own queue waits; Go's slice */
 #define MON_ASK_MAX (4 * WEFT_MS)       /* between two questions to the kernel about one that waits for a CPU */
@@ -55,6 +58,8 @@ enum mon_why {
     MON_STARVED,                        /* its thread, or who holds a spinlock that it wants, waits for a CPU: so would another */
     MON_LOCKED                          /* its thread waits for another one, which perhaps waits for a CPU */
 };
+
+static weft_time mon_quick_until; /* MON_QUICK_FOR after the last verdict of "blocked" */
 
 /* When to look for a deadlock again. */
 struct mon_look {
@@ -128,13 +133,13 @@ static enum mon_why mon_guess(weft_dur wall, int64_t cpu)
     return cpu >= wall / MON_BLOCKED_SHARE ? MON_COMPUTES : wall >= MON_TICK * mon_crowd() ? MON_BLOCKED : MON_STARVED;
 }
 
-/* Why has the owner's goroutine not come back for wall ns, of which its thread had cpu on a CPU? */
-static enum mon_why mon_why(struct weft__p *p, struct weft__m *m, weft_dur wall, int64_t cpu)
+/* Why has the owner's goroutine not come back for wall ns, of which its thread had cpu on a CPU? still: none since the last tick. */
+static enum mon_why mon_why(struct weft__p *p, struct weft__m *m, weft_dur wall, int64_t cpu, bool still)
 {
     static weft_time starved_at; /* somebody was, last */
     weft_time now = p->mon_since + wall;
 
-    if (cpu >= wall / 2)
+    if (cpu >= wall / 2 && !still)
         return MON_COMPUTES;
     if (wall < p->mon_ask || atomic_load_explicit(&m->cpu_clock, memory_order_acquire) == 0) /* MT1 */
         return MON_STARVED;
@@ -147,7 +152,7 @@ static enum mon_why mon_why(struct weft__p *p, struct weft__m *m, weft_dur wall,
     if (wants && wall >= MON_TICK)
         starved_at = now;
     if (!wants && (lock != WEFT__SYS_FUTEX || now - starved_at > MON_SHORT))
-        return cpu < wall / MON_BLOCKED_SHARE ? MON_BLOCKED : MON_COMPUTES;
+        return still || cpu < wall / MON_BLOCKED_SHARE ? MON_BLOCKED : MON_COMPUTES;
     p->mon_ask = wall + (wall < MON_ASK_MAX ? wall : MON_ASK_MAX);
     return wants ? MON_STARVED : MON_LOCKED;
 }
@@ -157,10 +162,14 @@ static bool mon_judge(struct weft__p *p, struct weft__m *m, weft_dur wall, bool 
 {
     weft_dur slice = outside ? MON_SLICE_OUTSIDE : MON_SLICE_LOCAL;
     int64_t cpu = mon_cpu(p, m);
+    bool still = p->mon_since + wall < mon_quick_until && cpu == p->mon_last;
 
-    if (!due && wall < slice && cpu >= wall / MON_BLOCKED_SHARE)
+    p->mon_last = cpu;
+    if (!due && !still && wall < slice && cpu >= wall / MON_BLOCKED_SHARE)
         return false; /* computes, within its slice */
-    enum mon_why why = cpu >= slice / 2 ? MON_COMPUTES : mon_why(p, m, wall, cpu);
+    if (!due && !still && wall < MON_TICK)
+        return false; /* too early to tell */
+    enum mon_why why = cpu >= slice / 2 && !still ? MON_COMPUTES : mon_why(p, m, wall, cpu, still);
     *ret_why = why;
     if (why == MON_STARVED || why == MON_LOCKED)
         return wall >= (why == MON_LOCKED ? MON_LOCKED_SLICES * slice : MON_STARVED_MAX) * mon_crowd() || (due && mon_crowd() == 1);
@@ -231,7 +240,7 @@ static bool mon_look(struct weft__p *p, weft_time now, bool outside, bool due)
         p->mon_tick = tick;
         p->mon_m = m;
         p->mon_since = now;
-        p->mon_ask = 0;
+        p->mon_ask = p->mon_last = 0;
         p->mon_cpu = mon_clock(m);
         if (outside)
             atomic_store_explicit(&p->poke, 1, memory_order_relaxed);
@@ -250,9 +259,13 @@ static bool mon_look(struct weft__p *p, weft_time now, bool outside, bool due)
     }
     weft_dur wall = now - p->mon_since;
     enum mon_why why = MON_COMPUTES;
-    if (wall <= 0 || (!due && (wall < MON_TICK || !(outside || mon_has_local(p)))))
+    if (wall <= 0 || (!due && (wall < (now < mon_quick_until ? MON_QUICK : MON_TICK) || !(outside || mon_has_local(p)))))
         return false;
-    return mon_judge(p, m, wall, outside, due, &why) && mon_retake(p, m, why);
+    if (!mon_judge(p, m, wall, outside, due, &why) || !mon_retake(p, m, why))
+        return false;
+    if (why == MON_BLOCKED)
+        mon_quick_until = now + MON_QUICK_FOR;
+    return true;
 }
 
 /* Nothing runs. timeout ns, < 0 none. */
@@ -321,12 +334,13 @@ static void *mon_main(void *arg)
     struct mon_look look = {.at = WEFT__NEVER};
     int idle_ticks = 0;
     uint32_t ticks = 0;
+    weft_time now = 0;
 
     (void)arg;
     atomic_store_explicit(&s->mon_tid, weft__sys_tid(), memory_order_relaxed);
     weft__sys_timer_slack();
     for (;;) {
-        weft_dur wait = MON_TICK;
+        weft_dur wait = now < mon_quick_until ? MON_QUICK : MON_TICK;
         weft_time next = weft__timers_next();
         if (next < atomic_load_explicit(&s->duty_until, memory_order_relaxed)) { /* no sleeper's duty: be on time */
             weft_dur d = next - weft__now() + MON_TICK_MIN;
@@ -340,7 +354,7 @@ static void *mon_main(void *arg)
             if (++idle_ticks >= MON_IDLE_TICKS) {
                 if (weft__spawn_trim(true))
                     continue;
-                weft_time now = weft__now();
+                now = weft__now();
                 weft_dur nap = mon_sooner(weft__scavenge(now, true), mon_deadlock(s, now, &look));
                 if (nap != 0)
                     mon_sleep_until_busy(s, nap);
@@ -351,7 +365,8 @@ static void *mon_main(void *arg)
         }
         idle_ticks = 0;
         look.at = WEFT__NEVER; /* who goes to sleep last looks itself */
-        mon_tick(s, weft__now());
+        now = weft__now();
+        mon_tick(s, now);
         if (++ticks % MON_TRIM_TICKS == 0)
             (void)weft__spawn_trim(false);
         (void)weft__scavenge(weft__now(), false);

@@ -98,6 +98,7 @@ struct weft__p {
     weft_time mon_since;              /* [monitor] first time it was seen at mon_tick */
     int64_t mon_cpu;                  /* [monitor] CPU of the owner's thread then */
     weft_dur mon_ask;                 /* [monitor] not asked before it has stood still so long: what the owner's thread does */
+    int64_t mon_last;                /* [monitor] CPU time of the owner's thread at its last look, since mon_since */
     struct weft__m *mon_m;            /* [monitor] owner then */
     _Atomic weft_time watch_since;    /* [stat, thieves'] a thief has had an eye on it since then, 0: none */
     _Atomic weft_time watch_at;       /* [stat, thieves'] and last looked then, */

@@ -270,7 +270,7 @@ static weft_err pd_begin(struct weft__pd *pd, int i)
             break;
     }
     if (weft__unlikely(i == 0 && atomic_load_explicit(&pd->take, memory_order_relaxed))) {
-        if ((atomic_load_explicit(&pd->taking, memory_order_seq_cst) & WEFT__PD_ARM_MASK) == WEFT__PD_UNARMED) /* P5 sb */
+        if ((atomic_load_explicit(&pd->u->taking, memory_order_seq_cst) & WEFT__PD_ARM_MASK) == WEFT__PD_UNARMED) /* P5 sb */
             weft__poll_back->arm_take(pd); /* W4 */
     } else if (weft__unlikely((atomic_load_explicit(&pd->armed, memory_order_seq_cst) & WEFT__PD_ARM_MASK) == WEFT__PD_UNARMED)) /* P5 sb */
         weft__poll_back->arm(pd); /* W4 */
@@ -368,7 +368,8 @@ struct weft__pd *weft__pd_of_handle(uint64_t handle)
 /* Add a chunk to the free list. P4: chunk pointer release -> weft__pd_of_handle acquire, carries the slots' index. */
 static weft_err pool_grow(void)
 {
-    struct weft__pd *c = weft__sys_alloc(POLL_CHUNK * sizeof *c);
+    bool uring = weft__poll_back != &weft__poll_epoll;
+    struct weft__pd *c = weft__sys_alloc(POLL_CHUNK * (sizeof *c + (uring ? sizeof *c->u : 0)));
     if (!c)
         return WEFT_ENOMEM;
     weft__lock(&pool.lock);
@@ -381,6 +382,7 @@ static weft_err pool_grow(void)
         c[i].index = pool.chunk_count * POLL_CHUNK + i;
         c[i].timer.kind = &pd_timer;
         c[i].timer.arg = &c[i];
+        c[i].u = uring ? (struct weft__pd_uring *)(c + POLL_CHUNK) + i : NULL;
         c[i].next_free = pool.free;
         pool.free = &c[i];
     }
@@ -430,7 +432,8 @@ static weft_err pd_open(int fd, uint32_t flags, struct weft__pd **ret_pd)
         atomic_store_explicit(&pd->deadline[i], 0, memory_order_relaxed);
     atomic_store_explicit(&pd->flags, flags, memory_order_relaxed);
     atomic_store_explicit(&pd->armed, WEFT__PD_UNARMED, memory_order_relaxed);
-    atomic_store_explicit(&pd->taking, WEFT__PD_UNARMED, memory_order_relaxed);
+    if (pd->u)
+        atomic_store_explicit(&pd->u->taking, WEFT__PD_UNARMED, memory_order_relaxed);
     atomic_store_explicit(&pd->take, WEFT__TAKE_NONE, memory_order_relaxed);
     err = weft__poll_back->open(pd);
     if (err) {
@@ -470,8 +473,11 @@ static void pd_close(struct weft__pd *pd, bool borrowed)
     for (int i = 0; i < 2; i++)
         atomic_store_explicit(&pd->deadline[i], 0, memory_order_relaxed);
     atomic_store_explicit(&pd->timer_at, 0, memory_order_relaxed);
-    struct weft__taken *left = weft__taken_cut(pd); /* T3 */
-    pd->take_err = 0;
+    struct weft__taken *left = NULL;
+    if (pd->u) {
+        left = weft__taken_cut(pd); /* T3 */
+        pd->u->take_err = 0;
+    }
     atomic_fetch_add_explicit(&pd->seq, 1, memory_order_release); /* P3 */
     bool stop = pd->timer_used;
     pd->timer_used = false;

@@ -5,12 +5,21 @@
 #define WEFT_POLL_POLL_INT_H
 #include "poll.h"
 
+/* What io_uring needs of a pd beside it. */
+struct weft__pd_uring {
+    _Atomic uint64_t taking;         /* [P5, T1] WEFT__PD_*ARM*, WEFT__PD_TAKE_*: the request that reads, where take is set */
+    struct weft__taken *taken;       /* [lock, T2] the last of what was taken, a ring; NULL nothing */
+    struct weft__pd *next_listed;    /* [the back end's lock] */
+    int32_t take_err;                /* [lock] the socket's error, told once after what was taken; 0 none */
+    uint16_t taken_count;            /* [lock] */
+    bool listed;                     /* [the back end's lock] in its list of those to arm, perhaps since an earlier life */
+};
+
 struct weft__pd {
     _Atomic uintptr_t word[3];       /* [P1, P2] read, write, end: NIL, READY, WAIT, a goroutine, or a starter + 1 */
     _Atomic uint32_t flags;          /* [P2] WEFT__PD_* */
     _Atomic uint32_t seq;            /* [P3] life number of this slot */
     _Atomic uint64_t armed;          /* [P5] WEFT__PD_*ARMED; above it what the back end keeps */
-    _Atomic uint64_t taking;         /* [P5, T1] WEFT__PD_*ARM*, WEFT__PD_TAKE_*: the request that reads, where take is set */
     _Atomic weft_time deadline[2];   /* [P2] written under lock; 0 none; the end has none */
     _Atomic weft_time timer_at;      /* [P2] written under lock: when timer fires, 0 not armed */
     uint32_t index;                  /* [const] place in the pool */
@@ -18,11 +27,7 @@ struct weft__pd {
     struct weft__lock lock;          /* guards the above where said, and start of timer */
     bool timer_used;                 /* [lock] timer was started in this life */
     _Atomic uint8_t take;            /* [T1] enum weft__take; NONE for the whole life, or never again */
-    uint16_t taken_count;            /* [lock] */
-    int32_t take_err;                /* [lock] the socket's error, told once after what was taken; 0 none */
-    bool listed;                     /* [the back end's lock] in its list of those to arm, perhaps since an earlier life */
-    struct weft__taken *taken;       /* [lock, T2] the last of what was taken, a ring; NULL nothing */
-    struct weft__pd *next_listed;    /* [the back end's lock] */
+    struct weft__pd_uring *u;        /* [const] NULL under epoll, which has no use for it */
     struct weft__pd *next_free;      /* [pool lock] */
     struct weft__timer timer;        /* one for both directions */
 };

@@ -26,21 +26,21 @@
 
 void weft__taken_add(struct weft__pd *pd, struct weft__taken *t)
 {
-    struct weft__taken *last = pd->taken;
+    struct weft__taken *last = pd->u->taken;
     t->next = last ? last->next : t;
     if (last)
         last->next = t;
-    pd->taken = t;
-    pd->taken_count++;
+    pd->u->taken = t;
+    pd->u->taken_count++;
 }
 
 struct weft__taken *weft__taken_cut(struct weft__pd *pd)
 {
-    struct weft__taken *last = pd->taken, *first = last ? last->next : NULL;
+    struct weft__taken *last = pd->u->taken, *first = last ? last->next : NULL;
     if (last)
         last->next = NULL;
-    pd->taken = NULL;
-    pd->taken_count = 0;
+    pd->u->taken = NULL;
+    pd->u->taken_count = 0;
     return first;
 }
 
@@ -64,10 +64,10 @@ static void taken_put_back(struct weft__pd *pd, struct weft__taken *rest)
 /* Lock held, queue empty: as weft__pd_take_bytes. */
 static bool taken_none(struct weft__pd *pd, ssize_t *ret_got)
 {
-    uint64_t v = atomic_load_explicit(&pd->taking, memory_order_acquire);
-    if (pd->take_err) {
-        *ret_got = pd->take_err;
-        pd->take_err = 0;
+    uint64_t v = atomic_load_explicit(&pd->u->taking, memory_order_acquire);
+    if (pd->u->take_err) {
+        *ret_got = pd->u->take_err;
+        pd->u->take_err = 0;
         return true;
     }
     *ret_got = -EAGAIN;
@@ -115,13 +115,13 @@ bool weft__pd_take_fd(struct weft__pd *pd, int *ret_fd)
 {
     ssize_t none = 0;
     weft__lock(&pd->lock);
-    struct weft__taken *last = pd->taken, *first = last ? last->next : NULL;
+    struct weft__taken *last = pd->u->taken, *first = last ? last->next : NULL;
     bool here = first || taken_none(pd, &none);
     if (first) {
         last->next = first->next;
-        pd->taken_count--;
+        pd->u->taken_count--;
         if (first == last)
-            pd->taken = NULL;
+            pd->u->taken = NULL;
     }
     weft__unlock(&pd->lock);
     *ret_fd = first ? first->fd : (int)none;
@@ -132,9 +132,9 @@ bool weft__pd_take_fd(struct weft__pd *pd, int *ret_fd)
 int weft__pd_take_look(struct weft__pd *pd)
 {
     weft__lock(&pd->lock);
-    uint64_t v = atomic_load_explicit(&pd->taking, memory_order_acquire);
+    uint64_t v = atomic_load_explicit(&pd->u->taking, memory_order_acquire);
     bool ask = (v & WEFT__PD_ARM_MASK) == WEFT__PD_UNARMED || v & WEFT__PD_TAKE_PLAIN;
-    int here = pd->taken || pd->take_err ? 1 : ask ? -1 : 0;
+    int here = pd->u->taken || pd->u->take_err ? 1 : ask ? -1 : 0;
     weft__unlock(&pd->lock);
     return here;
 }

@@ -110,9 +110,9 @@ static void uring_break(void)
 static bool ring_list(struct weft__pd *pd)
 {
     bool tell = ring.sleeping;
-    if (!pd->listed) {
-        pd->listed = true;
-        pd->next_listed = ring.list;
+    if (!pd->u->listed) {
+        pd->u->listed = true;
+        pd->u->next_listed = ring.list;
         ring.list = pd;
         atomic_store_explicit(&ring.listed, true, memory_order_relaxed);
     }
@@ -141,7 +141,7 @@ static void uring_arm(struct weft__pd *pd)
 static void uring_arm_take(struct weft__pd *pd)
 {
     bool plain = atomic_load_explicit(&pd->take, memory_order_relaxed) == WEFT__TAKE_PLAIN;
-    ring_want(pd, &pd->taking, plain ? WEFT__PD_TAKE_PLAIN : 0);
+    ring_want(pd, &pd->u->taking, plain ? WEFT__PD_TAKE_PLAIN : 0);
 }
 
 /* What of a pd's requests the kernel is told: its name. */
@@ -159,12 +159,12 @@ static enum uring_kind ring_take_kind(struct weft__pd *pd, uint64_t taking)
 /* The request that reads, likewise. */
 static void ring_write_take(struct weft__pd *pd)
 {
-    uint64_t v = atomic_load_explicit(&pd->taking, memory_order_relaxed), next;
+    uint64_t v = atomic_load_explicit(&pd->u->taking, memory_order_relaxed), next;
     do {
         if ((v & WEFT__PD_ARM_MASK) != WEFT__PD_ARMING)
             return;
         next = ring.places << 4 | (v & WEFT__PD_TAKE_PLAIN) | WEFT__PD_ARMED;
-    } while (!atomic_compare_exchange_weak_explicit(&pd->taking, &v, next, memory_order_acq_rel, memory_order_relaxed)); /* U2, U8 */
+    } while (!atomic_compare_exchange_weak_explicit(&pd->u->taking, &v, next, memory_order_acq_rel, memory_order_relaxed)); /* U2, U8 */
     struct io_uring_sqe *sqe = io_uring_get_sqe(&ring.io);
     enum uring_kind kind = ring_take_kind(pd, next);
     if (kind == URING_EDGES) {
@@ -201,8 +201,8 @@ static bool ring_fill(bool sleep)
     weft__lock(&ring.lock);
     while (ring.list && io_uring_sq_space_left(&ring.io) > 1) {
         struct weft__pd *pd = ring.list;
-        ring.list = pd->next_listed;
-        pd->listed = false;
+        ring.list = pd->u->next_listed;
+        pd->u->listed = false;
         ring_write(pd);
         ring_write_take(pd);
     }
@@ -253,16 +253,16 @@ static void uring_close(struct weft__pd *pd, bool borrowed)
     (void)borrowed;
     if ((old & WEFT__PD_ARM_MASK) == WEFT__PD_ARMED)
         ring_cancel(old >> 2, ring_name(pd, URING_POLL));
-    old = atomic_exchange_explicit(&pd->taking, WEFT__PD_UNARMED, memory_order_acq_rel);
+    old = atomic_exchange_explicit(&pd->u->taking, WEFT__PD_UNARMED, memory_order_acq_rel);
     if ((old & WEFT__PD_ARM_MASK) == WEFT__PD_ARMED)
         ring_cancel(old >> 4, ring_name(pd, ring_take_kind(pd, old)));
 }
 
 static void uring_end_take(struct weft__pd *pd)
 {
-    uint64_t v = atomic_load_explicit(&pd->taking, memory_order_acquire);
+    uint64_t v = atomic_load_explicit(&pd->u->taking, memory_order_acquire);
     while ((v & WEFT__PD_ARM_MASK) == WEFT__PD_ARMING && !(v & WEFT__PD_TAKE_PLAIN))
-        if (atomic_compare_exchange_weak_explicit(&pd->taking, &v, v | WEFT__PD_TAKE_PLAIN, memory_order_acq_rel, memory_order_acquire))
+        if (atomic_compare_exchange_weak_explicit(&pd->u->taking, &v, v | WEFT__PD_TAKE_PLAIN, memory_order_acq_rel, memory_order_acquire))
             return;
     if ((v & WEFT__PD_ARM_MASK) == WEFT__PD_ARMED && !(v & WEFT__PD_TAKE_PLAIN))
         ring_cancel(v >> 4, ring_name(pd, URING_RECV));
@@ -298,7 +298,7 @@ static void ring_complete(struct weft__pd *pd, int res, bool more, struct weft__
 static void ring_stop(struct weft__pd *pd, uint64_t taking, uint64_t name)
 {
     if (taking & WEFT__PD_TAKE_STOP || io_uring_sq_space_left(&ring.io) == 0 ||
-        !atomic_compare_exchange_strong_explicit(&pd->taking, &taking, taking | WEFT__PD_TAKE_STOP, memory_order_acq_rel,
+        !atomic_compare_exchange_strong_explicit(&pd->u->taking, &taking, taking | WEFT__PD_TAKE_STOP, memory_order_acq_rel,
                                                  memory_order_relaxed))
         return;
     struct io_uring_sqe *sqe = io_uring_get_sqe(&ring.io);
@@ -334,17 +334,17 @@ static void ring_queue(const struct io_uring_cqe *cqe, enum uring_kind kind, uin
     if (pd) {
         weft__lock(&pd->lock);
         if (weft__pd_handle(pd) == handle) { /* T3 */
-            uint64_t v = atomic_load_explicit(&pd->taking, memory_order_relaxed);
+            uint64_t v = atomic_load_explicit(&pd->u->taking, memory_order_relaxed);
             if (t && (!t->data || t->end > 0)) {
                 weft__taken_add(pd, t);
                 t = NULL;
             }
             if (!no_error)
-                pd->take_err = cqe->res;
+                pd->u->take_err = cqe->res;
             while (!more && (v & WEFT__PD_ARM_MASK) == WEFT__PD_ARMED &&
-                   !atomic_compare_exchange_weak_explicit(&pd->taking, &v, WEFT__PD_UNARMED, memory_order_seq_cst, memory_order_relaxed))
+                   !atomic_compare_exchange_weak_explicit(&pd->u->taking, &v, WEFT__PD_UNARMED, memory_order_seq_cst, memory_order_relaxed))
                 ; /* T4; P5 sb */
-            if (more && pd->taken_count > (kind == URING_ACCEPT ? URING_FDS_MAX : URING_TAKEN_MAX))
+            if (more && pd->u->taken_count > (kind == URING_ACCEPT ? URING_FDS_MAX : URING_TAKEN_MAX))
                 ring_stop(pd, v, cqe->user_data);
         }
         weft__unlock(&pd->lock);

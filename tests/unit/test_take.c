@@ -25,7 +25,7 @@ static void need_taking(void)
 
 static bool armed(weft_conn *c)
 {
-    return (atomic_load(&c->f.pd->taking) & WEFT__PD_ARM_MASK) == WEFT__PD_ARMED;
+    return (atomic_load(&c->f.pd->u->taking) & WEFT__PD_ARM_MASK) == WEFT__PD_ARMED;
 }
 
 /* Until the kernel has a request that takes what comes. */
@@ -142,7 +142,7 @@ TAKE(a_reader_that_is_slow_holds_its_peer_up)
         sent += sizeof block;
     EXPECT(sent < MUCH);
     until_taken(p.b);
-    EXPECT(p.b->f.pd->taken_count < TAKE_BUFS / 4);
+    EXPECT(p.b->f.pd->u->taken_count < TAKE_BUFS / 4);
     weft_ctx_unref(ctx);
     net_pair_close(&p);
 }
@@ -216,7 +216,7 @@ TAKE(closed_connections_keep_no_buffer)
     EXPECT_EQ(weft_conn_write(NULL, p.a, "x", 1), 1);
     until_taken(p.b);
     EXPECT_EQ(unread(p.b), 0); /* there was a buffer for it: the kernel would have said so and left the byte otherwise */
-    EXPECT_EQ(p.b->f.pd->taken_count, 1);
+    EXPECT_EQ(p.b->f.pd->u->taken_count, 1);
     net_pair_close(&p);
 }
 
@@ -295,7 +295,7 @@ static void arm_listener(weft_listener *ln)
     weft_conn *c;
     weft_ctx *ctx;
     struct weft__fd *f = (struct weft__fd *)ln; /* listen.c: its first member */
-    while ((atomic_load(&f->pd->taking) & WEFT__PD_ARM_MASK) != WEFT__PD_ARMED) {
+    while ((atomic_load(&f->pd->u->taking) & WEFT__PD_ARM_MASK) != WEFT__PD_ARMED) {
         ctx = weft_with_timeout(NULL, 20 * WEFT_US);
         EXPECT_EQ(weft_accept(ctx, ln, &c), WEFT_EDEADLINE);
         weft_ctx_unref(ctx);

@@ -62,6 +62,15 @@ static inline bool weft__lock_try(struct weft__lock *l)
     return true;
 }
 
+/* Takes it, if it is free now. */
+static inline bool weft__lock_at_once(struct weft__lock *l)
+{
+    if (atomic_exchange_explicit(&l->v, 1, memory_order_acquire) != 0) /* L1 */
+        return false;
+    WEFT__LOCK_HELD(1);
+    return true;
+}
+
 static inline void weft__lock(struct weft__lock *l)
 {
     uint32_t n = 0;

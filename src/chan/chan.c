@@ -131,14 +131,11 @@ static struct weft__g *chan_self(struct weft__chan *c)
     return NULL;
 }
 
-void weft__chan_send(const volatile void *ch, const void *v)
+/* The lock is held. Its name, and the next one's, keep it out of dumps: they begin at the caller's frame. */
+static WEFT_PARKS __attribute__((noinline)) void weft__chan_send_locked(struct weft__chan *c, const void *v)
 {
-    if (weft__unlikely(!ch))
-        chan_park_for_ever(WEFT__WAIT_CHAN_SEND_NIL);
-    struct weft__chan *c = weft__chan_of(ch);
-    struct weft__g *g;
-    do {
-        weft__lock(&c->lock);
+    struct weft__g *g = NULL;
+    for (;;) {
         struct weft__g *wake;
         enum weft__chan_result r = weft__chan_put(c, v, &wake);
         if (r != WEFT__CHAN_WOULD_PARK) {
@@ -150,7 +147,10 @@ void weft__chan_send(const volatile void *ch, const void *v)
             return;
         }
         g = chan_self(c);
-    } while (!g);
+        if (g)
+            break;
+        weft__lock(&c->lock);
+    }
 
     struct weft__waiter w = {.g = g, .p = (void *)v};
     weft__waitq_put(&c->sendq, &w);
@@ -159,6 +159,46 @@ void weft__chan_send(const volatile void *ch, const void *v)
     weft__park(WEFT__WAIT_CHAN_SEND);
     if (weft__unlikely(!w.ok))
         weft_panic("send on closed channel");
+}
+
+static WEFT_PARKS __attribute__((noinline)) void weft__chan_send_slowly(struct weft__chan *c, const void *v)
+{
+    if (!c)
+        chan_park_for_ever(WEFT__WAIT_CHAN_SEND_NIL);
+    weft__lock(&c->lock);
+    weft__chan_send_locked(c, v);
+}
+
+/* 8 bytes to a plain receiver or into the ring go here, as weft__chan_put does it, in as few instructions as can be:
+ * worker_ready_fast in sched/worker.c says why. */
+void weft__chan_send(const volatile void *ch, const void *v)
+{
+    if (weft__unlikely(!ch)) {
+        weft__chan_send_slowly(NULL, v);
+        return;
+    }
+    struct weft__chan *c = weft__chan_of(ch);
+    if (weft__unlikely(!weft__lock_at_once(&c->lock))) {
+        weft__chan_send_slowly(c, v);
+        return;
+    }
+    struct weft__waiter *w = weft__waitq_first(&c->recvq);
+    if (!w && c->elem == 8 && weft__chan_count(c) != c->cap && !weft__chan_closed(c)) {
+        weft__chan_push(c, v);
+        weft__chan_count_set(c, weft__chan_count(c) + 1);
+        weft__unlock(&c->lock);
+        return;
+    }
+    if (weft__unlikely(!w || w->sel || c->elem != 8 || !w->p)) {
+        weft__chan_send_locked(c, v);
+        return;
+    }
+    weft__waitq_shift(&c->recvq, w); /* someone waits, so it is open: C2 */
+    memcpy(w->p, v, 8);
+    w->ok = true;
+    struct weft__g *g = w->g;
+    weft__unlock(&c->lock);
+    weft__ready(g);
 }
 
 bool weft__chan_recv(const volatile void *ch, void *ret_v)

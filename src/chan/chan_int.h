@@ -140,6 +140,16 @@ static inline void weft__waitq_remove(struct weft__waitq *q, struct weft__waiter
     w->queued = false;
 }
 
+/* The first, which is no select's, goes: nobody looks at its own fields again. */
+static inline void weft__waitq_shift(struct weft__waitq *q, struct weft__waiter *w)
+{
+    struct weft__waiter *next = w->next;
+
+    atomic_store_explicit(&q->first, next, memory_order_release); /* K1, K2; last says nothing while first is NULL */
+    if (weft__unlikely(next != NULL))
+        next->prev = NULL;
+}
+
 /* Takes the oldest waiter out and claims it; drops the stale ones in front. NULL when nobody waits. */
 static inline struct weft__waiter *weft__waitq_take(struct weft__chan *c, struct weft__waitq *q)
 {

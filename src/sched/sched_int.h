@@ -202,6 +202,19 @@ static inline struct weft__p *weft__enter(struct weft__m *m)
     return atomic_load_explicit(&m->p, memory_order_relaxed);
 }
 
+/* Without a wait: false, and outside, where somebody holds the claim, or always under ThreadSanitizer. */
+static inline bool weft__enter_try(struct weft__m *m)
+{
+    if (WEFT__TSAN)
+        return false;
+    atomic_store_explicit(&m->in, 1, memory_order_relaxed);         /* M1 sb: the claimer's membarrier orders */
+    atomic_signal_fence(memory_order_seq_cst);
+    if (weft__likely(atomic_load_explicit(&m->claim, memory_order_acquire) == 0)) /* M1 sb, M3 */
+        return true;
+    atomic_store_explicit(&m->in, 0, memory_order_release);         /* M2 */
+    return false;
+}
+
 static inline void weft__leave(struct weft__m *m)
 {
     atomic_store_explicit(&m->in, 0, memory_order_release);         /* M2 */
@@ -228,18 +241,26 @@ static inline uint32_t weft__runq_len(const struct weft__p *p)
     return atomic_load_explicit(&p->tail, memory_order_relaxed) - atomic_load_explicit(&p->head, memory_order_relaxed);
 }
 
-/* False when the ring is full and memory is short. Invariant Q1 (runq.c). */
-static inline bool weft__runq_push(struct weft__p *p, weft__runnable r)
+static inline bool weft__runq_full(const struct weft__p *p)
+{
+    return weft__runq_len(p) >= p->slots;
+}
+
+/* There is room. */
+static inline void weft__runq_add(struct weft__p *p, weft__runnable r)
 {
     uint32_t t = atomic_load_explicit(&p->tail, memory_order_relaxed);
 
-    if (weft__unlikely(t - atomic_load_explicit(&p->head, memory_order_relaxed) >= p->slots)) {
-        if (!weft__runq_grow(p))
-            return false;
-        t = atomic_load_explicit(&p->tail, memory_order_relaxed);
-    }
     p->ring[t & (p->slots - 1)] = r;
     atomic_store_explicit(&p->tail, t + 1, memory_order_relaxed);
+}
+
+/* False when the ring is full and memory is short. Invariant Q1 (runq.c). */
+static inline bool weft__runq_push(struct weft__p *p, weft__runnable r)
+{
+    if (weft__unlikely(weft__runq_full(p)) && !weft__runq_grow(p))
+        return false;
+    weft__runq_add(p, r);
     return true;
 }
 

@@ -261,12 +261,49 @@ static void worker_ready_tied(struct weft__g *g)
     weft__sys_futex_wake(&g->wake, 1);
 }
 
-void weft__ready(struct weft__g *g)
+/*
+ * The usual case, without a call: false when it is another, and then nothing has been done yet that worker_ready does not do
+ * again. Where a goroutine readies many cold ones, each is a cache miss or two that nothing waits for but the retirement of
+ * instructions: the fewer there are from one to the next, the more misses overlap (bench/floor/cold.c, docs/perf/limits.md).
+ */
+static inline bool worker_ready_fast(struct weft__g *g)
+{
+    struct weft__m *m = weft__m();
+
+    weft__hook_ready(g);
+    if (weft__unlikely(!m || !m->g || g->tied || atomic_load_explicit(&g->sw.on_cpu, memory_order_acquire) != 0)) /* G1 */
+        return false;
+    weft__tsan_release(g);
+    atomic_store_explicit(&g->state, WEFT__G_RUNNABLE, memory_order_relaxed);      /* V1 sb */
+    atomic_store_explicit(&g->wait, WEFT__WAIT_NONE, memory_order_relaxed);
+    atomic_signal_fence(memory_order_seq_cst);                                     /* V1 sb */
+    if (weft__unlikely(atomic_load_explicit(&g->hold, memory_order_acquire) != 0)) /* V1 sb, V2 */
+        return false;
+    if (weft__unlikely(!weft__enter_try(m)))
+        return false;
+    struct weft__p *p = atomic_load_explicit(&m->p, memory_order_relaxed);
+    struct weft__g *old = p ? atomic_load_explicit(&p->next, memory_order_relaxed) : NULL;
+    if (weft__unlikely(!p || (old && weft__runq_full(p)))) {
+        weft__leave(m);
+        return false;
+    }
+    if (old)
+        weft__runq_add(p, (weft__runnable)old);
+    atomic_store_explicit(&p->next, g, memory_order_relaxed);
+    weft__leave(m);
+    /* One goroutine alone waits for the caller's next park: moving it to another CPU costs more (monitor.c covers a
+     * caller that goes on computing). */
+    if (old && weft__wants_help(p))
+        weft__wake_worker();
+    return true;
+}
+
+/* Any case. The hook has been called. */
+static __attribute__((noinline)) void worker_ready(struct weft__g *g)
 {
     struct weft__m *m = weft__m();
     uint32_t spins = 0;
 
-    weft__hook_ready(g);
     if (weft__unlikely(g->tied)) {
         worker_ready_tied(g);
         return;
@@ -296,10 +333,14 @@ void weft__ready(struct weft__g *g)
     }
     if (on_g)
         weft__leave(m);
-    /* One goroutine alone waits for the caller's next park: moving it to another CPU costs more (monitor.c covers a
-     * caller that goes on computing). */
     if (surplus && weft__wants_help(p))
         weft__wake_worker();
+}
+
+void weft__ready(struct weft__g *g)
+{
+    if (weft__unlikely(!worker_ready_fast(g)))
+        worker_ready(g);
 }
 
 /* ---- yield ---- */

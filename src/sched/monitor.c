@@ -8,7 +8,8 @@
  *         looks for a deadlock that the program's own threads may have left behind when they ended.
  * Near    sched_int.h (the claim), worker.c (blocky goroutines), idle.c. Layer 2.
  * Protocol, once a tick (1 ms, sooner when a timer is due sooner), for every owned p:
- *   tick moved on        -> progress; if timers are due, the net or the global queue waits: poke it to look.
+ *   tick moved on        -> progress; if timers are due, the net or the global queue waits: poke it to look. By a few
+ *                           switches only: two that hand over to each other compute long; let the queue have its turn.
  *   tick stands still    -> other work waits behind it (its queue, global, timers due, net) for a slice: claim, retake.
  *   left alone by thieves -> until its time is up, or its tick stands still (I8, idle.c).
  *   an idle p beside it  -> move its queue and next slot to the global queue (a claim) and wake a worker.
@@ -40,7 +41,8 @@
 
 #include <errno.h>
 
-enum { MON_IDLE_TICKS = 10, MON_TRIM_TICKS = 1024, MON_LOOK_GROWTH = 4, MON_BLOCKED_SHARE = 32, MON_LOCKED_SLICES = 10 };
+enum { MON_IDLE_TICKS = 10, MON_TRIM_TICKS = 1024, MON_LOOK_GROWTH = 4, MON_BLOCKED_SHARE = 32, MON_LOCKED_SLICES = 10,
+       MON_FEW = 8 };   /* switches in a tick: they compute between them */
 #define MON_TICK WEFT_MS
 #define MON_TICK_MIN (20 * WEFT_US)
 #define MON_QUICK (50 * WEFT_US)        /* a tick while one blocked goroutine follows another */
@@ -236,6 +238,7 @@ static bool mon_look(struct weft__p *p, weft_time now, bool outside, bool due)
     if (!m)
         return false;
     if (tick != p->mon_tick || m != p->mon_m) {
+        bool few = m == p->mon_m && tick - p->mon_tick < MON_FEW;
         atomic_store_explicit(&p->still, 0, memory_order_relaxed);
         p->mon_tick = tick;
         p->mon_m = m;
@@ -244,6 +247,8 @@ static bool mon_look(struct weft__p *p, weft_time now, bool outside, bool due)
         p->mon_cpu = mon_clock(m);
         if (outside)
             atomic_store_explicit(&p->poke, 1, memory_order_relaxed);
+        if (few && weft__runq_len(p) != 0)
+            atomic_store_explicit(&p->turn, 1, memory_order_relaxed);
         return false;
     }
     if (atomic_load_explicit(&m->in, memory_order_relaxed))

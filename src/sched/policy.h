@@ -13,7 +13,7 @@
 struct weft__policy {
     uint64_t (*random)(void *arg); /* NULL: each thread's own generator, seeded by the kernel */
     void *random_arg;
-    uint32_t next_max;             /* the next slot may jump the queue this often in a row */
+    int32_t next_max;              /* the next slot may jump the queue this often in a row */
     uint32_t global_every;         /* ticks between looks at the global queue; a power of two */
     uint32_t steal_max;            /* goroutines that one theft takes at most */
     uint32_t quick_ns;             /* a p that starts or queues one each so many ns is quick: robbing it costs more than it

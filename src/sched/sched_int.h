@@ -69,7 +69,8 @@ struct weft__p {
     _Atomic uint32_t tick;            /* [own; stat for the monitor] goroutines started, wraps */
     _Atomic uint32_t poke;            /* [stat] monitor: look at timers, net and global queue now */
     struct weft__g *_Atomic next;     /* [own/claim] runs before the queue; never stolen at once */
-    uint32_t next_run;                /* [own] times in a row that next jumped the queue */
+    _Atomic uint32_t turn;            /* [stat] monitor: those that hand over by next compute long: the queue's turn */
+    int32_t next_run;                 /* [own] times in a row that next jumped the queue; below 0 they do not count yet */
     bool from_global;                 /* [own] the last one that was taken out of turn came from the global queue */
     _Atomic uint32_t head, tail;      /* [own/claim; stat for others] free running, queue is ring[head .. tail-1] */
     uint32_t slots;                   /* [own/claim] 0 or a power of two */

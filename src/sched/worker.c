@@ -128,17 +128,25 @@ static inline void worker_to_sched(struct weft__m *m, struct weft__g *from)
     weft__arch_switch(&from->sw, &m->g0);
 }
 
+/* Whose turn came because others had computed long may hand over to each other as often: by time, not by turns. */
+#define WORKER_TURN 1024
+
 /* Next goroutine of the own queue, or NULL: also when the scheduler should look around first. */
 static inline struct weft__g *worker_pick(struct weft__p *p)
 {
     struct weft__g *g = atomic_load_explicit(&p->next, memory_order_relaxed);
 
-    if (g && (p->next_run < weft__policy.next_max || weft__runq_len(p) == 0)) {
+    bool turn = weft__unlikely(atomic_load_explicit(&p->turn, memory_order_relaxed) != 0);
+    if (g && ((p->next_run < weft__policy.next_max && !turn) || weft__runq_len(p) == 0)) {
         p->next_run++;
         atomic_store_explicit(&p->next, NULL, memory_order_relaxed);
         return g;
     }
     p->next_run = 0;
+    if (turn) {
+        atomic_store_explicit(&p->turn, 0, memory_order_relaxed);
+        p->next_run = -WORKER_TURN;
+    }
     return weft__runnable_g(p, weft__runq_pop(p));
 }
 

@@ -473,7 +473,7 @@ void weft__sim_start(uint64_t seed)
     vt.spurious_in = (uint32_t)ONE_OF(0, 16, 64);
     vt.slack = ONE_OF(0, 0, 1000, 50000, 1000000);
     vt.cpus = (int)ONE_OF(1, 2, 2, 3, 4);
-    weft__policy.next_max = (uint32_t)ONE_OF(1, 16, 16, 64);
+    weft__policy.next_max = (int32_t)ONE_OF(1, 16, 16, 64);
     weft__policy.global_every = (uint32_t)ONE_OF(1, 8, 64, 64);
     weft__policy.steal_max = (uint32_t)ONE_OF(1, 2, 256, 256);
     weft__sim.plain_cost = (int)ONE_OF(0, 1, 1, 4, SIM_POINT);

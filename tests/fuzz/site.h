@@ -27,6 +27,8 @@ static void site_sum(weft_http_request *rq, weft_http_writer *w, void *arg)
             sum = sum * 31 + (unsigned char)buf[i];
         n += (uint64_t)k;
     }
+    if (k < 0)
+        n = sum = 0; /* how much of a broken body came before the break depends on the pieces */
     snprintf(text, sizeof text, "%llu %llx %d\n", (unsigned long long)n, (unsigned long long)sum, k < 0);
     (void)weft_http_reply_text(w, k < 0 ? 400 : 200, "text/plain", text);
 }

@@ -90,21 +90,26 @@ def summary(lines, field, is_go):
     return s
 
 
-def measure(rows, exes, opt):
-    """Rows of the same command share its runs."""
+def measure(rows, exes, opt, save):
+    """Rows of the same command share its runs. Each goes to save() as soon as it is there."""
     meta = dict(commit=sh("git", "rev-parse", "--short", "HEAD"), dirty=bool(sh("git", "status", "--porcelain", "-uno")),
                 machine=machine(), compiler=opt.compiler, go_version=sh("go", "version"), pinned=not opt.no_pin)
     groups = {}
     for r in rows:
         for p in opt.procs:
             if p in r["procs"]:
-                groups.setdefault((tuple(r["args"]), p), []).append(r)
+                groups.setdefault((r["exe"], tuple(r["args"]), p), []).append(r)
     out = []
     cpus_all = sorted(os.sched_getaffinity(0))
-    for (args, procs), rs in groups.items():
+    bench_dir = os.path.dirname(exes["weft"])
+    for (program, args, procs), rs in groups.items():
+        if program != "weft-bench" and not os.path.exists(os.path.join(bench_dir, program)):
+            print(f"bench: {rs[0]['what']}: this build has no {program}", file=sys.stderr)
+            continue
         cpus = None if opt.no_pin else set(cpus_all[-procs:])
+        exes = dict(exes, weft=os.path.join(bench_dir, program))
         lines = {k: [] for k in exes}
-        floor, floors, bench_dir = rs[0]["floor"], [], os.path.dirname(exes["weft"])
+        floor, floors = rs[0]["floor"], []
         load0 = os.getloadavg()[0]
         for _ in range(opt.rounds):
             for k, exe in exes.items():
@@ -122,7 +127,7 @@ def measure(rows, exes, opt):
         for r in rs:
             res = dict(time=datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"), **meta, bench=r["key"],
                        what=r["what"], unit=r["unit"], procs=procs, rounds=opt.rounds, reps=opt.reps,
-                       load=[round(load0, 2), round(os.getloadavg()[0], 2)], goal=r["goal"][0 if procs == 1 else 1], twin=r["twin"])
+                       load=[round(load0, 2), round(os.getloadavg()[0], 2)], goal=r["goal"][0 if procs == 1 else 1], most=r["most"], least=r["least"], twin=r["twin"])
             for k in exes:
                 if k == "go" and not r["twin"]:
                     continue
@@ -137,6 +142,7 @@ def measure(rows, exes, opt):
             if floors and value(floors[0], r["field"], False) is not None:
                 res["floor"] = summary(floors, r["field"], False)
             out.append(res)
+            save(res)
             print_row(res)
     return out
 
@@ -144,6 +150,19 @@ def measure(rows, exes, opt):
 def machine():
     model = next((l.split(":", 1)[1].strip() for l in open("/proc/cpuinfo") if l.startswith("model name")), platform.machine())
     return f"{model}, {os.cpu_count()} CPUs, Linux {platform.release().split('-')[0]}"
+
+
+def goal_text(r):
+    if r.get("most"):
+        return f"{r['most']} {r['unit']}"
+    return f">= {r['least']}" if r.get("least") else "" if r["goal"] is None else f"{r['goal']}"
+
+
+def missed(r):
+    if r.get("most") or r.get("least"):
+        m = r["weft"]["median"]
+        return m > r["most"] if r.get("most") else m < r["least"]
+    return bool(r["goal"]) and r.get("ratio") is not None and r["ratio"] > r["goal"]
 
 
 def fig(s):
@@ -161,7 +180,7 @@ def print_row(r):
     w, g = r.get("weft"), r.get("go")
     sp = "/".join(f"{s['spread'] * 100:.0f}%" for s in (w, g) if s)
     ratio = f"{r['ratio']:.3f}" if r.get("ratio") is not None else "-"
-    goal = f"{r['goal']}" if r["goal"] is not None else "-"
+    goal = goal_text(r) or "-"
     cpu = f"{r['cpu_ratio']:.2f}" if r.get("cpu_ratio") is not None else "-"
     print(f"{r['what'][:44]:44} {r['procs']:>5} {fig(w):>10} {fig(g) if 'go' in r else '-':>10} {r['unit']:>4} {ratio:>7} {goal:>6} {cpu:>6} "
           f"{sp:>11} {r['load'][1]:>5}", flush=True)
@@ -177,7 +196,8 @@ td,th{{padding:.2rem .5rem;text-align:right;border-bottom:1px solid #ddd;font-va
 .bar b{{position:absolute;top:-2px;bottom:-2px;width:2px;background:#222}}.small{{color:#555;font-size:.85rem}}</style>
 <h1>weft, measured beside Go</h1>
 <p>Drawn by <code>bench/run.py --draw</code> from <code>bench/results/*.jsonl</code>, the newest line of each row. Contestants ran by turns on
-the same machine, pinned alike; each figure is the median over the rounds, the ratio is weft / Go (less is better). The black mark is the goal.</p>
+the same machine, pinned alike; each figure is the median over the rounds, the ratio is weft / Go (less is better). The black mark is the goal; a goal with a unit, or
+with &gt;=, is one for weft's own figure. What limits the rows that miss theirs: <a href="limits.md">limits.md</a>. A floor does the same steps without a scheduler (bench/floor).</p>
 {tables}
 """
 
@@ -188,7 +208,7 @@ def draw(results_dir, page):
         if f.endswith(".jsonl"):
             for l in open(os.path.join(results_dir, f)):
                 r = json.loads(l)
-                if "ratio" in r and r.get("what"):
+                if r.get("weft") and r.get("what"):
                     k = (r["bench"], r["procs"])
                     if k not in latest or r["time"] >= latest[k]["time"]:
                         latest[k] = r
@@ -198,16 +218,19 @@ def draw(results_dir, page):
         for r in latest.values():
             if r["procs"] != procs:
                 continue
-            width = min(r["ratio"] or 0, 1.25) / 1.25 * 100
-            over = " over" if r["goal"] and r["ratio"] > r["goal"] else ""
+            ratio = r.get("ratio")
+            width = min(ratio or 0, 1.25) / 1.25 * 100
+            over = " over" if missed(r) else ""
             mark = f'<b style="left:{min(r["goal"], 1.25) / 1.25 * 100:.1f}%"></b>' if r["goal"] else ""
-            rows += (f"<tr><td>{html.escape(r['what'])}<td>{fig(r['weft'])}<td>{fig(r['go'])}<td>{r['unit']}<td>{r['ratio']:.3f}<td>{r['goal'] or ''}"
+            go, floor = (fig(r[k]) if r.get(k) else "" for k in ("go", "floor"))
+            rows += (f"<tr><td>{html.escape(r['what'])}<td>{fig(r['weft'])}<td>{go}<td>{floor}<td>{r['unit']}<td>{'' if ratio is None else f'{ratio:.3f}'}"
+                     f"<td>{html.escape(goal_text(r))}<td>{'missed' if over else ''}"
                      f'<td><div class="bar{over}"><i style="width:{width:.1f}%"></i>{mark}</div><td class="small">{r["load"][1]}<td class="small">{r["commit"]}'
                      f"{'+' if r['dirty'] else ''}")
         any_row = next(r for r in latest.values() if r["procs"] == procs)
         tables += (f"<h2>{procs} proc{'s' if procs > 1 else ''}</h2><p class=small>{html.escape(any_row['machine'])}; {html.escape(any_row['go_version'])}; "
                    f"{html.escape(any_row['compiler'])}. A + after the commit: the tree had changes.</p>"
-                   f"<table><tr><th>work<th>weft<th>Go<th>unit<th>ratio<th>goal<th><th>load<th>commit{rows}</table>\n")
+                   f"<table><tr><th>work<th>weft<th>Go<th>floor<th>unit<th>ratio<th>goal<th><th><th>load<th>commit{rows}</table>\n")
     os.makedirs(os.path.dirname(page), exist_ok=True)
     with open(page, "w") as f:
         f.write(PAGE.format(tables=tables or "<p>No results yet: <code>make bench</code>.</p>"))
@@ -245,11 +268,15 @@ def main():
     print(f"machine: {machine()}; load {os.getloadavg()[0]:.2f}; {opt.rounds} rounds x {opt.reps} runs, by turns"
           f"{'' if opt.no_pin else ', pinned to as many CPUs as procs'}")
     print_head()
-    out = measure(rows, exes, opt)
+    os.makedirs(results, exist_ok=True)
+
+    def save(r):
+        if not opt.no_save:
+            with open(os.path.join(results, "micro.jsonl"), "a") as f:
+                f.write(json.dumps(r) + "\n")
+
+    out = measure(rows, exes, opt, save)
     if not opt.no_save:
-        os.makedirs(results, exist_ok=True)
-        with open(os.path.join(results, "micro.jsonl"), "a") as f:
-            f.writelines(json.dumps(r) + "\n" for r in out)
         draw(results, page)
     failed = sum(1 for r in out if any(k in r and r[k] is None for k in exes if k == "weft" or r["twin"]))
     if failed:

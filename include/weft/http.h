@@ -401,6 +401,16 @@ WEFT_API int64_t weft_http_request_content_length(const weft_http_request *rq);
  */
 WEFT_API WEFT_PARKS WEFT_MUST_USE
 ssize_t weft_http_request_read(weft_http_request *rq, void *ret_buf, size_t len);
+/**
+ * weft_http_request_trailer - value of the first field of that name behind the request's body; NULL if there is none.
+ *
+ * There once weft_http_request_read has returned 0. Fields that may not come so late (framing, routing, credentials, content: what
+ * weft_http_reply_trailer refuses) are left out. Names and values together at most 16 KiB; more: WEFT_EPROTO from the read.
+ * Source    RFC 9110 6.5; Go http.Request Trailer.
+ */
+WEFT_API const char *weft_http_request_trailer(const weft_http_request *rq, const char *name);
+/** weft_http_request_trailer_at - trailer number i of the request; returns false past the last. */
+WEFT_API bool weft_http_request_trailer_at(const weft_http_request *rq, size_t i, struct weft_http_field *ret_field);
 
 /* The answer. Without a call it is "200 OK" with an empty body. */
 /** weft_http_reply_status - before the first byte of body; 200 .. 599. Later calls change nothing. */

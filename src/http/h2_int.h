@@ -161,6 +161,8 @@ void weft__h2_guard_credit(struct weft__h2 *c);
 struct weft__h2_stream *weft__h2_stream_new(struct weft__h2 *c, int32_t id);
 /* One field of the request's head. */
 void weft__h2_stream_field(struct weft__h2_stream *st, const char *name, size_t nn, const char *value, size_t nv);
+/* A field behind a request's body; past 16 KiB of them the stream is reset. */
+void weft__h2_stream_trailer(struct weft__h2_stream *st, const char *name, size_t nn, const char *value, size_t nv);
 /* The same without a look at whose it is: kept, and content-length noted. */
 void weft__h2_head_field(struct weft__h2_stream *st, const char *name, size_t nn, const char *value, size_t nv);
 /* The head is whole: as request.c has it. */

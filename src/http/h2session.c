@@ -64,8 +64,10 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
     struct weft__h2_stream *st = session_stream(c, frame->hd.stream_id);
     if (st && c->client)
         weft__h2_call_field(st, (const char *)name, nn, (const char *)value, nv);
-    else if (st && frame->headers.cat == NGHTTP2_HCAT_REQUEST)   /* else trailers: read over */
+    else if (st && frame->headers.cat == NGHTTP2_HCAT_REQUEST)
         weft__h2_stream_field(st, (const char *)name, nn, (const char *)value, nv);
+    else if (st)
+        weft__h2_stream_trailer(st, (const char *)name, nn, (const char *)value, nv);
     return 0;
 }
 

@@ -231,6 +231,14 @@ void weft__h2_stream_field(struct weft__h2_stream *st, const char *name, size_t 
         weft__h2_head_field(st, name, nn, value, nv);
 }
 
+void weft__h2_stream_trailer(struct weft__h2_stream *st, const char *name, size_t nn, const char *value, size_t nv)
+{
+    if (st->handled || st->err || weft__trailer_add(&st->x.head, name, nn, value, nv))
+        return;
+    weft__h2_stream_break(st, WEFT_EPROTO);
+    (void)nghttp2_submit_rst_stream(st->c->session, NGHTTP2_FLAG_NONE, st->id, NGHTTP2_ENHANCE_YOUR_CALM);
+}
+
 /* RFC 9113 8.2.3: several cookie fields are one, cut up. */
 static void head_join_cookies(struct weft__h2_stream *st)
 {

@@ -125,6 +125,20 @@ bool weft__trailer_at(const struct weft__trailers *t, size_t i, struct weft_http
     }
 }
 
+bool weft__trailer_allowed(const char *name)
+{
+    static const char *const never[] = {
+        "authorization", "cache-control", "connection", "content-encoding", "content-length", "content-range", "content-type", "cookie",
+        "expect", "host", "keep-alive", "max-forwards", "pragma", "proxy-authenticate", "proxy-authorization", "proxy-connection",
+        "range", "set-cookie", "te", "trailer", "transfer-encoding", "upgrade", "www-authenticate"};
+    if (strncasecmp(name, "if-", 3) == 0)
+        return false;
+    for (size_t i = 0; i < sizeof never / sizeof *never; i++)
+        if (strcasecmp(name, never[i]) == 0)
+            return false;
+    return true;
+}
+
 /* ---- the parser's calls ---- */
 
 static int head_on_field(llhttp_t *p, const char *at, size_t len)

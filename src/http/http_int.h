@@ -72,6 +72,8 @@ struct weft__trailers {
 };
 /* One more, for HTTP/2. False: too many, or memory is short. */
 bool weft__trailer_add(struct weft__head *h, const char *name, size_t nn, const char *value, size_t nv);
+/* May a field of that name come behind a body (RFC 9110 6.5.1)? */
+bool weft__trailer_allowed(const char *name);
 /* Trailer number i; false past the last. */
 bool weft__trailer_at(const struct weft__trailers *t, size_t i, struct weft_http_field *ret_field);
 

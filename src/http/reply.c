@@ -176,13 +176,8 @@ weft_err weft_http_reply_field(weft_http_writer *w, const char *name, const char
 
 weft_err weft_http_reply_trailer(weft_http_writer *w, const char *name, const char *value)
 {
-    static const char *const never[] = {"content-length", "transfer-encoding", "host", "trailer", "content-encoding",
-                                        "content-type", "content-range", "connection", "set-cookie", "authorization"};
-    if (!weft__http_field_ok(name, value))
+    if (!weft__http_field_ok(name, value) || !weft__trailer_allowed(name))
         return WEFT_EINVAL;
-    for (size_t i = 0; i < sizeof never / sizeof *never; i++)
-        if (strcasecmp(name, never[i]) == 0)
-            return WEFT_EINVAL;
     if (w->no_body || (!w->h2 && (w->old || w->has_length)))
         return WEFT_EUNSUPPORTED;   /* only chunks and streams have a place for trailers */
     size_t nn = strlen(name), nv = strlen(value);

@@ -151,6 +151,7 @@ int weft__request_accept(struct weft__exch *x)
     if (weft__wire_framing(h, true, false, &w->framing, &w->left) < 0)
         return 501;
     w->done = w->framing == WEFT__BODY_NONE;
+    h->keep_trailers = w->framing == WEFT__BODY_CHUNKED;
     if (w->left > x->sc->server->o.body_bytes_max)
         return 413;
     const char *expect = h->scanned && !h->expects ? NULL : weft__head_find(h, "expect");
@@ -220,6 +221,29 @@ int64_t weft_http_request_content_length(const weft_http_request *rq)
     if (rq->x->wire.framing == WEFT__BODY_CHUNKED)
         return -1;
     return rq->x->head.p.flags & F_CONTENT_LENGTH ? (int64_t)rq->x->head.p.content_length : 0;
+}
+
+/* They are whole, and no other goroutine's, once the end of the body has been seen. */
+bool weft_http_request_trailer_at(const weft_http_request *rq, size_t i, struct weft_http_field *ret_field)
+{
+    struct weft_http_field f;
+    if (!rq->x->wire.done)
+        return false;
+    for (size_t k = 0; weft__trailer_at(rq->x->head.trailers, k, &f); k++)
+        if (weft__trailer_allowed(f.name) && i-- == 0) {
+            *ret_field = f;
+            return true;
+        }
+    return false;
+}
+
+const char *weft_http_request_trailer(const weft_http_request *rq, const char *name)
+{
+    struct weft_http_field f;
+    for (size_t i = 0; weft_http_request_trailer_at(rq, i, &f); i++)
+        if (strcasecmp(f.name, name) == 0)
+            return f.value;
+    return NULL;
 }
 
 static weft_err request_continue(struct weft_http_request *rq)

@@ -2,7 +2,7 @@
  * prog_abuse_site.c - the server that tests/e2e/abuse.py and clients.py ask: small limits, so that abuse ends soon.
  *
  * usage: prog_abuse_site [HEAD_MS IO_MS IDLE_MS]; prints "ready ADDRESS". /hello; /echo sends the body back; /big/N sends N bytes;
- * /slow/MS answers after MS milliseconds. SIGTERM ends it: requests under way finish first.
+ * /slow/MS answers after MS milliseconds; /trailer says the request's trailer X-Sum. SIGTERM ends it: requests under way finish first.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -47,6 +47,17 @@ static void slow(weft_http_request *rq, weft_http_writer *w, void *arg)
     hello(rq, w, NULL);
 }
 
+/* What stands behind the request's body as X-Sum. */
+static void trailer(weft_http_request *rq, weft_http_writer *w, void *arg)
+{
+    char buf[4096];
+    (void)arg;
+    while (weft_http_request_read(rq, buf, sizeof buf) > 0)
+        continue;
+    const char *sum = weft_http_request_trailer(rq, "X-Sum");
+    (void)weft_http_reply_text(w, 200, "text/plain", sum ? sum : "-");
+}
+
 static void wait_term(weft_http_server *server)
 {
     ending_wait();
@@ -68,7 +79,7 @@ int main(int argc, char **argv)
     char addr[WEFT_ADDR_TEXT];
     if (weft_http_mux_new(&mux) < 0 || weft_http_mux_handle(mux, "/hello", hello, NULL) < 0 ||
         weft_http_mux_handle(mux, "/echo", echo, NULL) < 0 || weft_http_mux_handle(mux, "/big/{n}", big, NULL) < 0 ||
-        weft_http_mux_handle(mux, "/slow/{ms}", slow, NULL) < 0)
+        weft_http_mux_handle(mux, "/slow/{ms}", slow, NULL) < 0 || weft_http_mux_handle(mux, "/trailer", trailer, NULL) < 0)
         return 1;
     struct weft_http_server_opts opts = {.handler = weft_http_mux_handler, .arg = mux, .head_timeout = ms(argc, argv, 1),
                                          .io_timeout = ms(argc, argv, 2), .idle_timeout = ms(argc, argv, 3)};

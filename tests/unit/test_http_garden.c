@@ -201,7 +201,7 @@ TEST(http_garden, chunks_of_another_shape)
             SEED(400, CHUNKED "1;a\nb\r\na\r\n0\r\n\r\n"), SEED(400, CHUNKED "1;a\rb\r\na\r\n0\r\n\r\n"),
             SEED(400, CHUNKED "1;a\0\r\na\r\n0\r\n\r\n"),
             SEED(400, CHUNKED "0\r\nX : y\r\n\r\n"), SEED(400, CHUNKED "0\r\n X: y\r\n\r\n"), SEED(400, CHUNKED "0\r\nX: y\n\r\n"),
-            SEED(400, CHUNKED "0\r\nX\r\n\r\n"));
+            SEED(400, CHUNKED "0\r\nX\r\n\r\n"), SEED(400, CHUNKED "0\r\nContent-Length: 3\r\n\r\n"));
 }
 
 TEST(http_garden, extensions_and_trailers_without_end)

@@ -184,3 +184,65 @@ TEST(http_h2, a_socket_that_is_full_is_waited_for)
     site_stop(&s);
 }
 #endif
+
+/* ---- trailers of a request ---- */
+
+static ssize_t body_with_trailers(nghttp2_session *session, int32_t id, uint8_t *buf, size_t len, uint32_t *flags,
+                                  nghttp2_data_source *source, void *arg)
+{
+    struct h2_peer *p = arg;
+    static char big[300];
+    memset(big, 'x', sizeof big - 1);
+    nghttp2_nv nv[] = {H2_NV("x-sum", "6"), H2_NV("content-type", "late"), H2_NV("x-more", "a: b"), H2_NV("x-big", big)};
+    (void)len, (void)source;
+    memcpy(buf, "abc", 3);
+    *flags = NGHTTP2_DATA_FLAG_EOF | NGHTTP2_DATA_FLAG_NO_END_STREAM;
+    nghttp2_nv many[60];
+    for (size_t i = 0; i < 60; i++)
+        many[i] = nv[3];
+    EXPECT_EQ(p->more ? nghttp2_submit_trailer(session, id, many, 60) : nghttp2_submit_trailer(session, id, nv, 3), 0);
+    return 3;
+}
+
+static void handle_request_trailers(weft_http_request *rq, weft_http_writer *w, void *arg)
+{
+    char buf[100], text[400] = "";
+    struct weft_http_field f;
+    ssize_t n;
+    size_t len = 0;
+    EXPECT(!weft_http_request_trailer_at(rq, 0, &f));
+    while ((n = weft_http_request_read(rq, buf, sizeof buf)) > 0)
+        continue;
+    *(ssize_t *)arg = n;
+    for (size_t i = 0; weft_http_request_trailer_at(rq, i, &f); i++)
+        len += (size_t)snprintf(text + len, sizeof text - len, "%s=%s;", f.name, f.value);
+    (void)weft_http_reply_text(w, 200, "text/plain", text);
+}
+
+TEST(http_h2, trailers_of_a_request_are_there_after_its_body)
+{
+    struct site s;
+    struct h2_peer p;
+    ssize_t last = -1;
+    site_start(&s, &(struct weft_http_server_opts){.handler = handle_request_trailers, .arg = &last});
+    h2_open(&p, &s);
+    const nghttp2_nv nv[] = {H2_NV(":method", "POST"), H2_NV(":path", "/"), H2_NV(":scheme", "http"), H2_NV(":authority", "example.org")};
+    nghttp2_data_provider source = {.read_callback = body_with_trailers};
+    for (int i = 0; i < 2; i++) {
+        p.more = i == 1;   /* 18 KB of trailers */
+        int32_t id = nghttp2_submit_request(p.session, NULL, nv, 4, &source, NULL);
+        REQUIRE(id > 0);
+        p.open++;
+        h2_until_done(&p);
+        if (i == 0) {
+            EXPECT_EQ(h2_at(&p, id)->status, 200);
+            EXPECT_STR(h2_at(&p, id)->body, "x-sum=6;x-more=a: b;");
+            EXPECT_EQ(last, 0);
+        } else {
+            EXPECT_EQ(h2_at(&p, id)->code, NGHTTP2_ENHANCE_YOUR_CALM);
+        }
+    }
+    h2_close(&p);
+    site_stop(&s);
+    EXPECT_EQ(last, WEFT_EPROTO);
+}

@@ -50,6 +50,9 @@ func main() {
 	rq, _ := http.NewRequest("POST", url+"/echo", strings.NewReader("expected"))
 	rq.Header.Set("Expect", "100-continue")
 	check(body(c.Do(rq)) == "expected", "100-continue")
+	rq, _ = http.NewRequest("POST", url+"/trailer", io.MultiReader(strings.NewReader("abc")))
+	rq.Trailer = http.Header{"X-Sum": {"6"}}
+	check(body(c.Do(rq)) == "6", "trailers of a request")
 	r, err := c.Head(url + "/hello")
 	check(err == nil && r.ContentLength == 6, "head")
 	r, err = c.Get(url + "/none")

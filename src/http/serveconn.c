@@ -107,7 +107,8 @@ static ssize_t head_read(struct weft__exch *x, bool *timed)
     return n > 0 ? n : n == WEFT_EDEADLINE && x->end ? -408 : 0;
 }
 
-/* A head that headscan.c does not take, or that is not whole yet; it begins at 0. As head_receive. */
+/* A head that headscan.c does not take, or that is not whole yet; it begins at 0. As head_receive. What is behind the limit is not
+ * looked at, so that the status does not depend on the pieces that the head came in. */
 static int head_parse(struct weft__exch *x)
 {
     size_t max = x->sc->server->o.head_bytes_max;
@@ -115,9 +116,9 @@ static int head_parse(struct weft__exch *x)
     weft__head_init(&x->head, HTTP_REQUEST, x->buf);
     for (;;) {
         x->head.buf = x->buf;
-        int state = weft__head_parse(&x->head, x->end);
+        int state = weft__head_parse(&x->head, x->end < max ? x->end : max);
         if (state == 1)
-            return x->head.end > max ? 431 : 1;
+            return 1;
         if (state < 0)
             return state == WEFT_ENOMEM ? 503 : 400;
         if (x->end >= max)

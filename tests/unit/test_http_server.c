@@ -214,6 +214,22 @@ TEST(http_server, a_client_that_expects_100_is_told_to_go_on)
     site_stop(&s);
 }
 
+TEST(http_server, what_is_wrong_behind_the_limit_of_a_head_is_not_looked_at)
+{
+    struct site s;
+    struct weft_http_server_opts o = plain;
+    o.head_bytes_max = 200;
+    site_start(&s, &o);
+    char line[400];
+    for (int wrong_at = 150; wrong_at < 300; wrong_at += 100) {
+        memset(line, 'a', sizeof line);
+        memcpy(line, "GET /", 5);
+        memcpy(line + wrong_at, " P/49.1\r\n\r\n", 12);
+        EXPECT(strncmp(ask_raw(&s, line, (size_t)wrong_at + 12), wrong_at < 200 ? "HTTP/1.1 400 " : "HTTP/1.1 431 ", 13) == 0);
+    }
+    site_stop(&s);
+}
+
 TEST(http_server, limits_answer_with_their_status)
 {
     struct site s;

@@ -5,7 +5,8 @@
  *
  * Keys. The key argument k of each call may be an integer or enum, a pointer, or a string: char * and const char * are
  * strings, compared by content and copied; other pointers and integers are compared as 64-bit numbers. Numbers and strings
- * never equal each other. k is evaluated once.
+ * never equal each other. k is evaluated once. A floating number, a struct or an __int128 is a
+ * compile error.
  *
  * Values are the caller's: the map keeps the pointer. NULL is a value like others.
  *
@@ -31,8 +32,17 @@ typedef struct weft_map {
     struct weft__map_table *_Atomic weft__table;
 } weft_map;
 
-#define WEFT__MAP_KEY(k) \
-    weft__map_key(_Generic((k), char *: 1, const char *: 1, default: 0), (uint64_t)(uintptr_t)(k))
+/* 1: an integer, char, enum, bool or pointer; the others would lose something on the way to a number */
+#define WEFT__MAP_KEY_FITS(k) \
+    (__builtin_classify_type(k) >= 1 && __builtin_classify_type(k) <= 5 && \
+     _Generic((k), __int128: 0, unsigned __int128: 0, default: 1))
+#define WEFT__MAP_KEY(k)                                                                        \
+    weft__map_key(_Generic((k), char *: 1, const char *: 1, default: 0) +                       \
+                      0 * sizeof(struct {                                                       \
+                          _Static_assert(WEFT__MAP_KEY_FITS(k), "weft_map: a key is an integer, a pointer or a string"); \
+                          int weft__i;                                                          \
+                      }),                                                                       \
+                  (uint64_t)(uintptr_t)(k))
 static inline __attribute__((unused)) weft_map_key weft__map_key(int is_string, uint64_t bits)
 {
     return is_string ? (weft_map_key){0, (const char *)(uintptr_t)bits} : (weft_map_key){bits, NULL};

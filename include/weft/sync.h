@@ -219,6 +219,7 @@ typedef struct weft_once {
         WEFT__FNTYPE(fn_) weft__fn = weft__r.o ? (WEFT__FNTYPE(fn_))(fn_)                          \
                                                : (WEFT__FNTYPE(fn_))weft__once_skip;               \
         __typeof__(weft__fn(__VA_ARGS__)) weft__got = weft__fn(__VA_ARGS__);                       \
+        __asm__("" : : "r"(weft__s) : "memory"); /* set by an earlier call, for all the compiler knows */ \
         if (weft__r.o) {                                                                           \
             *weft__s = weft__got;                                                                  \
             weft__r.returned = true;                                                               \

@@ -156,7 +156,7 @@ static int redirect_next(struct weft_http_response *r, const struct weft__send *
     const char *to = moved ? weft__head_find(&r->rx->head, "location") : NULL;
     const struct weft_http_client_opts *o = &r->client->o;
     bool gone = s->reader && (status == 307 || status == 308);   /* a body that was read cannot be sent again */
-    if (!to || o->redirects_max < 0 || gone)
+    if (!to || !*to || o->redirects_max < 0 || gone)
         return 0;
     weft_err err = weft__url_resolve(ret_next, &r->url, to);
     if (err < 0)

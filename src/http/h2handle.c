@@ -47,9 +47,9 @@ static int request_accept(struct weft__h2_stream *st)
     if (h->p.content_length > x->sc->server->o.body_bytes_max)
         return 413;
     const char *expect = h->expects ? weft__head_find(h, "expect") : NULL;
-    if (expect && strcasecmp(expect, "100-continue") != 0)
+    if (expect && *expect && strcasecmp(expect, "100-continue") != 0)
         return 417;
-    x->rq.expect = expect && !ended;
+    x->rq.expect = expect && *expect && !ended;
     return weft__request_target(&x->rq);
 }
 

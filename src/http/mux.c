@@ -368,10 +368,8 @@ static bool mux_route(struct weft_http_mux *m, weft_http_request *rq, weft_http_
     if (!host)
         host = "";   /* HTTP/1.0 */
     size_t host_len = *host == '[' ? strcspn(host, "]") + 1 : strcspn(host, ":/?"), n = strlen(path);
-    if (*path != '/') {   /* "OPTIONS *" */
-        (void)weft_http_reply_text(w, 400, "text/plain; charset=utf-8", "400 bad request\n");
+    if (*path != '/')   /* "OPTIONS *" asks about the server as a whole: as Go's, it says that it is there */
         return false;
-    }
     if (strstr(path, "//") || strstr(path, "/.") || strstr(path, "/%2")) {
         char *clean = weft__request_text(rq, n + 2);
         if (clean && path_clean(path, clean)) {

@@ -101,7 +101,7 @@ static const char *host_end(const char *s)
     return s;
 }
 
-/* "/p?q", "http://host/p?q" or "*". */
+/* "/p?q", "http://host/p?q"; "*" for OPTIONS (RFC 9112 3.2.4). */
 int weft__request_target(struct weft_http_request *rq)
 {
     const char *t = weft_http_request_target(rq);
@@ -116,7 +116,7 @@ int weft__request_target(struct weft_http_request *rq)
             return 0;
         }
     }
-    if (*t != '/' && strcmp(t, "*") != 0)
+    if (*t != '/' && (strcmp(t, "*") != 0 || rq->x->head.p.method != HTTP_OPTIONS))
         return 400;
     size_t n = strcspn(t, "?#");
     rq->path = t;
@@ -155,9 +155,9 @@ int weft__request_accept(struct weft__exch *x)
     if (w->left > x->sc->server->o.body_bytes_max)
         return 413;
     const char *expect = h->scanned && !h->expects ? NULL : weft__head_find(h, "expect");
-    if (expect && strcasecmp(expect, "100-continue") != 0)
+    if (expect && *expect && strcasecmp(expect, "100-continue") != 0)
         return 417;
-    x->rq.expect = expect && h->p.http_minor >= 1 && !w->done;
+    x->rq.expect = expect && *expect && h->p.http_minor >= 1 && !w->done;
     return weft__request_target(&x->rq);
 }
 

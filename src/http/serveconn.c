@@ -107,6 +107,25 @@ static ssize_t head_read(struct weft__exch *x, bool *timed)
     return n > 0 ? n : n == WEFT_EDEADLINE && x->end ? -408 : 0;
 }
 
+/* llhttp refuses the method: once it is there as a whole, 501 for a word that is none that is known (RFC 9110 9.1), else 400. */
+static int head_method_fault(struct weft__exch *x, size_t max, bool *timed)
+{
+    static const char letters[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789!#$%&'*+-.^_`|~";
+    for (size_t n = 0;;) {
+        const char *s = x->buf->data;
+        size_t end = x->end < max ? x->end : max;
+        while (n < end && s[n] && strchr(letters, s[n]))
+            n++;
+        if (n + 1 < end || (n < end && s[n] != ' '))
+            return n && s[n] == ' ' && s[n + 1] == '/' ? 501 : 400;
+        if (x->end >= max)
+            return 431;
+        ssize_t got = head_read(x, timed);
+        if (got <= 0)
+            return (int)-got;
+    }
+}
+
 /* A head that headscan.c does not take, or that is not whole yet; it begins at 0. As head_receive. What is behind the limit is not
  * looked at, so that the status does not depend on the pieces that the head came in. */
 static int head_parse(struct weft__exch *x)
@@ -119,6 +138,8 @@ static int head_parse(struct weft__exch *x)
         int state = weft__head_parse(&x->head, x->end < max ? x->end : max);
         if (state == 1)
             return 1;
+        if (state < 0 && llhttp_get_errno(&x->head.p) == HPE_INVALID_METHOD)
+            return head_method_fault(x, max, &timed);
         if (state < 0)
             return state == WEFT_ENOMEM ? 503 : 400;
         if (x->end >= max)
@@ -213,7 +234,7 @@ static bool serve_one(struct weft__exch *x)
         struct weft__head *h = &x->head;
         x->wire = (struct weft__wire){.conn = sc->conn, .head = h, .buf = x->buf, .pos = h->end, .base = h->end,
                                       .end = x->end, .wire_bytes = x->end - x->at, .why = ""};
-        keep = h->p.http_minor >= 1 ? !(h->p.flags & F_CONNECTION_CLOSE) : (h->p.flags & F_CONNECTION_KEEP_ALIVE) != 0;
+        keep = !(h->p.flags & F_CONNECTION_CLOSE) && (h->p.http_minor >= 1 || h->p.flags & F_CONNECTION_KEEP_ALIVE);
         status = weft__request_accept(x);
         weft__reply_init(&x->w, sc, h->p.method == HTTP_HEAD, h->p.http_minor == 0);
         x->w.close = !keep;

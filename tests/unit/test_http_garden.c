@@ -166,7 +166,8 @@ TEST(http_garden, targets_that_are_none)
             SEED(400, "GET http://h#f HTTP/1.1\r\nHost: h\r\n\r\n"),
             SEED(400, "GET ?q HTTP/1.1\r\nHost: h\r\n\r\n"),
             SEED(400, "GET /\x01 HTTP/1.1\r\nHost: h\r\n\r\n"), SEED(400, "GET /\x7f HTTP/1.1\r\nHost: h\r\n\r\n"),
-            SEED(400, "GET *x HTTP/1.1\r\nHost: h\r\n\r\n"),
+            SEED(400, "GET *x HTTP/1.1\r\nHost: h\r\n\r\n"), SEED(400, "GET * HTTP/1.1\r\nHost: h\r\n\r\n"),
+            SEED(400, "OPTIONS *?q HTTP/1.1\r\nHost: h\r\n\r\n"),
             SEED(400, "GET #f HTTP/1.1\r\nHost: h\r\n\r\n"), SEED(501, "CONNECT h:443 HTTP/1.1\r\nHost: h\r\n\r\n"));
 }
 
@@ -185,6 +186,15 @@ TEST(http_garden, hosts_that_are_none_or_two)
             SEED(400, "GET / HTTP/1.1\r\nHost: <a>\r\n\r\n"), SEED(400, "GET / HTTP/1.1\r\nHost: a:b\r\n\r\n"),
             SEED(400, "GET / HTTP/1.1\r\nHost: a:80:80\r\n\r\n"),
             SEED(400, "GET / HTTP/1.1\r\nHost: [::1\r\n\r\n"));
+}
+
+/* A word that is no method of ours is something we do not do, not a fault of syntax. */
+TEST(http_garden, methods_that_nobody_knows)
+{
+    REFUSED(SEED(501, "FROB / HTTP/1.1\r\nHost: h\r\n\r\n"), SEED(501, "get / HTTP/1.1\r\nHost: h\r\n\r\n"),
+            SEED(501, "POSTS / HTTP/1.1\r\nHost: h\r\n\r\n"),
+            SEED(400, "FROB  / HTTP/1.1\r\nHost: h\r\n\r\n"), SEED(400, "FROB\t/ HTTP/1.1\r\nHost: h\r\n\r\n"),
+            SEED(400, "FR(OB / HTTP/1.1\r\nHost: h\r\n\r\n"), SEED(400, "SSH-2.0-OpenSSH_9.2\r\n\r\n"));
 }
 
 /* ---- chunks ---- */
@@ -295,5 +305,28 @@ TEST(http_garden, what_is_odd_and_right_is_served)
            SEED(200, P "Content-Length: 0003\r\n\r\nabc"), SEED(200, P "Transfer-Encoding: ChunKed\r\n\r\n0\r\n\r\n"),
             SEED(200, CHUNKED "00003\r\nabc\r\n000\r\n\r\n"),
            SEED(200, CHUNKED "3;a;b=c;d=\"e f\"\r\nabc\r\n0\r\nX: y\r\n\r\n"), SEED(200, CHUNKED "A\r\n0123456789\r\n0;last\r\n\r\n"),
-            SEED(200, P "Content-Length: 0\r\n\r\n"));
+            SEED(200, P "Content-Length: 0\r\n\r\n"), SEED(200, P "Expect:\r\nContent-Length: 1\r\n\r\na"));
+}
+
+/* Who says both wants the end (RFC 9112 9.3). */
+TEST(http_garden, a_connection_ends_where_any_field_says_close)
+{
+    static const struct {
+        const char *head;
+        int answers;
+    } want[] = {{"GET / HTTP/1.0\r\n", 1}, {"GET / HTTP/1.0\r\nConnection: keep-alive\r\n", 2},
+                {"GET / HTTP/1.0\r\nConnection: x, Keep-Alive\r\n", 2}, {"GET / HTTP/1.0\r\nConnection: keep-alive, close\r\n", 1},
+                {"GET / HTTP/1.0\r\nConnection: close\r\nConnection: keep-alive\r\n", 1}, {G, 2}, {G "Connection: x,  CLOSE , y\r\n", 1},
+                {G "Connection: x\r\nConnection: close\r\n", 1}, {G "Connection: close, keep-alive\r\n", 1}, {G "Connection: closed\r\n", 2},
+                {G "Connection: enclose\r\n", 2}};
+    struct site s;
+    site_start(&s, &(struct weft_http_server_opts){.handler = careful});
+    for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
+        char text[400];
+        snprintf(text, sizeof text, "%s\r\n" LAST("/"), want[i].head);
+        const char *out = ask_raw(&s, text, 0);
+        if (count(out, "HTTP/1.1 200") != want[i].answers)
+            weft_test_fail(__FILE__, __LINE__, "%s: %s", want[i].head, out);
+    }
+    site_stop(&s);
 }

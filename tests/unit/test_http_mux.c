@@ -95,6 +95,7 @@ TEST(http_mux, methods_choose_and_405_names_those_that_fit)
     IS(ask(&s, "DELETE", "h", "/any"), "\r\n\r\nDELETE /any [");
     IS(ask(&s, "GET", "h", "/only/1"), "Allow: PUT\r\n");
     IS(ask(&s, "GET", "h", "/nothing"), "HTTP/1.1 404 Not Found");
+    IS(ask(&s, "OPTIONS", "h", "*"), "HTTP/1.1 200 OK\r\n");   /* the server as a whole */
     mux_stop(&s, m);
 }
 

@@ -73,7 +73,7 @@ TEST(http_refuse, request_lines_and_hosts)
 {
     REFUSED({"GET /\r\nHost: h\r\n\r\n", 505}, {"GET  / HTTP/1.1\r\nHost: h\r\n\r\n", 400}, {"GET / HTTP/1.1 \r\nHost: h\r\n\r\n", 400},
             {"GET / HTTP/2.0\r\nHost: h\r\n\r\n", 505}, {"GET / HTTP/1.10\r\nHost: h\r\n\r\n", 400}, {"GET / http/1.1\r\nHost: h\r\n\r\n", 400},
-            {"BREW / HTTP/1.1\r\nHost: h\r\n\r\n", 400}, {"get / HTTP/1.1\r\nHost: h\r\n\r\n", 400}, {"GET / HTTP/1.1\r\n\r\n", 400},
+            {"BREW / HTTP/1.1\r\nHost: h\r\n\r\n", 501}, {"get / HTTP/1.1\r\nHost: h\r\n\r\n", 501}, {"GET / HTTP/1.1\r\n\r\n", 400},
             {"GET / HTTP/1.1\r\nHost: h\r\nHost: h\r\n\r\n", 400}, {"GET / HTTP/1.1\r\nHost: h\r\nhost: i\r\n\r\n", 400},
             {"CONNECT h:1 HTTP/1.1\r\nHost: h\r\n\r\n", 501}, {"\x16\x03\x01\x02", 400}, {"GET x HTTP/1.1\r\nHost: h\r\n\r\n", 400});
 }

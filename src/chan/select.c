@@ -3,7 +3,8 @@
  *
  * Role    weft_selectv and what the block form needs. Three attempts, each dearer than the one before: a look without
  *         locks; a look with all locks held; a wait in the lines of all channels.
- * Near    chan_int.h (put, take, claims), chan.c (C1-C5), sched/sched.h (S1-S5, timers), docs/design/chan.md. Layer 3.
+ * Near    select_int.h (one case), select_two.c (two channels alone), chan_int.h (put, take, claims), chan.c (C1-C5),
+ *         sched/sched.h (S1-S5, timers), docs/design/chan.md. Layer 3.
  *
  * Invariants
  *   X1  A default, an expired timeout or a wait is chosen only while all locks are held and no case is ready: there is
@@ -23,9 +24,7 @@
  * Limits  65,536 cases, as in Go; beyond: fatal. Up to 8 need no allocation. The block form has room for 16.
  * Failure Out of memory for more than 8 cases is fatal. Panics are raised after all locks are dropped.
  */
-#include "chan_int.h"
-
-#include <weft/select.h>
+#include "select_int.h"
 
 #include "../sys/sys.h"
 
@@ -50,63 +49,9 @@ struct select_frame {
     struct weft__waiter *waiters; /* waiters[k] stands for case order[k]; room for n */
 };
 
-/* The outcome. */
-struct select_end {
-    uint32_t i;                  /* the case */
-    enum weft__chan_result r;    /* how its operation ended; WOULD_PARK for a default or a timeout */
-    uint32_t elem;               /* bytes of a value: the channel may be gone */
-    struct weft__g *wake;        /* to be made ready, or NULL */
-};
-
 static inline struct weft__chan *case_chan(const struct select_frame *f, uint32_t i)
 {
     return f->cases[i].weft__ch;
-}
-
-/* Could the case go on now? With its lock held only a stale waiter makes a yes wrong, without it a yes is a hint. */
-static inline bool case_looks_ready(const struct weft_case *k)
-{
-    if (!k->weft__ch)
-        return false; /* nil, default, timeout, zeroed */
-    struct weft__chan *c = weft__chan_of(k->weft__ch);
-    return k->weft__kind == WEFT__CASE_RECV ? !weft__chan_recv_would_park(c) : !weft__chan_send_would_park(c);
-}
-
-/* Performs case k, the i-th, if it is ready; the lock is held. False: it would have to wait. */
-static inline bool case_try(const struct weft_case *k, uint32_t i, struct select_end *ret_end)
-{
-    struct weft__chan *c = k->weft__ch;
-    ret_end->i = i;
-    ret_end->elem = c->elem;
-    ret_end->r = k->weft__kind == WEFT__CASE_RECV ? weft__chan_take(c, k->weft__p, &ret_end->wake)
-                                                  : weft__chan_put(c, k->weft__p, &ret_end->wake);
-    return ret_end->r != WEFT__CHAN_WOULD_PARK;
-}
-
-/* The same, taking the lock. */
-static inline bool case_try_alone(const struct weft_case *k, uint32_t i, struct select_end *ret_end)
-{
-    struct weft__chan *c = k->weft__ch;
-    weft__lock(&c->lock);
-    bool done = case_try(k, i, ret_end);
-    weft__unlock(&c->lock);
-    return done;
-}
-
-/* What follows the outcome. No lock is held, nothing is allocated any more. */
-static inline int case_finish(const struct weft_case *k, const struct select_end *end)
-{
-    if (end->wake)
-        weft__ready(end->wake);
-    if (k->weft__kind == WEFT__CASE_SEND && weft__unlikely(end->r == WEFT__CHAN_CLOSED))
-        weft_panic("send on closed channel");
-    if (k->weft__kind == WEFT__CASE_RECV) {
-        if (end->r == WEFT__CHAN_CLOSED && k->weft__p)
-            memset(k->weft__p, 0, end->elem);
-        if (k->weft__ok)
-            *k->weft__ok = end->r == WEFT__CHAN_DONE;
-    }
-    return (int)end->i;
 }
 
 /* Sorts out the list: channel cases go to order[], the default and the shortest timeout are noted. False: two defaults. */
@@ -146,7 +91,7 @@ static uint32_t select_draw(struct select_frame *f)
     uint32_t n = 0;
     for (uint32_t k = 0; k < f->m; k++) {
         f->ready[n] = f->order[k];
-        n += case_looks_ready(&f->cases[f->order[k]]);
+        n += weft__case_ready(&f->cases[f->order[k]]);
     }
     if (n <= 1)
         return n ? f->ready[0] : SELECT_NO_CASE;
@@ -216,11 +161,11 @@ static void select_unlock_all(struct select_frame *f)
 }
 
 /* Performs a ready case, all locks held; false when none is ready. */
-static bool select_try_locked(struct select_frame *f, struct select_end *ret_end)
+static bool select_try_locked(struct select_frame *f, struct weft__select_end *ret_end)
 {
     uint32_t i;
     while ((i = select_draw(f)) != SELECT_NO_CASE)
-        if (case_try(&f->cases[i], i, ret_end)) /* else stale waiters only made it look ready: they are gone now */
+        if (weft__case_try(&f->cases[i], i, ret_end)) /* else stale waiters only made it look ready: they are gone now */
             return true;
     return false;
 }
@@ -239,27 +184,13 @@ static void select_shuffle_same(struct select_frame *f)
     }
 }
 
-static struct weft__waitq *case_line(const struct weft_case *k)
-{
-    struct weft__chan *c = k->weft__ch;
-    return k->weft__kind == WEFT__CASE_RECV ? &c->recvq : &c->sendq;
-}
-
 /* Stands in every line; all locks held. waiters[k] belongs to case order[k]. */
 static void select_enqueue(struct select_frame *f)
 {
     select_shuffle_same(f);
     for (uint32_t k = 0; k < f->m; k++) {
         uint32_t i = f->order[k];
-        struct weft__waiter *w = &f->waiters[k];
-        w->g = f->claim.g;
-        w->p = f->cases[i].weft__p;
-        w->sel = &f->claim;
-        w->index = i;
-        w->elem = case_chan(f, i)->elem;
-        w->ok = false;
-        case_chan(f, i)->selecting++;
-        weft__waitq_put(case_line(&f->cases[i]), w);
+        weft__case_wait(&f->cases[i], i, &f->claim, &f->waiters[k]);
     }
     for (uint32_t k = 0; k < f->m; k++)
         WEFT_XASSERT(weft__chan_check(case_chan(f, f->order[k])), "C1-C5");
@@ -276,12 +207,7 @@ static struct weft__waiter *select_leave(struct select_frame *f, uint32_t won)
             winner = w;
             continue;
         }
-        struct weft__chan *c = case_chan(f, i);
-        weft__lock(&c->lock);
-        if (w->queued)
-            weft__waitq_remove(case_line(&f->cases[i]), w);
-        c->selecting--;
-        weft__unlock(&c->lock);
+        weft__case_leave(&f->cases[i], w);
     }
     return winner;
 }
@@ -326,7 +252,7 @@ static void select_timer_end(struct select_frame *f)
 }
 
 /* select_try_locked beside a running timer. *ret_late: no case is ready, and the timeout is the outcome. */
-static bool select_try_timed(struct select_frame *f, struct select_end *ret_end, bool *ret_late)
+static bool select_try_timed(struct select_frame *f, struct weft__select_end *ret_end, bool *ret_late)
 {
     _Atomic uint32_t *fired = &f->claim.fired;
     uint32_t none = 0, trying = SELECT_TRYING;
@@ -343,12 +269,12 @@ static bool select_try_timed(struct select_frame *f, struct select_end *ret_end,
 }
 
 /* Parks in all lines; the waker has done everything but what the winner does for itself. */
-static void select_park(struct select_frame *f, struct select_end *ret_end)
+static void select_park(struct select_frame *f, struct weft__select_end *ret_end)
 {
     weft__park(f->n ? WEFT__WAIT_SELECT : WEFT__WAIT_SELECT_NONE);
     uint32_t won = atomic_load_explicit(&f->claim.fired, memory_order_relaxed) - 1; /* W1 */
     struct weft__waiter *w = select_leave(f, won);
-    *ret_end = (struct select_end){.i = won, .r = WEFT__CHAN_WOULD_PARK};
+    *ret_end = (struct weft__select_end){.i = won, .r = WEFT__CHAN_WOULD_PARK};
     if (w) {
         ret_end->r = w->ok ? WEFT__CHAN_DONE : WEFT__CHAN_CLOSED;
         ret_end->elem = w->elem;
@@ -356,7 +282,7 @@ static void select_park(struct select_frame *f, struct select_end *ret_end)
 }
 
 /* With all locks: takes a case, else the default or an expired timeout (X1), else waits. */
-static void select_slow(struct select_frame *f, struct select_end *ret_end)
+static void select_slow(struct select_frame *f, struct weft__select_end *ret_end)
 {
     bool timeout = f->claim.timeout_index != SELECT_NO_CASE;
     bool at_once = f->default_index != SELECT_NO_CASE || (timeout && f->timeout <= 0);
@@ -383,7 +309,7 @@ static void select_slow(struct select_frame *f, struct select_end *ret_end)
     }
     if (!done) {
         uint32_t i = f->default_index != SELECT_NO_CASE ? f->default_index : f->claim.timeout_index;
-        *ret_end = (struct select_end){.i = i, .r = WEFT__CHAN_WOULD_PARK};
+        *ret_end = (struct weft__select_end){.i = i, .r = WEFT__CHAN_WOULD_PARK};
     }
 }
 
@@ -407,7 +333,7 @@ static __attribute__((noinline)) int select_full(const struct weft_case *cases, 
     struct weft__waiter waiters[SELECT_INLINE];
     uint16_t order[SELECT_INLINE], ready[SELECT_INLINE];
     struct select_frame f;
-    struct select_end end;
+    struct weft__select_end end;
     void *big = NULL;
 
     f.cases = cases;
@@ -421,7 +347,7 @@ static __attribute__((noinline)) int select_full(const struct weft_case *cases, 
     bool good = select_read(&f), done = false;
     if (big && good) {
         uint32_t i = select_draw(&f);
-        done = i != SELECT_NO_CASE && case_try_alone(&cases[i], i, &end);
+        done = i != SELECT_NO_CASE && weft__case_try_alone(&cases[i], i, &end);
     }
     if (good && !done)
         select_slow(&f, &end);
@@ -429,7 +355,7 @@ static __attribute__((noinline)) int select_full(const struct weft_case *cases, 
         weft__sys_free(big);
     if (!good)
         weft_panic("select: more than one default");
-    return case_finish(&cases[end.i], &end);
+    return weft__case_finish(&cases[end.i], &end);
 }
 
 /* A second look finds ready[0..k) and no other. If not, somebody came while the first was under way, and who was looked at
@@ -438,7 +364,7 @@ static bool look_again(const struct weft_case *cases, uint32_t n, const uint32_t
 {
     for (uint32_t i = 0, at = 0; i < n; i++) {
         bool was = at < k && ready[at] == i;
-        if (case_looks_ready(&cases[i]) != was)
+        if (weft__case_ready(&cases[i]) != was)
             return false;
         at += was;
     }
@@ -447,17 +373,20 @@ static bool look_again(const struct weft_case *cases, uint32_t n, const uint32_t
 
 int weft_selectv(const struct weft_case *cases, int n)
 {
+    if (n == 2 && weft__case_has_chan(&cases[0]) && weft__case_has_chan(&cases[1]) &&
+        cases[0].weft__ch != cases[1].weft__ch)
+        return weft__select_two(cases);
     if (weft__likely((unsigned)n <= SELECT_INLINE)) {
         uint32_t ready[SELECT_INLINE], k = 0;
         for (uint32_t i = 0; i < (uint32_t)n; i++) {
             ready[k] = i;
-            k += case_looks_ready(&cases[i]);
+            k += weft__case_ready(&cases[i]);
         }
-        struct select_end end;
+        struct weft__select_end end;
         if (k && (k == (uint32_t)n || look_again(cases, (uint32_t)n, ready, k))) {
             uint32_t i = ready[k == 1 ? 0 : weft__rand_below(k)];
-            if (case_try_alone(&cases[i], i, &end))
-                return case_finish(&cases[i], &end);
+            if (weft__case_try_alone(&cases[i], i, &end))
+                return weft__case_finish(&cases[i], &end);
         }
     }
     return select_full(cases, (uint32_t)n);

@@ -33,7 +33,7 @@ weft_err weft__conn_around(int fd, bool tcp, bool datagram, weft_conn **ret_conn
         weft__sys_free(conn);
         return err;
     }
-    conn->f.taken = tcp && weft__pd_take_begin(conn->f.pd, WEFT__TAKE_BYTES); /* U12: of a Unix stream the end can get lost */
+    conn->f.taken = !datagram && weft__pd_take_begin(conn->f.pd, WEFT__TAKE_BYTES);
     conn->f.tcp = tcp && !conn->f.taken;
     conn->datagram = datagram;
     atomic_store_explicit(&conn->holders, 1, memory_order_relaxed);

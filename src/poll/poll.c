@@ -270,8 +270,9 @@ static weft_err pd_begin(struct weft__pd *pd, int i)
             break;
     }
     if (weft__unlikely(i == 0 && atomic_load_explicit(&pd->take, memory_order_relaxed))) {
-        if ((atomic_load_explicit(&pd->u->taking, memory_order_seq_cst) & WEFT__PD_ARM_MASK) == WEFT__PD_UNARMED) /* P5 sb */
-            weft__poll_back->arm_take(pd); /* W4 */
+        uint64_t v = atomic_load_explicit(&pd->u->taking, memory_order_seq_cst); /* P5 sb */
+        if ((v & WEFT__PD_ARM_MASK) == WEFT__PD_UNARMED || v & WEFT__PD_TAKE_LOOK)
+            weft__poll_back->arm_take(pd); /* W4, U12 */
     } else if (weft__unlikely((atomic_load_explicit(&pd->armed, memory_order_seq_cst) & WEFT__PD_ARM_MASK) == WEFT__PD_UNARMED)) /* P5 sb */
         weft__poll_back->arm(pd); /* W4 */
     return 1;

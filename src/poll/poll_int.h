@@ -69,7 +69,10 @@ enum {
     WEFT__PD_ARM_MASK = 3,
     WEFT__PD_MORE = 2,               /* from this bit on: with WEFT__PD_FAILED errno, else the back end's own */
     WEFT__PD_TAKE_PLAIN = 4,         /* of pd->taking only: the request takes nothing, it tells of edges */
-    WEFT__PD_TAKE_STOP = 8           /* too much was taken: the request is being cancelled */
+    WEFT__PD_TAKE_STOP = 8,          /* too much was taken: the request is being cancelled */
+    WEFT__PD_TAKE_NEW = 16,          /* the request reads a stream and has told nothing yet */
+    WEFT__PD_TAKE_LOOK = 32,         /* it has since, and may hide the stream's end: who waits next has arm_take look */
+    WEFT__PD_TAKE_MORE = 6           /* from this bit on: the back end's own */
 };
 
 struct weft__poll_back {
@@ -85,7 +88,8 @@ struct weft__poll_back {
     void (*close)(struct weft__pd *pd, bool borrowed);
     struct weft__woken (*wait)(weft_dur timeout);                  /* weft__poll */
     void (*stop_wait)(void);                                       /* weft__poll_break */
-    /* The next three are NULL where nothing is taken beforehand. As arm, for the read direction of a pd with take set. */
+    /* The next three are NULL where nothing is taken beforehand. As arm, for the read direction of a pd with take set; also where
+     * taking says LOOK. */
     void (*arm_take)(struct weft__pd *pd);
     void (*end_take)(struct weft__pd *pd);                         /* take has become PLAIN: a request that takes ends soon */
     void (*give)(struct weft__taken *list);                        /* pieces that nobody will read, or has read; descriptors are closed */

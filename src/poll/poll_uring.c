@@ -26,8 +26,9 @@
  *       another.
  *   U11 What is queued for a pd beyond URING_TAKEN_MAX pieces is what the kernel took until it met the cancellation: so a
  *       peer that sends more than is read is held up by its socket, as without taking.
- *   U12 Of connections only TCP's are taken (net/conn.c): a request for a Unix stream now and then stays in the kernel's poll
- *       list after the peer is gone, nothing queued and no end told (Linux 6.18; 9 of 33 runs of a test on a busy machine).
+ *   U12 A request that finds bytes and the stream's end when the kernel arms it may tell of the bytes only, and never of the end
+ *       (Linux; docs/adr/0013): so the first of its completions makes NEW LOOK, and the reader that waits next asks the socket
+ *       once. If it has ended the request is cancelled, and the reader reads the end itself. What comes later is told of.
  *
  * Locks   ring.lock: the list and sleeping; leaf. pd->lock: the queue of what was taken (poll_take.c). nudge.lock: the
  *         second ring, held over a system call that does not block.
@@ -140,12 +141,6 @@ static void uring_arm(struct weft__pd *pd)
     ring_want(pd, &pd->armed, 0);
 }
 
-static void uring_arm_take(struct weft__pd *pd)
-{
-    bool plain = atomic_load_explicit(&pd->take, memory_order_relaxed) == WEFT__TAKE_PLAIN;
-    ring_want(pd, &pd->u->taking, plain ? WEFT__PD_TAKE_PLAIN : 0);
-}
-
 /* What of a pd's requests the kernel is told: its name. */
 static uint64_t ring_name(struct weft__pd *pd, enum uring_kind kind)
 {
@@ -165,7 +160,9 @@ static void ring_write_take(struct weft__pd *pd)
     do {
         if ((v & WEFT__PD_ARM_MASK) != WEFT__PD_ARMING)
             return;
-        next = ring.places << 4 | (v & WEFT__PD_TAKE_PLAIN) | WEFT__PD_ARMED;
+        next = ring.places << WEFT__PD_TAKE_MORE | (v & WEFT__PD_TAKE_PLAIN) | WEFT__PD_ARMED;
+        if (ring_take_kind(pd, v) == URING_RECV)
+            next |= WEFT__PD_TAKE_NEW; /* U12 */
     } while (!atomic_compare_exchange_weak_explicit(&pd->u->taking, &v, next, memory_order_acq_rel, memory_order_relaxed)); /* U2, U8 */
     struct io_uring_sqe *sqe = io_uring_get_sqe(&ring.io);
     enum uring_kind kind = ring_take_kind(pd, next);
@@ -174,10 +171,7 @@ static void ring_write_take(struct weft__pd *pd)
     } else if (kind == URING_ACCEPT) {
         io_uring_prep_multishot_accept(sqe, pd->fd, NULL, NULL, SOCK_NONBLOCK | SOCK_CLOEXEC);
     } else {
-        io_uring_prep_recv_multishot(sqe, pd->fd, NULL, 0, 0);
-        sqe->ioprio |= IORING_RECVSEND_POLL_FIRST; /* the reader has found nothing just now; and no buffer is needed yet */
-        sqe->flags |= IOSQE_BUFFER_SELECT;
-        sqe->buf_group = WEFT__BUFS_GROUP;
+        weft__prep_recv(sqe, pd->fd, WEFT__BUFS_GROUP);
     }
     sqe->user_data = ring_name(pd, kind); /* U3 */
     ring.places++;
@@ -249,6 +243,28 @@ static void ring_cancel(uint64_t place, uint64_t name)
     (void)io_uring_register_sync_cancel(&ring.io, &what); /* U5; -ENOENT: it has ended by itself */
 }
 
+/* The reader is about to wait, and the request of which taking said LOOK may hide an end (U12). */
+static void ring_look(struct weft__pd *pd)
+{
+    struct pollfd p = {.fd = pd->fd, .events = POLLRDHUP};
+    uint64_t v = atomic_load_explicit(&pd->u->taking, memory_order_acquire);
+    if (!(v & WEFT__PD_TAKE_LOOK) || !atomic_compare_exchange_strong_explicit(&pd->u->taking, &v, v & ~(uint64_t)WEFT__PD_TAKE_LOOK,
+                                                                              memory_order_acq_rel, memory_order_relaxed))
+        return; /* it has ended or is being stopped: an edge comes */
+    if (poll(&p, 1, 0) > 0) /* lint: time-out 0, it only looks */
+        ring_cancel(v >> WEFT__PD_TAKE_MORE, ring_name(pd, URING_RECV));
+}
+
+static void uring_arm_take(struct weft__pd *pd)
+{
+    if (atomic_load_explicit(&pd->u->taking, memory_order_relaxed) & WEFT__PD_TAKE_LOOK) {
+        ring_look(pd);
+        return;
+    }
+    bool plain = atomic_load_explicit(&pd->take, memory_order_relaxed) == WEFT__TAKE_PLAIN;
+    ring_want(pd, &pd->u->taking, plain ? WEFT__PD_TAKE_PLAIN : 0);
+}
+
 static void uring_close(struct weft__pd *pd, bool borrowed)
 {
     uint64_t old = atomic_exchange_explicit(&pd->armed, WEFT__PD_UNARMED, memory_order_acq_rel); /* U2, U8 */
@@ -257,7 +273,7 @@ static void uring_close(struct weft__pd *pd, bool borrowed)
         ring_cancel(old >> 2, ring_name(pd, URING_POLL));
     old = atomic_exchange_explicit(&pd->u->taking, WEFT__PD_UNARMED, memory_order_acq_rel);
     if ((old & WEFT__PD_ARM_MASK) == WEFT__PD_ARMED)
-        ring_cancel(old >> 4, ring_name(pd, ring_take_kind(pd, old)));
+        ring_cancel(old >> WEFT__PD_TAKE_MORE, ring_name(pd, ring_take_kind(pd, old)));
 }
 
 static void uring_end_take(struct weft__pd *pd)
@@ -267,7 +283,7 @@ static void uring_end_take(struct weft__pd *pd)
         if (atomic_compare_exchange_weak_explicit(&pd->u->taking, &v, v | WEFT__PD_TAKE_PLAIN, memory_order_acq_rel, memory_order_acquire))
             return;
     if ((v & WEFT__PD_ARM_MASK) == WEFT__PD_ARMED && !(v & WEFT__PD_TAKE_PLAIN))
-        ring_cancel(v >> 4, ring_name(pd, URING_RECV));
+        ring_cancel(v >> WEFT__PD_TAKE_MORE, ring_name(pd, URING_RECV));
 }
 
 /* ---- polling ---- */
@@ -309,6 +325,13 @@ static void ring_stop(struct weft__pd *pd, uint64_t taking, uint64_t name)
     atomic_store_explicit(&ring.written, ++ring.places, memory_order_release); /* U10 */
 }
 
+/* The first completion of a request that reads a stream (U12). Fails only for a close. What taking is then. */
+static uint64_t ring_told(struct weft__pd *pd, uint64_t v)
+{
+    uint64_t next = (v & ~(uint64_t)WEFT__PD_TAKE_NEW) | WEFT__PD_TAKE_LOOK;
+    return atomic_compare_exchange_strong_explicit(&pd->u->taking, &v, next, memory_order_acq_rel, memory_order_relaxed) ? next : v;
+}
+
 /* The piece that a completion carries, or NULL. */
 static struct weft__taken *ring_piece(const struct io_uring_cqe *cqe, enum uring_kind kind)
 {
@@ -343,6 +366,8 @@ static void ring_queue(const struct io_uring_cqe *cqe, enum uring_kind kind, uin
             }
             if (!no_error)
                 pd->u->take_err = cqe->res;
+            if (more && v & WEFT__PD_TAKE_NEW)
+                v = ring_told(pd, v);
             while (!more && (v & WEFT__PD_ARM_MASK) == WEFT__PD_ARMED &&
                    !atomic_compare_exchange_weak_explicit(&pd->u->taking, &v, WEFT__PD_UNARMED, memory_order_seq_cst, memory_order_relaxed))
                 ; /* T4; P5 sb */
@@ -501,44 +526,6 @@ static int uring_try(void)
     return r == 0 && probe_set < 0 ? -errno : r;
 }
 
-/* Bytes by completion, tried on a pair of sockets: the first is taken and the request goes on. */
-static int uring_try_taking(void)
-{
-    int s[2], r = socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, s) < 0 ? -errno : weft__bufs_start(&ring.io);
-    struct io_uring_cqe *cqe = NULL;
-    if (r < 0)
-        return r;
-    struct io_uring_sqe *sqe = io_uring_get_sqe(&ring.io);
-    io_uring_prep_recv_multishot(sqe, s[0], NULL, 0, 0);
-    sqe->ioprio |= IORING_RECVSEND_POLL_FIRST;
-    sqe->flags |= IOSQE_BUFFER_SELECT;
-    sqe->buf_group = WEFT__BUFS_GROUP;
-    sqe->user_data = uring_nudge_handle;
-    atomic_store_explicit(&ring.written, ++ring.places, memory_order_relaxed);
-    for (int i = 0; i < 2 && r >= 0; i++) { /* a byte; and the request's end */
-        if ((i == 0 ? send(s[1], "", 1, MSG_NOSIGNAL) : shutdown(s[1], SHUT_WR)) < 0)
-            r = -errno;
-        else
-            r = io_uring_submit_and_wait(&ring.io, 1);
-        r = r < 0 ? r : io_uring_wait_cqe(&ring.io, &cqe);
-        if (r < 0)
-            break;
-        if (i == 0 && !(cqe->res == 1 && cqe->flags & IORING_CQE_F_MORE && cqe->flags & IORING_CQE_F_BUFFER))
-            r = cqe->res < 0 ? cqe->res : -EINVAL;
-        struct weft__taken *t = cqe->flags & IORING_CQE_F_BUFFER ? weft__bufs_filled(cqe->flags >> IORING_CQE_BUFFER_SHIFT, 0) : NULL;
-        if (t) {
-            t->next = NULL;
-            weft__bufs_give(t);
-        }
-        io_uring_cqe_seen(&ring.io, cqe);
-    }
-    close(s[0]);
-    close(s[1]);
-    if (r < 0)
-        weft__bufs_stop(&ring.io);
-    return r < 0 ? r : 0;
-}
-
 static weft_err uring_poll_start(void)
 {
     struct io_uring_params p = {.flags = IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP | IORING_SETUP_SUBMIT_ALL |
@@ -558,7 +545,8 @@ static weft_err uring_poll_start(void)
 static weft_err uring_start(void)
 {
     weft_err err = uring_poll_start();
-    int r = err ? err : uring_try_taking();
+    int r = err ? err : weft__uring_trial();
+    r = r < 0 ? r : weft__bufs_start(&ring.io);
     if (!err && r < 0) {
         (void)close(probe_set);
         io_uring_queue_exit(&nudge.io);

@@ -74,12 +74,6 @@ void weft__bufs_more(void)
     weft__unlock(&bufs.lock);
 }
 
-void weft__bufs_stop(struct io_uring *io)
-{
-    (void)io_uring_unregister_buf_ring(io, WEFT__BUFS_GROUP);
-    (void)munmap(bufs.ring, BUFS_COUNT * sizeof(struct io_uring_buf) + (size_t)BUFS_COUNT * BUFS_BYTES); /* lint: as above */
-}
-
 struct weft__taken *weft__bufs_filled(uint32_t id, uint32_t len)
 {
     struct weft__taken *t = &bufs.piece[id];

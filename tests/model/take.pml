@@ -4,15 +4,17 @@
  * One slot of the pool, with two lives one after the other. In each a reader reads numbered bytes: from the queue, or from the
  * kernel where no request takes; it waits as in poll.c. It stops after all of them, or sooner, and closes. The poller writes the
  * request and queues what is complete; the kernel takes a byte into a buffer, ends a request for want of buffers or by
- * itself, alone or with a byte, and the peer sends.
- * Checked: bytes come in their order and to their life; who waits for bytes is woken; a slot has one request, and none when
+ * itself, alone or with a byte, and the peer sends; after its bytes comes their end. As Linux does (U12), a request that meets bytes and
+ * the end when it is armed hides the end: it tells of the bytes and then of nothing.
+ * Checked: bytes come in their order and to their life; who waits for bytes or the end is woken; a slot has one request, and none when
  * its file closes; in the end all buffers are free.
  * Not here: how requests reach the ring and the sleep of the poller (uring.pml), deadlines and interrupts (poll.pml).
  *
- * VARIANTS 1 2 3 4 5 6 7 8: BROKEN=1 a completion is queued without a second look at the life; 2 the reader asks the kernel while
+ * VARIANTS 1 2 3 4 5 6 7 8 9 10: BROKEN=1 a completion is queued without a second look at the life; 2 the reader asks the kernel while
  * a request takes; 3 the end of a request makes no edge; 4 what comes after the close is dropped with its buffer; 5 the close
  * does not empty the queue; 6 a request is said to have ended before its last byte is queued; 7 the close does not cancel;
- * 8 the reader that goes to wait does not make a request where there is none.
+ * 8 the reader that goes to wait does not make a request where there is none; 9 nobody looks for an end after a request's first
+ * completion; 10 the look is taken before it, too.
  */
 #ifndef BROKEN
 #define BROKEN 0
@@ -34,6 +36,8 @@ byte taking, word;
 bit woken, lock, written;
 byte sent, taken;       /* of this file: bytes that have come, and how many of them have left the socket */
 byte req;               /* the life that the kernel has a request of */
+bit hides;              /* it will not tell of the end */
+bit new, look;          /* bits of taking: NEW, LOOK */
 byte bufs = BUFS, ends = 1;
 chan cq = [6] of { byte, byte, bit };   /* life, byte or 0, last */
 chan queue = [BYTES] of { byte, byte }; /* life, byte */
@@ -54,14 +58,14 @@ inline edge()
 active proctype reader()
 {
     byte l, b, have, old;
+    bit asks;
     do
     :: life > LIVES -> break
     :: else ->
         atomic { have = 0; word = NIL; woken = 0; sent = 0; taken = 0; file = life }
 again:
         if
-        :: have == BYTES -> goto shut
-        :: have < BYTES
+        :: true
         :: goto shut
         fi;
         take_lock();
@@ -77,6 +81,7 @@ again:
             atomic {
                 if
                 :: taken < sent -> taken++; assert(taken == have + 1); have++; goto again
+                :: taken == sent && sent == BYTES -> goto shut /* the end */
                 :: else
                 fi
             }
@@ -90,9 +95,26 @@ again:
         atomic {
             if
             :: taking == UNARMED && BROKEN != 8 -> taking = ARMING
+            :: look -> look = 0; asks = 1
             :: else
             fi
         }
+        if
+        :: asks ->
+            asks = 0;
+            if
+            :: sent == BYTES ->     /* the socket says: ended */
+                written == 0;       /* U3 */
+                atomic {
+                    if
+                    :: req == life -> req = 0; post(life, 0, 1)
+                    :: else
+                    fi
+                }
+            :: else
+            fi
+        :: else
+        fi;
         atomic {
             if
             :: word == WAIT -> word = G
@@ -101,7 +123,7 @@ again:
         }
         atomic { woken -> woken = 0; word = NIL; goto again }
 shut:
-        atomic { old = taking; taking = UNARMED }
+        atomic { old = taking; taking = UNARMED; new = 0; look = 0 }
         if
         :: old == ARMED ->
             written == 0;           /* U3 */
@@ -129,12 +151,12 @@ active proctype poller()
     byte l, b;
     bit last, mine;
     do
-    :: atomic { taking == ARMING -> taking = ARMED; written = 1 }
-        atomic { assert(file == life && req == 0); req = life; written = 0 }
+    :: atomic { taking == ARMING -> taking = ARMED; written = 1; new = (BROKEN != 9 && BROKEN != 10); look = (BROKEN == 10) }
+        atomic { assert(file == life && req == 0); req = life; hides = (sent == BYTES && taken < sent); written = 0 }
     :: cq?l, b, last ->
         mine = l == life;
         if
-        :: BROKEN == 6 && mine && last -> atomic { if :: taking == ARMED -> taking = UNARMED :: else fi }
+        :: BROKEN == 6 && mine && last -> atomic { if :: taking == ARMED -> taking = UNARMED; new = 0; look = 0 :: else fi }
         :: else
         fi;
         take_lock();
@@ -147,7 +169,8 @@ active proctype poller()
             fi;
             atomic {
                 if
-                :: last && taking == ARMED -> taking = UNARMED
+                :: last && taking == ARMED -> taking = UNARMED; new = 0; look = 0
+                :: !last && taking == ARMED && new -> new = 0; look = 1
                 :: else
                 fi
             }
@@ -183,6 +206,7 @@ active proctype kernel()
             req = (last -> 0 : req)
         }
     :: atomic { req != 0 && taken < sent && bufs == 0 && len(cq) < 5 -> post(req, 0, 1); req = 0 }
+    :: atomic { req != 0 && sent == BYTES && taken == sent && !hides && len(cq) < 5 -> post(req, 0, 1); req = 0 }
     :: atomic { req != 0 && ends > 0 && len(cq) < 5 -> ends--; post(req, 0, 1); req = 0 }
     :: atomic { life > LIVES -> break }
     od

@@ -76,6 +76,70 @@ TAKE(what_comes_for_a_connection_that_has_waited_is_taken)
     net_pair_close(&p);
 }
 
+/* Closed by its last user, it resets. */
+static void make_resetting(weft_conn *c)
+{
+    struct linger at_once = {.l_onoff = 1};
+    EXPECT(setsockopt(c->f.fd, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once) == 0);
+}
+
+static void read_to_the_end(weft_conn *c, weft_chan(int) out)
+{
+    char buf[16];
+    ssize_t n = weft_conn_read(NULL, c, buf, sizeof buf);
+    EXPECT_EQ(n, 4);
+    n = weft_conn_read(NULL, c, buf, sizeof buf);
+    weft_send(out, (int)n);
+}
+
+/* One processor: when the readers have parked, the bytes and the end are there before anybody polls and arms. */
+static void end_before_arming(const char *network, bool reset)
+{
+    enum { PAIRS = 20 };
+    struct net_pair p[PAIRS];
+    weft_chan(int) out = weft_make(int, PAIRS);
+    for (int i = 0; i < PAIRS; i++) {
+        p[i] = net_pair(network);
+        if (reset)
+            make_resetting(p[i].a);
+        weft_go(read_to_the_end, p[i].b, out);
+    }
+    for (int i = 0; i < PAIRS; i++)
+        while (atomic_load(&p[i].b->f.pd->word[0]) <= 2) /* NIL, READY, WAIT: poll.c */
+            weft_yield();
+    for (int i = 0; i < PAIRS; i++) {
+        EXPECT_EQ(weft_conn_write(NULL, p[i].a, "last", 4), 4);
+        if (reset)
+            weft_conn_close(p[i].a);
+        else
+            weft_conn_close_write(p[i].a);
+    }
+    for (int i = 0; i < PAIRS; i++)
+        EXPECT_EQ(weft_recv(out), reset ? -ECONNRESET : 0);
+    for (int i = 0; i < PAIRS; i++) {
+        if (!reset)
+            weft_conn_close(p[i].a);
+        weft_conn_close(p[i].b);
+        weft_listener_close(p[i].ln);
+    }
+    weft_free(out);
+}
+
+TAKE(an_end_that_was_there_when_the_bytes_were_taken_is_told)
+{
+    need_taking();
+    weft_procs(1);
+    end_before_arming("unix", false);
+    end_before_arming("tcp", false);
+}
+
+TAKE(a_reset_that_was_there_when_the_bytes_were_taken_is_told)
+{
+    need_taking();
+    weft_procs(1);
+    end_before_arming("tcp", true);
+}
+
 static void write_count(weft_conn *c, uint32_t words)
 {
     uint32_t buf[1000];

@@ -81,6 +81,8 @@ check: setup
 	@python3 tools/layers.py
 	@python3 tools/lint.py
 	@python3 tools/apicheck.py
+	@python3 tools/parklint.py
+	@python3 tools/parklint.py --expect tests/tools/keeps.c
 
 .PHONY: bench
 ## bench: the first table of micro benchmarks, beside Go where there is a Go

@@ -207,6 +207,41 @@ TEST_ENV(go, errno_survives_a_park, "WEFT_PROCS=4")
     EXPECT_EQ(atomic_load(&count), 20);
 }
 
+static _Thread_local pid_t thread_here;
+static _Atomic int moves;
+
+/* The rule of weft/base.h: a thread-local variable is used in functions of their own. */
+static __attribute__((noinline)) pid_t thread_by_a_variable(void)
+{
+    if (thread_here == 0)
+        thread_here = gettid();
+    return thread_here;
+}
+
+static void park_until_moved(int value)
+{
+    pid_t before = gettid();
+    while (atomic_load(&moves) < 10) {
+        errno = value;
+        weft_sleep(10 * WEFT_US);
+        if (errno != value)
+            weft_test_fail(__FILE__, __LINE__, "errno is %d, expected %d", errno, value);
+        EXPECT_EQ(thread_by_a_variable(), gettid());
+        if (gettid() != before)
+            atomic_fetch_add(&moves, 1);
+        before = gettid();
+    }
+    add(1);
+}
+
+TEST_ENV(go, errno_and_thread_locals_are_right_after_a_park_that_changes_the_thread, "WEFT_PROCS=4")
+{
+    for (int i = 1; i <= 8; i++)
+        weft_go(park_until_moved, i);
+    wait_count(8);
+    EXPECT(atomic_load(&moves) >= 10);
+}
+
 TEST_ENV(procs, says_the_environments_value_and_sets_a_new_one, "WEFT_PROCS=3")
 {
     EXPECT_EQ(weft_procs(0), 3);

@@ -148,6 +148,8 @@ void weft__g_init(struct weft__g *g, const struct weft__call *call, const void *
         g_label(g, call->label);
     atomic_store_explicit(&g->wait, WEFT__WAIT_NONE, memory_order_relaxed);
     atomic_store_explicit(&g->state, WEFT__G_RUNNABLE, memory_order_relaxed);
+    if (weft__unlikely(atomic_load_explicit(&weft__sched.blocky_site, memory_order_relaxed) == call->site))
+        g->blocky = true; /* whoever picks it hands it to a thread of its own */
     if (WEFT__TSAN)
         g->fiber = weft__fiber_new();
     weft__tsan_release(g);
@@ -237,7 +239,7 @@ static inline void g_clear(struct weft__g *g)
     g->try_top = NULL;
     g->panic = NULL;
     g->exiting = 0;
-    g->blocked_seen = 0;
+    g->blocked_seen = g->blocky_limit = 0;
     g->blocky = false;
     if (WEFT__ASAN)
         g->fake_stack = NULL;
@@ -300,7 +302,7 @@ _Noreturn void weft__g_finish(long result)
     if (weft__unlikely(was_tied)) {
         m->ends = g->lock_thread_depth != 0; /* thread.c */
         g->tied = false;
-        g->lock_thread_depth = g->pins = g->blocky_limit = 0;
+        g->lock_thread_depth = g->pins = 0;
     }
     if (weft__unlikely(is_main))
         atomic_store_explicit(&weft__sched.main_exited, 1, memory_order_relaxed);

@@ -242,8 +242,7 @@ void weft__run_tied(struct weft__g *g)
 {
     struct weft__sched *s = &weft__sched;
 
-    g->blocky_parks = 0;
-    g->blocky_limit = g->blocky_limit ? (g->blocky_limit < 65536 ? g->blocky_limit * 2 : 65536) : 64;
+    weft__blocky_begin(g);
     g->tied = true; /* W4: it is in nobody's list now */
     atomic_fetch_add_explicit(&s->nless, 1, memory_order_seq_cst); /* D1 */
     weft__lock(&s->lock);

@@ -6,7 +6,7 @@
  *         park. One that was seen blocked, not computing, is run on a thread without a processor from then on.
  *         It also makes the steps of scavenge.c, starts workers where the thread that wants one may not (thread.c), and
  *         looks for a deadlock that the program's own threads may have left behind when they ended.
- * Near    sched_int.h (the claim), worker.c (blocky goroutines), idle.c. Layer 2.
+ * Near    sched_int.h (the claim), blocky.c (what follows from a blocked one), worker.c (tied goroutines), idle.c. Layer 2.
  * Protocol, once a tick (1 ms, sooner when a timer is due sooner), for every owned p:
  *   tick moved on        -> progress; if timers are due, the net or the global queue waits: poke it to look. By a few
  *                           switches only: two that hand over to each other compute long; let the queue have its turn.
@@ -46,7 +46,6 @@ enum { MON_IDLE_TICKS = 10, MON_TRIM_TICKS = 1024, MON_LOOK_GROWTH = 4, MON_BLOC
 #define MON_TICK WEFT_MS
 #define MON_TICK_MIN (20 * WEFT_US)
 #define MON_QUICK (50 * WEFT_US)        /* a tick while one blocked goroutine follows another */
-#define MON_QUICK_FOR (2 * WEFT_MS)     /* since the last one was seen */
 #define MON_SLICE_OUTSIDE (2 * WEFT_MS) /* a computing goroutine, while the net or the global queue waits */
 #define MON_SLICE_LOCAL (10 * WEFT_MS)  /* while only its own queue waits; Go's slice */
 #define MON_ASK_MAX (4 * WEFT_MS)       /* between two questions to the kernel about one that waits for a CPU */
@@ -61,7 +60,7 @@ enum mon_why {
     MON_LOCKED                          /* its thread waits for another one, which perhaps waits for a CPU */
 };
 
-static weft_time mon_quick_until; /* MON_QUICK_FOR after the last verdict of "blocked" */
+static struct weft__blocks mon_blocks;
 
 /* When to look for a deadlock again. */
 struct mon_look {
@@ -164,7 +163,7 @@ static bool mon_judge(struct weft__p *p, struct weft__m *m, weft_dur wall, bool 
 {
     weft_dur slice = outside ? MON_SLICE_OUTSIDE : MON_SLICE_LOCAL;
     int64_t cpu = mon_cpu(p, m);
-    bool still = p->mon_since + wall < mon_quick_until && cpu == p->mon_last;
+    bool still = weft__blocks_quick(&mon_blocks, p->mon_since + wall) && cpu == p->mon_last;
 
     p->mon_last = cpu;
     if (!due && !still && wall < slice && cpu >= wall / MON_BLOCKED_SHARE)
@@ -178,7 +177,26 @@ static bool mon_judge(struct weft__p *p, struct weft__m *m, weft_dur wall, bool 
     return due || wall >= slice || why == MON_BLOCKED;
 }
 
-static bool mon_retake(struct weft__p *p, struct weft__m *m, enum mon_why why)
+/* Goroutines from where all others block are born blocky: they need no verdict each. */
+static void mon_expect(weft_time now)
+{
+    const struct weft__site *site = weft__blocks_expects(&mon_blocks, now);
+
+    if (site != atomic_load_explicit(&weft__sched.blocky_site, memory_order_relaxed))
+        atomic_store_explicit(&weft__sched.blocky_site, site, memory_order_relaxed);
+}
+
+/* p's goroutine g is blocked; under the claim, before the next one runs on p. */
+static void mon_blocked(struct weft__p *p, struct weft__g *g, weft_time now)
+{
+    weft__blocks_saw(&mon_blocks, g->site, p->mon_tick - p->mon_row == 1, now);
+    p->mon_row = p->mon_tick;
+    mon_expect(now);
+    if (weft__blocky_saw(g, now))
+        g->blocky = true;
+}
+
+static bool mon_retake(struct weft__p *p, struct weft__m *m, enum mon_why why, weft_time now)
 {
     if (!weft__claim(m))
         return false;
@@ -187,8 +205,8 @@ static bool mon_retake(struct weft__p *p, struct weft__m *m, enum mon_why why)
         weft__unclaim(m);
         return false;
     }
-    if (why == MON_BLOCKED && ++m->g->blocked_seen >= 2)
-        m->g->blocky = true;
+    if (why == MON_BLOCKED)
+        mon_blocked(p, m->g, now);
     m->less = true; /* under the claim: the owner reads it after M3 */
     atomic_fetch_add_explicit(&weft__sched.nless, 1, memory_order_seq_cst); /* D1 */
     weft__lock(&weft__sched.lock);
@@ -223,6 +241,12 @@ static void mon_end_alone(struct weft__p *p)
     weft__sys_barrier_all();
     if (weft__runq_len(p) != 0 && atomic_load_explicit(&weft__sched.nidle, memory_order_relaxed) != 0)
         weft__wake_worker();
+}
+
+/* How long a tick is. */
+static weft_dur mon_wait(weft_time now)
+{
+    return weft__blocks_quick(&mon_blocks, now) ? MON_QUICK : MON_TICK;
 }
 
 /* One processor. outside: work that any worker could do waits; due: timers are. Returns true if it was retaken. */
@@ -264,13 +288,9 @@ static bool mon_look(struct weft__p *p, weft_time now, bool outside, bool due)
     }
     weft_dur wall = now - p->mon_since;
     enum mon_why why = MON_COMPUTES;
-    if (wall <= 0 || (!due && (wall < (now < mon_quick_until ? MON_QUICK : MON_TICK) || !(outside || mon_has_local(p)))))
+    if (wall <= 0 || (!due && (wall < mon_wait(now) || !(outside || mon_has_local(p)))))
         return false;
-    if (!mon_judge(p, m, wall, outside, due, &why) || !mon_retake(p, m, why))
-        return false;
-    if (why == MON_BLOCKED)
-        mon_quick_until = now + MON_QUICK_FOR;
-    return true;
+    return mon_judge(p, m, wall, outside, due, &why) && mon_retake(p, m, why, now);
 }
 
 /* Nothing runs. timeout ns, < 0 none. */
@@ -345,7 +365,7 @@ static void *mon_main(void *arg)
     atomic_store_explicit(&s->mon_tid, weft__sys_tid(), memory_order_relaxed);
     weft__sys_timer_slack();
     for (;;) {
-        weft_dur wait = now < mon_quick_until ? MON_QUICK : MON_TICK;
+        weft_dur wait = mon_wait(now);
         weft_time next = weft__timers_next();
         if (next < atomic_load_explicit(&s->duty_until, memory_order_relaxed)) { /* no sleeper's duty: be on time */
             weft_dur d = next - weft__now() + MON_TICK_MIN;
@@ -355,11 +375,12 @@ static void *mon_main(void *arg)
         weft__thread_asked();
         weft__diag_monitor();
         weft__stop_if_frozen();
+        now = weft__now();
+        mon_expect(now);
         if (weft__all_idle()) {
             if (++idle_ticks >= MON_IDLE_TICKS) {
                 if (weft__spawn_trim(true))
                     continue;
-                now = weft__now();
                 weft_dur nap = mon_sooner(weft__scavenge(now, true), mon_deadlock(s, now, &look));
                 if (nap != 0)
                     mon_sleep_until_busy(s, nap);
@@ -370,7 +391,6 @@ static void *mon_main(void *arg)
         }
         idle_ticks = 0;
         look.at = WEFT__NEVER; /* who goes to sleep last looks itself */
-        now = weft__now();
         mon_tick(s, now);
         if (++ticks % MON_TRIM_TICKS == 0)
             (void)weft__spawn_trim(false);

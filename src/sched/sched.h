@@ -96,7 +96,7 @@ struct weft__g {
     struct weft__panic *panic;       /* [own] innermost panic under way: unwind/ */
     char *panic_text;                /* [own] last recovered message and its history (panic.c); freed with the next one or at
                                         the end */
-    uint32_t blocked_seen;           /* [own; monitor under a claim] times the monitor saw it blocked in a system call */
+    uint32_t blocked_seen;           /* [own; monitor under a claim] times the monitor saw it blocked, one soon after the other */
     _Atomic uint32_t wake;           /* [G2] tied goroutines: futex word */
     /* the rest */
     char *stack_lo;                  /* [const] lowest usable byte, above the guard */
@@ -110,7 +110,8 @@ struct weft__g {
     uint32_t pins;                   /* [own] keep.c */
     _Atomic uint32_t wg_returns;     /* [own; WG5] waits for a waitgroup that have parked and returned; never reset */
     uint32_t blocky_parks;           /* [own] parks since it was tied for that */
-    uint32_t blocky_limit;           /* [own] parks after which it is tried with a P again; doubles each time */
+    uint32_t blocky_limit;           /* [own; monitor under a claim] parks after which it is tried with a P again: blocky.c */
+    uint32_t blocky_at;              /* [own; monitor under a claim] ms, wraps: last found blocked, or tried with a P again */
     char label[24];                  /* [own] weft_go_named */
     struct weft__timer timer;        /* [own] sleep and timed waits */
     void *fiber;                     /* [own] ThreadSanitizer */

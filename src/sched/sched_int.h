@@ -99,6 +99,7 @@ struct weft__p {
     weft_time mon_since;              /* [monitor] first time it was seen at mon_tick */
     int64_t mon_cpu;                  /* [monitor] CPU of the owner's thread then */
     weft_dur mon_ask;                 /* [monitor] not asked before it has stood still so long: what the owner's thread does */
+    uint32_t mon_row;                 /* [monitor] tick when its goroutine was last found blocked */
     int64_t mon_last;                /* [monitor] CPU time of the owner's thread at its last look, since mon_since */
     struct weft__m *mon_m;            /* [monitor] owner then */
     _Atomic weft_time watch_since;    /* [stat, thieves'] a thief has had an eye on it since then, 0: none */
@@ -179,6 +180,7 @@ struct weft__sched {
     _Atomic uint32_t mon_sleep;       /* [W2] futex word: 1 while the monitor sleeps for good */
     _Atomic uint32_t look;            /* [W2] 1: only the program's own threads stand between here and a deadlock */
     struct weft__g *main_g;           /* [const] */
+    const struct weft__site *_Atomic blocky_site; /* [stat; monitor's] goroutines from here are expected to block, NULL: none */
     _Atomic uint32_t main_exited;     /* goroutine 1 has ended by goexit */
     bool fenced;                      /* [const] no membarrier(2) here */
     int threads_before;               /* [const] threads of the process that are neither weft's nor the program's */
@@ -444,6 +446,21 @@ void weft__foreign_each(void (*fn)(struct weft__g *g, void *arg), void *arg);
 weft_time weft__timers_next(void);             /* earliest over all ps but those being run, or WEFT__NEVER */
 bool weft__timers_run(struct weft__m *m, weft_time now); /* run what is due, everywhere; true if anything ran */
 bool weft__timers_can_wake(void);              /* some pending timer would wake or start a goroutine */
+
+/* ---- blocky.c: who has blocked, and who will ---- */
+struct weft__blocks {
+    const struct weft__site *site;             /* of the last goroutine that was found blocked */
+    uint32_t row;                              /* so many from there in a row */
+    weft_time until;                           /* how long that counts */
+};
+/* A goroutine from site (NULL: none) was found blocked; in_row: nobody has run on its p since the one before it. */
+void weft__blocks_saw(struct weft__blocks *b, const struct weft__site *site, bool in_row, weft_time now);
+bool weft__blocks_quick(const struct weft__blocks *b, weft_time now); /* one follows another: is the monitor to hurry? */
+/* Where goroutines come from that block one and all, as it seems; or NULL. */
+const struct weft__site *weft__blocks_expects(struct weft__blocks *b, weft_time now);
+bool weft__blocky_saw(struct weft__g *g, weft_time now);   /* g was found blocked. True: it is to be run tied */
+void weft__blocky_begin(struct weft__g *g);                /* it is run tied from now on */
+bool weft__blocky_parked(struct weft__g *g, weft_time (*now)(void)); /* tied for that, it has parked. True: no longer */
 
 /* ---- monitor ---- */
 void weft__monitor_start(void);

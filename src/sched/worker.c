@@ -202,10 +202,9 @@ static WEFT_PARKS void worker_park_tied(struct weft__g *g)
     m->less = !m->foreign; /* the waker counted it (D1): no instant at which nobody seems to run */
     weft__tsan_acquire(g);
     atomic_store_explicit(&g->state, WEFT__G_RUNNING, memory_order_relaxed);
-    if (g->blocky && ++g->blocky_parks >= g->blocky_limit) { /* W4: it blocks no more, or seldom: try with a p again */
+    if (g->blocky && weft__blocky_parked(g, weft__now)) { /* W4: it blocks no more, or seldom: try with a p again */
         g->blocky = false;
         g->tied = g->pins != 0;
-        g->blocked_seen = 0;
     }
 }
 

@@ -1,13 +1,16 @@
 /*
- * claim.pml - the asymmetric lock on a processor: sched_int.h weft__enter/leave, monitor.c weft__claim/unclaim (M1-M3).
+ * claim.pml - the asymmetric lock on a processor: sched_int.h weft__enter, weft__enter_try, weft__leave; monitor.c weft__claim,
+ * weft__unclaim (M1-M3).
  *
- * The owner goes in and out without a fence; two others (a thief and the monitor) claim with a CAS and membarrier(2).
+ * The owner goes in and out without a fence, or tries to first (weft__ready's short way) and goes in where that fails; two others (a thief and the monitor) claim with a CAS and membarrier(2).
  * q stands for the run queue: both sides read, add one and write it with plain instructions.
  * Checked: never two inside; no update lost; nobody waits for ever. Memory: TSO store buffers (tso.h).
  *
- * VARIANTS 1 2 3 4 5 6 7: BROKEN=1 no membarrier; 2 the owner looks at claim before it stores in; 3 the claimer does not look at in; 4 in = 0
+ * VARIANTS 1 2 3 4 5 6 7 8 9 10 11: BROKEN=1 no membarrier; 2 the owner looks at claim before it stores in; 3 the claimer does not look at in; 4 in = 0
  * becomes visible before the owner's last write (no release, M2); 5 the owner does not wait for the claim to end;
- * 6 claim = 0 becomes visible before the claimer's write (M3); 7 the barrier comes before the CAS.
+ * 6 claim = 0 becomes visible before the claimer's write (M3); 7 the barrier comes before the CAS;
+ * 8 the try looks at claim before it stores in; 9 a try that failed does not take in back; 10 it does so, but goes on as if inside;
+ * 11 a try takes in back before its last write.
  */
 #ifndef BROKEN
 #define BROKEN 0
@@ -33,10 +36,36 @@ inline critical(t, v)
     did++
 }
 
+/* weft__enter_try */
+inline enter_try(got)
+{
+    if
+    :: BROKEN == 8 -> v = LD(0, CLAIM); ST(0, IN, 1)
+    :: else -> ST(0, IN, 1); v = LD(0, CLAIM)
+    fi;
+    got = 1;
+    if
+    :: v != 0 && BROKEN == 9 -> got = 0
+    :: v != 0 && BROKEN == 10 -> ST(0, IN, 0)
+    :: v != 0 && BROKEN != 9 && BROKEN != 10 -> ST(0, IN, 0); got = 0
+    :: else
+    fi
+}
+
 proctype Owner()
 {
     byte i, v;
+    bit got;
     for (i : 1 .. ROUNDS) {
+        got = 0;
+        if
+        :: enter_try(got)
+        :: true
+        fi;
+        if
+        :: got -> skip
+        :: !got -> goto elsewhere                       /* it need not go in at all */
+        :: !got ->
         if
         :: BROKEN == 2 -> v = LD(0, CLAIM); ST(0, IN, 1)
         :: else -> ST(0, IN, 1); v = LD(0, CLAIM)
@@ -51,13 +80,16 @@ proctype Owner()
             :: LD(0, CLAIM) == 0 -> break
             od
         :: else
+        fi
         fi;
         critical(0, v);
         inside--;
         if
-        :: BROKEN == 4 -> ST(0, IN, 0); ST(0, Q, v + 1)
+        :: BROKEN == 4 || (BROKEN == 11 && got) -> ST(0, IN, 0); ST(0, Q, v + 1)
         :: else -> ST(0, Q, v + 1); ST(0, IN, 0)
-        fi
+        fi;
+elsewhere:
+        skip
     }
     finished++
 }

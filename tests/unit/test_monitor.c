@@ -8,6 +8,7 @@
 #include <unistd.h>
 #include <weft/weft.h>
 
+#include "../../src/sched/sched.h"
 #include "../../src/sys/sys.h"
 #include "weft_test.h"
 
@@ -51,6 +52,79 @@ TEST(monitor_crowd, waiting_for_a_cpu_costs_few_threads)
     if (n > MOST && weft__sys_thread_state(weft__sys_tid()) != WEFT__SYS_UNKNOWN) /* without a word of the kernel it is a guess */
         weft_test_fail(__FILE__, __LINE__, "%d threads for %d processors", n, PROCS);
     weft_free(turns);
+}
+
+/* ---- many that block ---- */
+
+enum { BLOCKERS = 40, WAIT_US = 50 };
+static _Atomic weft_time entered_first, entered_last;
+static _Atomic int born_tied;
+
+static void blocks_for_long(weft_waitgroup *wg)
+{
+    weft_time none = 0, now = weft_now();
+
+    if (weft__g()->tied)
+        atomic_fetch_add(&born_tied, 1);
+    atomic_compare_exchange_strong(&entered_first, &none, now);
+    atomic_store(&entered_last, now);
+    usleep(200000);
+    weft_waitgroup_done(wg);
+}
+
+static void does_nothing(void)
+{
+}
+
+/* In real time other programs delay everybody for as long as they like. In the simulation that is the seed's to say: does it
+ * have a clock that is on time, threads that go on, and a kernel that tells of them? */
+static bool time_tells(void)
+{
+    weft_time start = weft_now();
+
+    for (int i = 0; i < 2 * BLOCKERS; i++)
+        usleep(WAIT_US);
+    weft_dur least = 2 * BLOCKERS * WAIT_US * WEFT_US;
+#ifdef WEFT_SIM
+    return weft_now() - start < least + least / 32 && weft__sys_thread_state(weft__sys_tid()) != WEFT__SYS_UNKNOWN;
+#else
+    return weft_now() - start < least;
+#endif
+}
+
+/* How long it takes until the last of them runs, from the first one on. */
+static weft_dur all_enter(bool others_between)
+{
+    weft_waitgroup wg = {0};
+
+    weft_waitgroup_add(&wg, BLOCKERS);
+    for (int i = 0; i < BLOCKERS; i++) {
+        weft_go(blocks_for_long, &wg);
+        if (others_between)
+            weft_go(does_nothing);
+    }
+    weft_waitgroup_wait(&wg);
+    return atomic_load(&entered_last) - atomic_load(&entered_first);
+}
+
+/* At a tick of 1 ms each, or more, it would take 40 ms. */
+TEST_ENV(monitor_blocks, one_after_another_they_are_found_without_a_tick_each, "WEFT_PROCS=1")
+{
+    bool tells = time_tells();
+    weft_dur d = all_enter(true);
+
+    EXPECT_EQ(atomic_load(&born_tied), 0); /* one goroutine of two does not block */
+    if (tells)
+        EXPECT(d < BLOCKERS * WEFT_MS * 3 / 4);
+}
+
+TEST_ENV(monitor_blocks, where_all_block_the_later_ones_need_no_verdict, "WEFT_PROCS=1")
+{
+    bool tells = time_tells();
+
+    (void)all_enter(false);
+    if (tells)
+        EXPECT(atomic_load(&born_tied) > BLOCKERS / 2);
 }
 
 /* ---- what the kernel says ---- */

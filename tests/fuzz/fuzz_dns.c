@@ -3,7 +3,8 @@
  *
  * A server on loopback answers each question with the input: as it is, but for the number of the question; or behind the
  * question's own head, so that the records are looked at. Checks that a lookup ends with addresses or with an error that
- * it may end with. First byte: how.
+ * it may end with. First byte: how. A question may come when its lookup has been given up, so the server makes its answers
+ * under a lock: what it does not find there any more it does not answer.
  */
 #include "../../src/net/dns/dns.h"
 #include "fuzz.h"
@@ -11,11 +12,12 @@
 static struct {
     weft_conn *conn;
     char addr[WEFT_ADDR_TEXT];
-    _Atomic(const struct fuzz_in *) now;
-    uint8_t how;
+    weft_mutex m;
+    const struct fuzz_in *now;   /* [m] */
+    uint8_t how;                 /* [m] */
 } server;
 
-/* The question's head stays, records follow. */
+/* With server.m. The question's head stays, records follow. */
 static size_t reply(uint8_t *m, size_t n, const struct fuzz_in *in, size_t cap)
 {
     size_t end = 12, at;
@@ -42,16 +44,28 @@ static void serve(void)
     weft_addr from;
     ssize_t n;
     while ((n = weft_conn_read_from(NULL, server.conn, m, 512, &from)) > 0) {
-        const struct fuzz_in *in = atomic_load(&server.now);
-        if (in)
-            (void)weft_conn_write_to(NULL, server.conn, m, reply(m, (size_t)n, in, sizeof m), &from);
+        size_t len = 0;
+        weft_mutex_lock(&server.m);
+        if (server.now)
+            len = reply(m, (size_t)n, server.now, sizeof m);
+        weft_mutex_unlock(&server.m);
+        if (len)
+            (void)weft_conn_write_to(NULL, server.conn, m, len, &from);
     }
+}
+
+static void answer_with(const struct fuzz_in *in, uint8_t how)
+{
+    weft_mutex_lock(&server.m);
+    server.now = in;
+    server.how = how;
+    weft_mutex_unlock(&server.m);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static unsigned number;
-    static struct fuzz_in in;
+    struct fuzz_in in = {data, size};
     char host[40];
     weft_addr found[80];
     if (!server.conn) {
@@ -61,15 +75,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         CHECK(weft_resolver_configure(&o) == 0);
         weft_go(serve);
     }
-    atomic_store(&server.now, NULL);
-    in = (struct fuzz_in){data, size};
-    server.how = fuzz_byte(&in);
-    atomic_store(&server.now, &in);
+    uint8_t how = fuzz_byte(&in);
+    answer_with(&in, how);
     snprintf(host, sizeof host, "n%u.test.", number++);
     int n = weft_resolve(NULL, host, found, 80);
     CHECK((n > 0 && n <= 64) || n == WEFT_ENOHOST || n == WEFT_EDNS || n == WEFT_EADDR);
     for (int i = 0; i < n; i++)
         CHECK(found[i].u.sa.sa_family == AF_INET || found[i].u.sa.sa_family == AF_INET6);
-    atomic_store(&server.now, NULL);
+    answer_with(NULL, 0);
     return 0;
 }

@@ -11,7 +11,7 @@
 static inline weft_conn *h2_dial(struct site *s)
 {
     weft_conn *c = site_dial(s);
-    REQUIRE(weft_conn_set_deadline(c, weft_now() + 60 * WEFT_SEC) == 0);
+    REQUIRE(weft_conn_set_deadline(c, weft_now() + 600 * WEFT_SEC) == 0);
     return c;
 }
 
@@ -216,6 +216,7 @@ struct raw {
     uint32_t len;                /* of the frame that came last */
     uint8_t type, flags;
     int32_t id;
+    int err;                     /* why there was no next one: WEFT_EEOF, or what the read said */
     uint8_t payload[1 << 15];
 };
 
@@ -242,18 +243,26 @@ static inline void raw_close(struct raw *r)
     free(r);
 }
 
+/* So many bytes, or false with err set. */
+static inline bool raw_read(struct raw *r, uint8_t *buf, size_t n)
+{
+    ssize_t got = weft_conn_read_full(NULL, r->conn, buf, n);
+    r->err = got < 0 ? (int)got : got == 0 ? WEFT_EEOF : 0;
+    return r->err == 0;
+}
+
 /* The next frame; false at the end. */
 static inline bool raw_next(struct raw *r)
 {
     uint8_t head[9];
-    if (weft_conn_read_full(NULL, r->conn, head, 9) != 9)
+    if (!raw_read(r, head, 9))
         return false;
     r->len = (uint32_t)head[0] << 16 | (uint32_t)head[1] << 8 | head[2];
     r->type = head[3];
     r->flags = head[4];
     r->id = (int32_t)((uint32_t)(head[5] & 0x7f) << 24 | (uint32_t)head[6] << 16 | (uint32_t)head[7] << 8 | head[8]);
     REQUIRE(r->len <= sizeof r->payload);
-    return r->len == 0 || weft_conn_read_full(NULL, r->conn, r->payload, r->len) == (ssize_t)r->len;
+    return r->len == 0 || raw_read(r, r->payload, r->len);
 }
 
 static inline uint32_t raw_u32(const uint8_t *p)
@@ -270,10 +279,10 @@ static inline bool raw_wait(struct raw *r, int type)
     return false;
 }
 
-/* The code of a GOAWAY, which must come; -1 when it does not. */
+/* The code of a GOAWAY, which must come; when it does not, why there was no next frame, which is negative. */
 static inline int raw_goaway(struct raw *r)
 {
-    return raw_wait(r, NGHTTP2_GOAWAY) ? (int)raw_u32(r->payload + 4) : -1;
+    return raw_wait(r, NGHTTP2_GOAWAY) ? (int)raw_u32(r->payload + 4) : r->err;
 }
 
 /* GET / of http://h, in HPACK's static table. */

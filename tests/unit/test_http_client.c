@@ -17,8 +17,8 @@ TEST(http_client, one_connection_serves_many_calls)
     char body[64];
     EXPECT_EQ(fetch(c, peer_url(&p, "/a?b#c"), body, sizeof body), 200);
     EXPECT_STR(body, "hello");
-    EXPECT(strncmp(p.last, "GET /a?b HTTP/1.1\r\nHost: 127.0.0.1:", 35) == 0);
-    EXPECT(strstr(p.last, "User-Agent: weft/") && strstr(p.last, "Accept-Encoding: gzip"));
+    EXPECT(strncmp(peer_last(&p), "GET /a?b HTTP/1.1\r\nHost: 127.0.0.1:", 35) == 0);
+    EXPECT(strstr(peer_last(&p), "User-Agent: weft/") && strstr(peer_last(&p), "Accept-Encoding: gzip"));
     EXPECT_EQ(fetch(c, peer_url(&p, "/"), body, sizeof body), 404);
     EXPECT_STR(body, "abcde");
     EXPECT_EQ(fetch(c, peer_url(&p, "/"), body, sizeof body), 204);
@@ -186,8 +186,8 @@ TEST(http_client, post_sends_its_body_and_is_not_sent_twice)
     EXPECT_EQ(weft_http_do(NULL, c, &call, &r), WEFT_EEOF);
     EXPECT_EQ(atomic_load(&p.requests), 2);
     REQUIRE(weft_http_do(NULL, c, &call, &r) == 0);
-    EXPECT(strncmp(p.last, "POST /p HTTP/1.1\r\nHost: example.test\r\n", 38) == 0);
-    EXPECT(strstr(p.last, "\r\nContent-Type: text/x\r\nContent-Length: 4\r\n\r\ndata"));
+    EXPECT(strncmp(peer_last(&p), "POST /p HTTP/1.1\r\nHost: example.test\r\n", 38) == 0);
+    EXPECT(strstr(peer_last(&p), "\r\nContent-Type: text/x\r\nContent-Length: 4\r\n\r\ndata"));
     weft_http_response_free(r);
     weft_http_client_free(c);
     peer_stop(&p);
@@ -293,10 +293,10 @@ TEST(http_client, a_redirect_to_another_host_takes_no_secrets_along)
     weft_http_client *c = client_with(NULL);
     weft_http_response *r;
     REQUIRE(weft_http_do(NULL, c, &call, &r) == 0);
-    EXPECT(strstr(p.last, "secret") && strstr(p.last, "Host: h\r\n"));
-    EXPECT(strncmp(q.last, "GET /q ", 7) == 0);
-    EXPECT(!strstr(q.last, "secret") && !strstr(q.last, "Content-") && !strstr(q.last, "Host: h\r\n") &&
-        strstr(q.last, "X-Open: yes"));
+    EXPECT(strstr(peer_last(&p), "secret") && strstr(peer_last(&p), "Host: h\r\n"));
+    EXPECT(strncmp(peer_last(&q), "GET /q ", 7) == 0);
+    EXPECT(!strstr(peer_last(&q), "secret") && !strstr(peer_last(&q), "Content-") && !strstr(peer_last(&q), "Host: h\r\n") &&
+        strstr(peer_last(&q), "X-Open: yes"));
     weft_http_response_free(r);
     weft_http_client_free(c);
     peer_stop(&p);

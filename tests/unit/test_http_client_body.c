@@ -117,7 +117,7 @@ TEST(http_client_body, a_body_is_kept_back_when_the_server_answers_first)
     EXPECT_EQ(send_body(c, p.url, &src, 10, true, got, sizeof got), 413);
     EXPECT_STR(got, "no");
     EXPECT_EQ(src.asked, 0);
-    EXPECT(strstr(p.last, "Expect: 100-continue\r\n") && strstr(p.last, "Content-Length: 10\r\n"));
+    EXPECT(strstr(peer_last(&p), "Expect: 100-continue\r\n") && strstr(peer_last(&p), "Content-Length: 10\r\n"));
     EXPECT_EQ(send_body(c, p.url, &src, 10, true, got, sizeof got), 401);
     EXPECT_EQ(src.asked, 0);
     EXPECT_EQ(atomic_load(&p.conns), 2);   /* the body that was announced did not come: neither connection is used again */
@@ -197,7 +197,7 @@ TEST(http_client_body, a_body_from_a_reader_is_not_sent_twice)
         EXPECT_EQ(weft_http_redirects(r), i);
         weft_http_response_free(r);
     }
-    EXPECT(strncmp(p.last, "GET /b HTTP/1.1", 15) == 0 && !strstr(p.last, "Expect") && !strstr(p.last, "Content-Length"));
+    EXPECT(strncmp(peer_last(&p), "GET /b HTTP/1.1", 15) == 0 && !strstr(peer_last(&p), "Expect") && !strstr(peer_last(&p), "Content-Length"));
     weft_http_client_free(c);
     peer_stop(&p);
 }

@@ -82,7 +82,7 @@ TEST(http_coding, who_asks_for_codings_himself_gets_them_as_they_come)
         REQUIRE(weft_http_do(NULL, i == 2 ? plain : c, &calls[i], &r) == 0);
         EXPECT_EQ(weft_http_body_read_all(NULL, r, 0, &body, &len), 0);
         EXPECT(len == 37 && memcmp(body, GZ, 37) == 0);
-        EXPECT(strstr(p.last, "gzip, deflate") == NULL);
+        EXPECT(strstr(peer_last(&p), "gzip, deflate") == NULL);
         free(body);
         weft_http_response_free(r);
     }

@@ -47,7 +47,7 @@ TEST(http_codings, brotli_and_zstandard_are_decoded_where_they_are_built_in)
     char body[128];
     for (int i = 0; i < p.answers_len; i++) {
         EXPECT_EQ(fetch(c, peer_url(&p, "/"), body, sizeof body), 200);
-        EXPECT(strstr(p.last, "Accept-Encoding: " WEFT__CODINGS "\r\n") != NULL);
+        EXPECT(strstr(peer_last(&p), "Accept-Encoding: " WEFT__CODINGS "\r\n") != NULL);
         if (i == 3 || has(i % 4 == 0 ? "br" : "zstd"))
             EXPECT_STR(body, want[i]);
     }

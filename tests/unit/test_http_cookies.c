@@ -241,14 +241,14 @@ TEST(http_cookies, a_client_keeps_and_sends_them_through_redirects)
     weft_http_client *c = client_with(&(struct weft_http_client_opts){.jar = jar});
     char body[64];
     EXPECT_EQ(fetch(c, peer_url(&p, "/one"), body, sizeof body), 200);
-    EXPECT(strstr(p.last, "\r\nCookie: a=1; b=2\r\n") != NULL);
+    EXPECT(strstr(peer_last(&p), "\r\nCookie: a=1; b=2\r\n") != NULL);
     EXPECT_EQ(fetch(c, peer_url(&p, "/"), body, sizeof body), 200);
-    EXPECT(strstr(p.last, "\r\nCookie: b=2\r\n") != NULL);
+    EXPECT(strstr(peer_last(&p), "\r\nCookie: b=2\r\n") != NULL);
     weft_http_response *r;
     struct weft_http_field own = {"cookie", "mine=3"};
     REQUIRE(weft_http_do(NULL, c, &(struct weft_http_call){.url = peer_url(&p, "/"), .fields = &own, .fields_len = 1}, &r) == 0);
     weft_http_response_free(r);
-    EXPECT(strstr(p.last, "\r\ncookie: mine=3\r\n") != NULL && strstr(p.last, "b=2") == NULL);
+    EXPECT(strstr(peer_last(&p), "\r\ncookie: mine=3\r\n") != NULL && strstr(peer_last(&p), "b=2") == NULL);
     weft_http_client_free(c);
     weft_http_jar_free(jar);
     peer_stop(&p);

@@ -91,7 +91,7 @@ TEST(http_events, it_connects_again_with_the_last_id_until_204)
     EXPECT_EQ(weft_http_events_next(NULL, ev, &e), 1);
     EXPECT_STR(e.data, "y");
     EXPECT_STR(e.id, "a1");
-    EXPECT(strstr(p.last, "\r\nLast-Event-ID: a1\r\n") && strstr(p.last, "\r\nAccept: text/event-stream\r\n"));
+    EXPECT(strstr(peer_last(&p), "\r\nLast-Event-ID: a1\r\n") && strstr(peer_last(&p), "\r\nAccept: text/event-stream\r\n"));
     EXPECT_EQ(weft_http_events_next(NULL, ev, &e), 0);
     EXPECT_EQ(weft_http_events_next(NULL, ev, &e), 0);
     EXPECT_EQ(atomic_load(&p.requests), 4);
@@ -108,7 +108,7 @@ TEST(http_events, answers_that_are_no_stream_fail)
     PEER_START(&p, {"HTTP/1.1 200 OK\r\nContent-Type: text/event-streams\r\nContent-Length: 0\r\n\r\n"}, {"HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n"});
     weft_http_events *ev = events_of(p.url, &(struct weft_http_events_opts){.retry = 1, .last_id = "old"});
     EXPECT_EQ(weft_http_events_next(NULL, ev, &e), WEFT_EPROTO);
-    EXPECT(strstr(p.last, "\r\nLast-Event-ID: old\r\n") != NULL);
+    EXPECT(strstr(peer_last(&p), "\r\nLast-Event-ID: old\r\n") != NULL);
     EXPECT_EQ(weft_http_events_next(NULL, ev, &e), WEFT_EPROTO);
     weft_http_events_free(ev);
     ev = events_of("gopher://h/", NULL);

@@ -247,36 +247,46 @@ TEST(http_h2_bad, floods_of_frames_that_do_nothing_end_the_connection)
     EXPECT_EQ(FLOOD("\0\0\5\2\0\0\0\0\3" "\0\0\0\0\20"), NGHTTP2_ENHANCE_YOUR_CALM); /* PRIORITY: CVE-2019-9513 */
 }
 
+/* 5,000 streams, each of which is reset because of the second frame; then a PING. What the server's GOAWAY says; 0: it bore
+ * with them, for they came so slowly that it should: 500, and 100 a second (h2guard.c). */
+static int resets_once(struct raw *r, int head_flags, int type, const char *payload)
+{
+    weft_time began = weft_now();
+    for (int32_t id = 1; id < 10000; id += 2) {
+        raw_send(r, sizeof WAIT - 1, H, head_flags, id, WAIT);
+        raw_send(r, 4, type, 0, id, payload);
+    }
+    raw_send(r, 8, NGHTTP2_PING, 0, 0, "all sent");
+    while (raw_next(r) && r->type != NGHTTP2_GOAWAY)
+        if (r->type == NGHTTP2_PING && weft_now() - began >= 40 * WEFT_SEC)
+            return 0;
+    return r->err ? r->err : (int)raw_u32(r->payload + 4);
+}
+
+static int resets(int head_flags, int type, const char *payload)
+{
+    for (;;) {
+        struct site s;
+        site_start(&s, &plain);
+        struct raw *r = raw_open(&s);
+        int code = resets_once(r, head_flags, type, payload);
+        raw_close(r);
+        site_stop(&s);
+        if (code)
+            return code;
+    }
+}
+
 /* CVE-2023-44487: ask and reset, over and over. */
 TEST(http_h2_bad, rapid_resets_end_the_connection)
 {
-    struct site s;
-    site_start(&s, &plain);
-    struct raw *r = raw_open(&s);
-    int32_t id = 1;
-    for (int i = 0; i < 5000; i++, id += 2) {
-        raw_send(r, sizeof WAIT - 1, H, ALL, id, WAIT);
-        raw_send(r, 4, NGHTTP2_RST_STREAM, 0, id, "\0\0\0\10");
-    }
-    EXPECT_EQ(raw_goaway(r), NGHTTP2_ENHANCE_YOUR_CALM);
-    raw_close(r);
-    site_stop(&s);
+    EXPECT_EQ(resets(ALL, NGHTTP2_RST_STREAM, "\0\0\0\10"), NGHTTP2_ENHANCE_YOUR_CALM);
 }
 
 /* CVE-2025-8671: make the server reset its own streams. */
 TEST(http_h2_bad, resets_that_a_client_brings_about_count_too)
 {
-    struct site s;
-    site_start(&s, &plain);
-    struct raw *r = raw_open(&s);
-    int32_t id = 1;
-    for (int i = 0; i < 5000; i++, id += 2) {
-        raw_send(r, sizeof WAIT - 1, H, F_END_HEADERS, id, WAIT);
-        raw_send(r, 4, NGHTTP2_WINDOW_UPDATE, 0, id, "\177\377\377\377");
-    }
-    EXPECT_EQ(raw_goaway(r), NGHTTP2_ENHANCE_YOUR_CALM);
-    raw_close(r);
-    site_stop(&s);
+    EXPECT_EQ(resets(F_END_HEADERS, NGHTTP2_WINDOW_UPDATE, "\177\377\377\377"), NGHTTP2_ENHANCE_YOUR_CALM);
 }
 
 /* CVE-2024-27316, CVE-2024-28182: a head that never ends. */

@@ -31,14 +31,14 @@ TEST(http_proxy, plain_requests_name_the_whole_url)
     weft_http_client *c = proxied("http://", "us%3aer:p%40ss@", &p);
     char body[64];
     EXPECT_EQ(fetch(c, "http://nowhere.test:8080/a?b#c", body, sizeof body), 200);
-    EXPECT(strncmp(p.last, "GET http://nowhere.test:8080/a?b HTTP/1.1\r\nHost: nowhere.test:8080\r\n", 67) == 0);
-    EXPECT(strstr(p.last, "Proxy-Authorization: Basic dXM6ZXI6cEBzcw==\r\n") != NULL);
+    EXPECT(strncmp(peer_last(&p), "GET http://nowhere.test:8080/a?b HTTP/1.1\r\nHost: nowhere.test:8080\r\n", 67) == 0);
+    EXPECT(strstr(peer_last(&p), "Proxy-Authorization: Basic dXM6ZXI6cEBzcw==\r\n") != NULL);
     EXPECT_EQ(fetch(c, "http://nowhere.test:8080/d", body, sizeof body), 200);
     EXPECT_EQ(atomic_load(&p.conns), 1);
     weft_http_client_free(c);
     c = proxied("", "", &p);   /* no scheme: http */
     EXPECT_EQ(fetch(c, "http://nowhere.test", body, sizeof body), 200);
-    EXPECT(strncmp(p.last, "GET http://nowhere.test/ HTTP/1.1\r\n", 35) == 0 && !strstr(p.last, "Proxy-Auth"));
+    EXPECT(strncmp(peer_last(&p), "GET http://nowhere.test/ HTTP/1.1\r\n", 35) == 0 && !strstr(peer_last(&p), "Proxy-Auth"));
     weft_http_client_free(c);
     peer_stop(&p);
 }
@@ -57,7 +57,7 @@ TEST(http_proxy, a_refusing_or_odd_proxy_is_an_error_with_words)
     for (int i = 0; i < p.answers_len; i++) {
         EXPECT_EQ(fetch_why(c, "https://[::1]:8443/", why, sizeof why), i < 5 ? WEFT_EPROTO : WEFT_EEOF);
         EXPECT_STR(why, want[i]);
-        EXPECT(strncmp(p.last, "CONNECT [::1]:8443 HTTP/1.1\r\nHost: [::1]:8443\r\n\r\n", 49) == 0);
+        EXPECT(strncmp(peer_last(&p), "CONNECT [::1]:8443 HTTP/1.1\r\nHost: [::1]:8443\r\n\r\n", 49) == 0);
     }
     weft_http_client_free(c);
     peer_stop(&p);

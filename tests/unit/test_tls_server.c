@@ -17,8 +17,7 @@ TEST(tls_server, the_certificate_is_the_one_for_the_name_that_is_asked_for)
     certs_issue(&f, sans, sizeof sans, "sans", "DNS:x.b.test", 3600); /* never chosen: b comes before */
     struct weft_tls_pair more[] = {{a, f.key}, {b, f.key}, {sans, f.key}};
     struct tls_server *s = tls_start(f.good, f.key, "h2");
-    s->config.more = more;
-    s->config.more_count = 3;
+    tls_use(s, &(struct weft_tls_config){.cert_file = f.good, .key_file = f.key, .alpn = "h2", .more = more, .more_count = 3});
     static const struct { const char *name; weft_err want; } cases[] = {
         {"good.test", 0}, {"a.test", 0}, {"A.Test", 0}, {"b.test", 0}, {"x.b.test", 0}, {"y.b.test", 0}, {"127.0.0.1", 0},
         {"none.test", WEFT_ECERT}, {"x.a.test", WEFT_ECERT},
@@ -74,8 +73,7 @@ static weft_err ask_client(struct certs *f, int auth, const char *cert, struct w
     struct weft_tls_config c = {.ca_file = f->ca, .server_name = "good.test", .no_session_cache = true};
     weft_conn *t;
     char buf[4];
-    s->config.ca_file = f->ca;
-    s->config.client_auth = auth;
+    tls_use(s, &(struct weft_tls_config){.cert_file = f->good, .key_file = f->key, .ca_file = f->ca, .client_auth = auth});
     c.cert_file = cert;
     c.key_file = cert ? f->key : NULL;
     REQUIRE(tls_dial(s, &c, NULL, &t) == 0); /* in TLS 1.3 a client has done before it is judged */
@@ -119,8 +117,7 @@ TEST(tls_server, a_resumed_client_keeps_its_certificate)
     struct tls_server *s = tls_start(f.good, f.key, NULL);
     struct weft_tls_config c = {.ca_file = f.ca, .server_name = "good.test", .cert_file = f.good, .key_file = f.key};
     int version;
-    s->config.ca_file = f.ca;
-    s->config.client_auth = WEFT_TLS_CLIENT_REQUIRE;
+    tls_use(s, &(struct weft_tls_config){.cert_file = f.good, .key_file = f.key, .ca_file = f.ca, .client_auth = WEFT_TLS_CLIENT_REQUIRE});
     EXPECT(!dial_resumed(s, &c, &version));
     EXPECT(dial_resumed(s, &c, &version));
     EXPECT_EQ(weft_recv(s->result), 0);
@@ -195,9 +192,9 @@ TEST(tls_server, a_copy_of_a_config_resumes_what_the_first_began)
     struct weft_tls_config c = {.ca_file = f.ca, .server_name = "good.test"};
     int version;
     EXPECT(!dial_resumed(s, &c, &version));
-    s->config = (struct weft_tls_config){.cert_file = cert, .key_file = key};
+    tls_use(s, &(struct weft_tls_config){.cert_file = cert, .key_file = key});
     EXPECT(dial_resumed(s, &c, &version));
-    s->config.min_version = WEFT_TLS_1_3; /* another one has other keys */
+    tls_use(s, &(struct weft_tls_config){.cert_file = cert, .key_file = key, .min_version = WEFT_TLS_1_3}); /* it has other keys */
     EXPECT(!dial_resumed(s, &c, &version));
     tls_stop(s);
     free(cert), free(key);
@@ -250,8 +247,7 @@ TEST(tls_server, a_client_of_an_authority_that_is_gone_is_not_resumed)
     int version;
     weft_err err = 0;
     cert_save(path, sizeof path, f.dir, "clients", f.ca_cert, NULL);
-    s->config.ca_file = path;
-    s->config.client_auth = WEFT_TLS_CLIENT_REQUIRE;
+    tls_use(s, &(struct weft_tls_config){.cert_file = f.good, .key_file = f.key, .ca_file = path, .client_auth = WEFT_TLS_CLIENT_REQUIRE});
     EXPECT(!dial_resumed(s, &c, &version));
     EXPECT(dial_resumed(s, &c, &version));
     EXPECT_EQ(weft_recv(s->result), 0);

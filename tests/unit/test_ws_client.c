@@ -15,8 +15,8 @@ TEST(ws_client, answers_that_do_not_fit_are_refused)
         EXPECT_EQ(weft_ws_dial(NULL, NULL, p.url, &o, &ws), WEFT_EPROTO);
     EXPECT_EQ(weft_ws_dial(NULL, NULL, p.url, &o, &ws), WEFT_EEOF);
     EXPECT_EQ(atomic_load(&p.conns), 5);   /* a connection for each: none is used again */
-    EXPECT(strstr(p.last, "\r\nUpgrade: websocket\r\n") && strstr(p.last, "\r\nConnection: Upgrade\r\n"));
-    EXPECT(strstr(p.last, "\r\nSec-WebSocket-Version: 13\r\n") && !strstr(p.last, "Accept-Encoding"));
+    EXPECT(strstr(peer_last(&p), "\r\nUpgrade: websocket\r\n") && strstr(peer_last(&p), "\r\nConnection: Upgrade\r\n"));
+    EXPECT(strstr(peer_last(&p), "\r\nSec-WebSocket-Version: 13\r\n") && !strstr(peer_last(&p), "Accept-Encoding"));
     weft_http_client_close_idle(NULL);
     peer_stop(&p);
 }

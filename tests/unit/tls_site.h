@@ -128,8 +128,8 @@ static void certs_remove(struct certs *c)
 struct tls_server {
     weft_listener *ln;
     char addr[WEFT_ADDR_TEXT];
-    struct weft_tls_config config;
     weft_mutex lock;
+    struct weft_tls_config config;   /* [lock] */
     weft_chan(int) result;           /* of each handshake */
     struct weft_tls_state state;     /* of the last good one, before its result; its texts may be gone */
     char asked[64], subject[64];     /* likewise: the name asked for, the client's certificate */
@@ -140,7 +140,10 @@ static void tls_echo(struct tls_server *s, weft_conn *c)
 {
     char buf[20000];
     ssize_t n;
-    weft_err err = weft_tls_server(NULL, c, &s->config, &c);
+    weft_mutex_lock(&s->lock);
+    struct weft_tls_config config = s->config;
+    weft_mutex_unlock(&s->lock);
+    weft_err err = weft_tls_server(NULL, c, &config, &c);
     if (err == 0) {
         weft_mutex_lock(&s->lock);
         weft_tls_state_get(c, &s->state);
@@ -180,6 +183,14 @@ static struct tls_server *tls_start(const char *cert, const char *key, const cha
     weft_waitgroup_add(&s->wg, 1);
     weft_go(tls_serve, s);
     return s;
+}
+
+/* For handshakes from now on. */
+static inline void tls_use(struct tls_server *s, const struct weft_tls_config *config)
+{
+    weft_mutex_lock(&s->lock);
+    s->config = *config;
+    weft_mutex_unlock(&s->lock);
 }
 
 static void tls_stop(struct tls_server *s)

@@ -30,7 +30,7 @@ const char get_usage[] =
     "      --compressed        ask for a compressed answer, and decode it\n"
     "  -k, --insecure          accept any certificate\n"
     "      --cacert FILE       trust the certificates in FILE (PEM) instead of the system's\n"
-    "  -x, --proxy PROXY       go through [http://|socks5://|socks5h://][user:password@]host[:port]\n"
+    "  -x, --proxy PROXY       go through [http://|https://|socks5://|socks5h://][user:password@]host[:port]\n"
     "      --noproxy LIST      but not for these hosts\n"
     "      --proxy-env         take proxies from http_proxy, https_proxy, all_proxy, no_proxy\n"
     "  -b, --cookie DATA|FILE  send cookies: \"name=value; more=...\", or those of a Netscape cookie file\n"

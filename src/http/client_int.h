@@ -39,7 +39,7 @@ struct weft__hconn {
     struct weft__host *host;       /* [const] holds one of its refs */
     int64_t since : 61;            /* [own] idle since, an instant; beside the bits, as a call that waits pays for each byte */
     uint64_t armed : 1;            /* [own] a deadline is set on conn */
-    uint64_t https : 1;            /* [const] */
+    uint64_t tls : 1;              /* [const] with the server, or with the proxy */
     uint64_t relayed : 1;          /* [const] requests go to the client's HTTP proxy, with the whole URL */
 };
 

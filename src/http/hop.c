@@ -107,7 +107,7 @@ static struct weft__hconn *hconn_of(struct weft_http_response *r, weft_conn *con
     }
     hc->conn = conn;
     hc->host = host;
-    hc->https = r->url.https;
+    hc->tls = conn->tls != NULL;
     hc->relayed = relayed;
     hc->armed = r->deadline != 0;
     return hc;
@@ -177,7 +177,7 @@ static ssize_t head_read_first(weft_ctx *ctx, struct weft_http_response *r)
             return err;
         if (!weft__rx_take(r))
             return WEFT_ENOMEM;
-        ssize_t n = r->hc->https ? weft_conn_read(ctx, conn, r->rx->buf->data, r->rx->buf->cap)
+        ssize_t n = r->hc->tls ? weft_conn_read(ctx, conn, r->rx->buf->data, r->rx->buf->cap)
                                  : weft__conn_try_read(conn, r->rx->buf->data, r->rx->buf->cap);
         if (n != -EAGAIN)
             return n;

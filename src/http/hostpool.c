@@ -135,7 +135,7 @@ static void idle_out(struct weft_http_client *c, struct weft__hconn *hc)   /* P1
 /* Has the server closed, or said something unasked? A look without taking. TLS may have news of its own: trusted. */
 static bool hconn_stale(struct weft__hconn *hc)
 {
-    return !hc->https && !weft__conn_silent(hc->conn);
+    return !hc->tls && !weft__conn_silent(hc->conn);
 }
 
 /* Fit for a request? One that is not is closed. */

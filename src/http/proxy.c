@@ -3,11 +3,12 @@
  *
  * Role    Settings from options or from the environment; HTTP CONNECT and SOCKS5 on a connection just made. Near
  *         reach.c (who dials), sendreq.c (the whole URL in a request line). Layer 5.
- * Limits  Proxies spoken to without TLS only: "https://" as a proxy is WEFT_EUNSUPPORTED, and so is SOCKS4. What a proxy
+ * Limits  SOCKS4 is WEFT_EUNSUPPORTED. What a proxy
  *         answers to CONNECT is at most 16 KiB. HTTP_PROXY in capitals is not read: a CGI program's caller sets it.
  * Failure WEFT_EADDR, WEFT_EUNSUPPORTED for the settings; WEFT_EPROTO, WEFT_EEOF and those of the connection for talks.
  * Source  RFC 9110 9.3.6; RFC 1928, 1929 (SOCKS5); curl's manual for the variables.
  */
+#include "../net/conn_int.h"
 #include "proxy.h"
 
 #include <arpa/inet.h>
@@ -69,6 +70,7 @@ static char *basic_text(const char *user, const char *password)
 static void proxy_done(struct weft__proxy *p)
 {
     free(p->at);
+    free(p->name);
     free(p->user);
     free(p->password);
     free(p->basic);
@@ -95,8 +97,9 @@ static weft_err proxy_parse(const char *text, struct weft__proxy *p)
         const char *scheme;
         enum weft__proxy_kind kind;
         const char *port;
-    } known[] = {{"http://", WEFT__PROXY_HTTP, "80"}, {"socks5://", WEFT__PROXY_SOCKS5, "1080"},
-                 {"socks5h://", WEFT__PROXY_SOCKS5H, "1080"}};
+        bool tls;
+    } known[] = {{"http://", WEFT__PROXY_HTTP, "80", false}, {"https://", WEFT__PROXY_HTTP, "443", true},
+                 {"socks5://", WEFT__PROXY_SOCKS5, "1080", false}, {"socks5h://", WEFT__PROXY_SOCKS5H, "1080", false}};
     size_t k = 0, count = sizeof known / sizeof *known;
     if (strstr(text, "://")) {
         while (k < count && strncasecmp(text, known[k].scheme, strlen(known[k].scheme)) != 0)
@@ -126,7 +129,15 @@ static weft_err proxy_parse(const char *text, struct weft__proxy *p)
     if (!p->at)
         return WEFT_ENOMEM;
     (void)snprintf(p->at, len + 8, port ? "%.*s" : "%.*s:%s", (int)len, text, known[k].port);
-    return 0;
+    if (known[k].tls) {
+        char name[256];
+        uint16_t number;
+        if ((err = weft__addr_split(p->at, name, sizeof name, &number)) < 0)
+            return err;
+        p->name = strdup(name);
+        err = p->name ? 0 : WEFT_ENOMEM;
+    }
+    return err;
 }
 
 static const char *env_either(const char *low, const char *high)

@@ -8,6 +8,7 @@ enum weft__proxy_kind { WEFT__PROXY_HTTP, WEFT__PROXY_SOCKS5, WEFT__PROXY_SOCKS5
 struct weft__proxy {
     enum weft__proxy_kind kind;
     char *at;                     /* "host:port" to dial */
+    char *name;                   /* spoken to over TLS: the host, as its certificate has it; NULL: without */
     char *user, *password;        /* decoded; NULL: none */
     char *basic;                  /* "Basic ..." for Proxy-Authorization; NULL: none */
 };

@@ -23,10 +23,10 @@ static uint32_t reach_us(weft_dur d)
 }
 
 /* Closes conn and says why its handshake failed. */
-static weft_err reach_tls_fail(const struct weft_http_call *call, weft_conn *conn, weft_err err)
+static weft_err reach_tls_fail(const struct weft_http_call *call, const char *what, weft_conn *conn, weft_err err)
 {
     const char *why = weft_tls_error(conn);
-    weft__call_reason(call, "TLS", why && *why ? why : weft_strerror(err));
+    weft__call_reason(call, what, why && *why ? why : weft_strerror(err));
     (void)weft_conn_close(conn);
     return err;
 }
@@ -41,7 +41,7 @@ static weft_err reach_tls(weft_ctx *ctx, struct weft_http_response *r, const str
     weft_time t = weft_now();
     weft_err err = weft__tls_client_to(ctx, *conn, &cfg, (uint16_t)r->url.port, conn);
     if (err < 0)
-        return reach_tls_fail(call, *conn, err);
+        return reach_tls_fail(call, "TLS", *conn, err);
     r->tls_us = reach_us(weft_now() - t);
     return 0;
 }
@@ -77,6 +77,21 @@ static weft_err reach_dial(weft_ctx *ctx, struct weft_http_response *r, const st
     return 0;
 }
 
+/* TLS with the proxy itself, with the same trust as with servers. */
+static weft_err reach_proxy_tls(weft_ctx *ctx, struct weft_http_response *r, const struct weft_http_call *call,
+                                const struct weft__proxy *p, weft_conn **conn)
+{
+    struct weft_tls_config cfg = r->client->tls;
+    cfg.server_name = p->name;
+    cfg.alpn = "http/1.1";
+    weft_time t = weft_now();
+    weft_err err = weft_tls_client(ctx, *conn, &cfg, conn);
+    if (err < 0)
+        return reach_tls_fail(call, "proxy: TLS", *conn, err);
+    r->connect_us += reach_us(weft_now() - t);
+    return 0;
+}
+
 /* Through a proxy; an HTTP one passes plain requests on, and needs to be asked for a tunnel only for TLS and for other
  * protocols. */
 static weft_err reach_proxy(weft_ctx *ctx, struct weft_http_response *r, const struct weft_http_call *call,
@@ -85,6 +100,8 @@ static weft_err reach_proxy(weft_ctx *ctx, struct weft_http_response *r, const s
     weft_conn *conn;
     const char *why = NULL;
     weft_err err = reach_dial(ctx, r, call, p->at, host, &conn);
+    if (err == 0 && p->name)
+        err = reach_proxy_tls(ctx, r, call, p, &conn);
     if (err < 0)
         return err;
     if (r->url.https || call->upgrade || p->kind != WEFT__PROXY_HTTP)

@@ -6,7 +6,8 @@
  *
  * Invariants
  *   N1  holders > 0 while any user may call; the last one out closes. holders as a whole is one of f.lives.
- *   N2  tls changes from NULL once, by a goroutine that holds READING and WRITING; so a reader or a writer sees it whole.
+ *   N2  tls changes from NULL once, or twice for a session inside of another one, by a goroutine that holds READING and WRITING; so
+ *       a reader or a writer sees it whole.
  *
  * Locks   none. Failure: as the kernel says; an interrupted write leaves a stream that is of no more use.
  */

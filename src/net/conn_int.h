@@ -80,7 +80,7 @@ WEFT_PARKS int weft__net_resolve(weft_ctx *ctx, const struct weft__network *net,
 WEFT_PARKS int weft__resolve(weft_ctx *ctx, const char *host, weft_addr *ret, int max, bool *ret_partial);
 
 /* tls/tls_conn.c, for src/http: weft_tls_client to the port of a server that may be behind a proxy, not the proxy's: sessions are
- * kept by name and port. */
+ * kept by name and port. conn may speak TLS already, with the proxy. */
 WEFT_PARKS weft_err weft__tls_client_to(weft_ctx *ctx, weft_conn *conn, const struct weft_tls_config *config, uint16_t port,
                                         weft_conn **ret_conn);
 /* tls/tls_conn.c: as weft_conn_read and so on, both directions' bits as the caller took them. */

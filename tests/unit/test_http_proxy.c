@@ -74,6 +74,7 @@ struct passer {
     const char *user;          /* SOCKS5: wants this user */
     int refuse;                /* SOCKS5: the reply */
     bool http;
+    const struct weft_tls_config *tls;   /* is spoken to over TLS; or NULL */
     weft_chan(size_t) back;    /* gets the bytes of each connection that came from the target; or NULL */
     weft_waitgroup wg;
 };
@@ -135,6 +136,10 @@ static void passer_run(struct passer *p)
     while (weft_accept(NULL, p->ln, &c) == 0) {
         p->conns++;
         p->seen_len = 0;
+        if (p->tls && weft_tls_server(NULL, c, p->tls, &c) < 0) {
+            (void)weft_conn_close(c);
+            continue;
+        }
         if ((p->http ? http_hello(p, c) : socks_hello(p, c)) && weft_dial(NULL, "tcp", p->target, &up) == 0) {
             weft_waitgroup wg = {0};
             size_t there = 0, back = 0;
@@ -230,6 +235,94 @@ TEST(http_proxy, sessions_behind_a_tunnel_are_kept_by_the_servers_port)
     site_stop(&s[1]);
 }
 
+/* ---- a proxy spoken to over TLS ---- */
+
+static void echo(weft_http_request *rq, weft_http_writer *w, void *arg)
+{
+    char buf[8192];
+    ssize_t n;
+    (void)arg;
+    while ((n = weft_http_request_read(rq, buf, sizeof buf)) > 0 && weft_http_reply_write(w, buf, (size_t)n) == 0)
+        continue;
+}
+
+TEST(http_proxy, a_tunnel_may_lead_through_a_proxy_spoken_to_over_tls)
+{
+    enum { BYTES = 3000000 };
+    struct cert cert;
+    cert_make(&cert);
+    struct weft_tls_config server_tls = {.cert_file = cert.crt, .key_file = cert.key}, client_tls = {.ca_file = cert.crt};
+    struct site s;
+    struct passer p = {.http = true, .tls = &server_tls};
+    char url[256], *body = malloc(BYTES), *got;
+    size_t len;
+    for (size_t i = 0; i < BYTES; i++)
+        body[i] = (char)(i * 2654435761u >> 13);
+    site_start(&s, &(struct weft_http_server_opts){.handler = echo, .tls = &server_tls});
+    passer_start(&p, s.url + 7);
+    weft_http_client *c = through("https://", &p, &client_tls);
+    snprintf(url, sizeof url, "https://%s/x", s.url + 7);
+    for (int i = 0; i < 3; i++) {
+        weft_http_response *r;
+        size_t n = i == 1 ? 0 : BYTES;
+        struct weft_http_call call = {.method = "PUT", .url = url, .body = body, .body_len = n};
+        REQUIRE(weft_http_do(NULL, c, &call, &r) == 0);
+        EXPECT_EQ(weft_http_body_read_all(NULL, r, 0, &got, &len), 0);
+        EXPECT_EQ(len, n);
+        EXPECT(len == n && memcmp(got, body, n) == 0);
+        free(got);
+        weft_http_response_free(r);
+    }
+    EXPECT_EQ(p.conns, 1);
+    EXPECT(strncmp((char *)p.seen, "CONNECT ", 8) == 0);
+    weft_http_client_free(c);
+    passer_stop(&p);
+    site_stop(&s);
+    free(body);
+}
+
+TEST(http_proxy, plain_requests_go_to_a_proxy_over_tls_as_they_are)
+{
+    struct cert cert;
+    cert_make(&cert);
+    struct weft_tls_config server_tls = {.cert_file = cert.crt, .key_file = cert.key}, client_tls = {.ca_file = cert.crt};
+    struct site s;
+    char text[256], got[256];
+    site_start(&s, &(struct weft_http_server_opts){.handler = hello, .tls = &server_tls});
+    snprintf(text, sizeof text, "https://%s", s.url + 7);
+    weft_http_client *c = client_with(&(struct weft_http_client_opts){.proxy = text, .tls = &client_tls});
+    for (int i = 0; i < 2; i++) {
+        weft_http_response *r;
+        struct weft_http_times t;
+        REQUIRE(weft_http_get(NULL, c, "http://nowhere.test:99/a?b", &r) == 0);
+        weft_http_times(r, &t);
+        EXPECT_EQ(t.reused, i == 1);
+        ssize_t n = weft_http_body_read(NULL, r, got, sizeof got - 1);
+        got[n > 0 ? n : 0] = '\0';
+        EXPECT_STR(got, "http://nowhere.test:99/a?b");
+        weft_http_response_free(r);
+    }
+    weft_http_client_free(c);
+    site_stop(&s);
+}
+
+TEST(http_proxy, a_proxy_whose_certificate_is_not_trusted_is_refused)
+{
+    struct cert cert, other;
+    cert_make(&cert);
+    cert_make(&other);
+    struct weft_tls_config server_tls = {.cert_file = cert.crt, .key_file = cert.key}, client_tls = {.ca_file = other.crt};
+    struct passer p = {.http = true, .tls = &server_tls};
+    char why[128];
+    passer_start(&p, "127.0.0.1:1");
+    weft_http_client *c = through("https://", &p, &client_tls);
+    EXPECT_EQ(fetch_why(c, "https://no.test/", why, sizeof why), WEFT_ECERT);
+    EXPECT(strncmp(why, "proxy: TLS: certificate: ", 25) == 0);
+    EXPECT_EQ(fetch_why(c, "http://no.test/", why, sizeof why), WEFT_ECERT);
+    weft_http_client_free(c);
+    passer_stop(&p);
+}
+
 TEST(http_proxy, socks5_with_names_and_without_with_password_and_without)
 {
     static const struct {
@@ -287,11 +380,11 @@ TEST(http_proxy, socks5_refusals_are_told)
 
 TEST(http_proxy, settings_that_cannot_be_are_refused)
 {
-    static const char *const bad[] = {"https://a:1", "socks4://a:1", "http://", "http://a b:1", "ftp://x"};
+    static const char *const bad[] = {"https+x://a:1", "socks4://a:1", "http://", "http://a b:1", "ftp://x", "https://"};
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
         weft_http_client *c;
         weft_err err = weft_http_client_new(&(struct weft_http_client_opts){.proxy = bad[i]}, &c);
-        EXPECT_EQ(err, i == 2 || i == 3 ? WEFT_EADDR : WEFT_EUNSUPPORTED);
+        EXPECT_EQ(err, i == 2 || i == 3 || i == 5 ? WEFT_EADDR : WEFT_EUNSUPPORTED);
     }
 }
 

@@ -192,7 +192,8 @@ ssize_t weft__tls_try_write(weft_conn *conn, const void *buf, size_t n)
 bool weft__tls_pending(weft_conn *conn)
 {
     weft_mutex_lock(&conn->tls->lock);
-    bool pending = !conn->tls->starved && SSL_has_pending(conn->tls->ssl);
+    bool pending = !conn->tls->starved &&
+                   (SSL_has_pending(conn->tls->ssl) || (conn->tls->under && SSL_has_pending(conn->tls->under->ssl)));
     weft_mutex_unlock(&conn->tls->lock);
     return pending;
 }
@@ -225,6 +226,8 @@ void weft__tls_farewell(weft_conn *conn)
         return;
     tls_errors_forget();
     (void)SSL_shutdown(tls->ssl);
+    if (tls->under && !tls->under->broken)
+        (void)SSL_shutdown(tls->under->ssl);
     ERR_clear_error();
 }
 
@@ -235,6 +238,8 @@ void weft__tls_free(struct weft__tls *tls)
         SSL_set_shutdown(tls->ssl, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN);
         SSL_free(tls->ssl);
     }
+    if (tls->under)
+        weft__tls_free(tls->under);   /* it has none under it */
     weft__sys_free(tls);
 }
 
@@ -278,15 +283,17 @@ static weft_err tls_aim(struct weft__tls *tls, const struct weft_tls_config *c, 
     return 0;
 }
 
-static struct weft__tls *tls_new(struct weft__fd *f, SSL_CTX *ctx, const char *name)
+static struct weft__tls *tls_new(struct weft__fd *f, struct weft__tls *under, SSL_CTX *ctx, const char *name)
 {
     struct weft__tls *tls = weft__sys_alloc(sizeof *tls + (name ? strlen(name) : 0) + TLS_KEY_MORE);
     if (!tls)
         return NULL;
     tls->f = f;
+    tls->under = under;
     tls->ssl = SSL_new(ctx);
     BIO *bio = tls->ssl ? weft__tls_bio(tls) : NULL;
     if (!bio) {
+        tls->under = NULL;
         weft__tls_free(tls);
         return NULL;
     }
@@ -312,14 +319,15 @@ static WEFT_PARKS weft_err tls_shake_hands(weft_ctx *ctx, weft_conn *conn, struc
 static WEFT_PARKS weft_err tls_start(weft_ctx *ctx, weft_conn *conn, const struct weft_tls_config *c, bool server, uint16_t port)
 {
     struct weft__tls_fail fail = {0};
-    if (conn->tls || conn->datagram)
+    struct weft__tls *under = conn->tls;
+    if ((under && (under->under || !port)) || conn->datagram)   /* a session inside of one: for who reaches through a proxy */
         return WEFT_EINVAL;
     SSL_CTX *shared = weft__tls_shared_get(c, server, &fail);
     if (!shared) {
         tls_say(conn, fail.text);
         return fail.err;
     }
-    struct weft__tls *tls = tls_new(&conn->f, shared, server ? NULL : c->server_name);
+    struct weft__tls *tls = tls_new(&conn->f, under, shared, server ? NULL : c->server_name);
     SSL_CTX_free(shared);
     if (!tls)
         return WEFT_ENOMEM;
@@ -335,6 +343,7 @@ static WEFT_PARKS weft_err tls_start(weft_ctx *ctx, weft_conn *conn, const struc
         err = tls_shake_hands(ctx, conn, tls);
     if (err) {
         conn->http = tls->http;
+        tls->under = NULL;   /* still the connection's */
         weft__tls_free(tls);
         return err;
     }

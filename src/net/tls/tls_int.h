@@ -13,6 +13,7 @@ struct weft__tls {
     weft_mutex lock;          /* guards ssl: a reader and a writer may be inside at once */
     SSL *ssl;                 /* [lock] */
     struct weft__fd *f;       /* [const] the socket under it */
+    struct weft__tls *under;  /* [const] T11: the session that carries this one's bytes; NULL: the socket does */
     weft_err io_error;        /* [lock] what the socket said when it failed, -errno */
     bool ended;               /* [lock] the peer's stream ended */
     bool broken;              /* [lock] a fatal error: OpenSSL wants no further call */

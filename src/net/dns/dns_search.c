@@ -9,7 +9,6 @@
  */
 #include "dns_search.h"
 
-#include <stdio.h>
 #include <string.h>
 
 #include "../../sys/sys.h"
@@ -67,8 +66,15 @@ int weft__dns_search_name(const struct weft__dns_search *s, const char *host, in
     if (step > domains)
         return 0;
     bool plain = domain < 0 || domain >= domains;
-    int n = snprintf(ret_name, size, plain ? "%s" : "%s.%s", host, plain ? "" : s->domains[domain]);
-    return n > 0 && (size_t)n < size ? 1 : WEFT_EADDR;
+    size_t more = plain ? 0 : 1 + strlen(s->domains[domain]);
+    if (len == 0 || len + more >= size)
+        return WEFT_EADDR;
+    memcpy(ret_name, host, len + 1);
+    if (!plain) {
+        ret_name[len] = '.';
+        memcpy(ret_name + len + 1, s->domains[domain], more);
+    }
+    return 1;
 }
 
 bool weft__dns_under(const char *host, const char *name)

@@ -9,15 +9,18 @@
  *   B2  in_at .. in_len of a batch have been received and not been handed out; out_len wait for the next flush, which comes
  *       before anybody waits for their answers.
  *   B3  A short recvmmsg has emptied the socket: then c-ares hears "again" without a system call.
+ *   B4  Datagrams of one length that follow each other go through the kernel as one, which it cuts at the far end of its way
+ *       (UDP_SEGMENT); where a way cannot (whole), all go one by one from then on. A name's two questions are of one length.
  *
  * Limits  DNS_BATCHES servers at a time with a batch; an answer of more than DNS_IN bytes is cut, which c-ares takes for one
  *         that is too long (it asks for none above 512) and repeats over a stream. A datagram that the kernel does not take
  *         is lost like any other, and asked again after a time.
  * Failure an error that a send meets (a port that nobody listens on) is told by the next receive, for which the flush asks.
- * Source  sendmmsg(2), recvmmsg(2); ares_set_socket_functions(3).
+ * Source  sendmmsg(2), recvmmsg(2), udp(7); ares_set_socket_functions(3).
  */
 #include "dns_udp.h"
 
+#include <netinet/udp.h>
 #include <string.h>
 #include <sys/uio.h>
 
@@ -30,13 +33,21 @@ struct batch {
     int fd;                        /* with used */
     bool used;
     bool emptied;                  /* B3 */
+    bool whole;                    /* B4 */
     int err;                       /* errno to be told by the next receive, or 0 */
     int in_at, in_len, out_len;    /* B2 */
     struct batch_room *room;
 };
 
+/* Room for UDP_SEGMENT's control message. */
+union segment {
+    struct cmsghdr head;
+    char room[CMSG_SPACE(sizeof(uint16_t))];
+};
+
 struct batch_room {
     struct mmsghdr in[DNS_MANY], out[DNS_MANY];
+    union segment segment[DNS_MANY];
     struct iovec in_iov[DNS_MANY], out_iov[DNS_MANY];
     struct sockaddr_storage from[DNS_MANY];
     unsigned char out_data[DNS_MANY][WEFT__DNS_QUERY_MAX + 1];
@@ -64,20 +75,60 @@ static void batch_open(int fd)
     for (int k = 0; k < DNS_MANY; k++) {
         room->in_iov[k] = (struct iovec){room->in_data[k], DNS_IN};
         room->in[k].msg_hdr = (struct msghdr){.msg_name = &room->from[k], .msg_iov = &room->in_iov[k], .msg_iovlen = 1};
-        room->out[k].msg_hdr = (struct msghdr){.msg_iov = &room->out_iov[k], .msg_iovlen = 1};
     }
     batches[i] = (struct batch){.fd = fd, .used = true, .room = room};
 }
 
+/* The datagrams from out_iov[from] on, as many as may go as one: B4. */
+static struct msghdr batch_message(struct batch *b, int from, bool whole, union segment *control)
+{
+    struct iovec *v = b->room->out_iov + from;
+    struct msghdr m = {.msg_iov = v, .msg_iovlen = 1};
+    while (!whole && from + (int)m.msg_iovlen < b->out_len && v[m.msg_iovlen].iov_len == v->iov_len)
+        m.msg_iovlen++;
+    if (m.msg_iovlen > 1) {
+        uint16_t len = (uint16_t)v->iov_len;
+        *control = (union segment){.head = {.cmsg_len = CMSG_LEN(sizeof len), .cmsg_level = SOL_UDP, .cmsg_type = UDP_SEGMENT}};
+        memcpy(CMSG_DATA(&control->head), &len, sizeof len);
+        m.msg_control = control;
+        m.msg_controllen = sizeof *control;
+    }
+    return m;
+}
+
+/* Send out[0 .. n). How many datagrams are dealt with: fewer than there are where several were refused as one. */
+static int batch_send(struct batch *b, int n)
+{
+    struct mmsghdr *out = b->room->out;
+    int done = 0;
+    for (int at = 0; at < n;) {
+        int sent = sendmmsg(b->fd, out + at, (unsigned)(n - at), MSG_NOSIGNAL);
+        bool several = out[at].msg_hdr.msg_iovlen > 1;
+        if (sent < 0 && errno == EINTR)
+            continue;
+        if (sent < 0 && several && (errno == EIO || errno == EINVAL))
+            b->whole = true;
+        else if (sent < 0 && errno != EAGAIN)
+            b->err = errno;
+        if (sent < 0 && several)
+            break;
+        for (int end = at + (sent > 0 ? sent : 1); at < end; at++)   /* the one that failed is lost */
+            done += (int)out[at].msg_hdr.msg_iovlen;
+    }
+    return done;
+}
+
 static void batch_flush(struct batch *b)
 {
-    for (int at = 0; at < b->out_len;) {
-        int n = sendmmsg(b->fd, b->room->out + at, (unsigned)(b->out_len - at), MSG_NOSIGNAL);
-        if (n < 0 && errno == EINTR)
-            continue;
-        if (n < 0 && errno != EAGAIN)
-            b->err = errno;
-        at += n > 0 ? n : 1;   /* the one that failed is lost */
+    bool whole = b->whole;
+    for (int sent = 0; sent < b->out_len;) {
+        int n = 0;
+        for (int at = sent; at < b->out_len; n++) {
+            b->room->out[n].msg_hdr = batch_message(b, at, whole, &b->room->segment[n]);
+            at += (int)b->room->out[n].msg_hdr.msg_iovlen;
+        }
+        sent += batch_send(b, n);
+        whole = true;   /* what was refused as one goes one by one */
     }
     b->out_len = 0;
 }

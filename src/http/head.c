@@ -314,10 +314,6 @@ bool weft__http_has_word(const char *value, const char *word)
 
 bool weft__http_field_ok(const char *name, const char *value)
 {
-    if (!name || !value || !weft__http_is_token(name))
-        return false;
-    for (const unsigned char *v = (const unsigned char *)value; *v; v++)
-        if ((*v < 0x20 && *v != '\t') || *v == 0x7f)
-            return false;
-    return true;
+    size_t n, len;
+    return name && value && weft__http_field_cut(name, value, &n, &len);
 }

@@ -14,6 +14,7 @@
  * Limits  Common methods, origin-form targets, HTTP/1.1, status 200 to 599, 32 fields; no Transfer-Encoding, Upgrade or list in Connection;
  *         one Content-Length at most, of up to 18 digits.
  */
+#include <endian.h>
 #include <string.h>
 #include <strings.h>
 
@@ -43,16 +44,47 @@ static size_t value_end(const char *s, size_t n)
 {
     const uint64_t ones = 0x0101010101010101u, tops = 0x8080808080808080u;
     size_t i = 0;
-    for (; i + 8 <= n; i += 8) {   /* eight at a time while none is below a blank or 0x7f */
+    while (i + 8 <= n) {   /* eight at a time; the lowest top bit that is set tells a byte below a blank, or 0x7f, exactly */
         uint64_t x, del;
         memcpy(&x, s + i, 8);
+        x = le64toh(x);
         del = x ^ ones * 0x7f;
-        if (((x - ones * 0x20) & ~x & tops) | ((del - ones) & ~del & tops))
-            break;
+        x = (((x - ones * 0x20) & ~x) | ((del - ones) & ~del)) & tops;
+        i += x ? (size_t)__builtin_ctzll(x) / 8 : 8;
+        if (x && s[i++] != '\t')
+            return i - 1;
     }
     while (i < n && ((unsigned char)s[i] >= 0x20 || s[i] == '\t') && s[i] != 0x7f)
         i++;
     return i;
+}
+
+bool weft__http_field_cut(const char *name, const char *value, size_t *ret_name_len, size_t *ret_value_len)
+{
+    size_t n = 0;
+    while (class[(unsigned char)name[n]] & TOKEN)
+        n++;
+    if (!n || name[n])
+        return false;
+    size_t len = strlen(value);
+    *ret_name_len = n;
+    *ret_value_len = len;
+    return value_end(value, len) == len;
+}
+
+/* Is a token of 4 letters "host"? No other byte of a token becomes one of these letters by the bit. */
+static bool is_host(const char *s)
+{
+    uint32_t x, host;
+    memcpy(&x, s, 4);
+    memcpy(&host, "host", 4);
+    return (x | 0x20202020u) == host;
+}
+
+/* Does a token of n letters say word, in lower case? Most do not begin with its letter. */
+static bool is_word(const char *s, const char *word, size_t n)
+{
+    return (*s | 0x20) == *word && strncasecmp(s, word, n) == 0;
 }
 
 /* Method and the blank behind it: its length, 0 when it is none of these. */
@@ -105,22 +137,25 @@ static bool scan_known(struct weft__head *h, const struct weft__hfield *f, bool 
     const char *d = h->buf->data, *name = d + f->name, *value = d + f->value;
     switch (f->name_len) {
     case 4:
-        h->hosts += strncasecmp(name, "host", 4) == 0;
+        if (is_host(name)) {
+            h->hosts++;
+            h->host_at = (uint32_t)(f - h->near);
+        }
         return true;
     case 6:
-        if (strncasecmp(name, "expect", 6) == 0)
+        if (is_word(name, "expect", 6))
             h->expects = true;
         return true;
     case 7:
-        return strncasecmp(name, "upgrade", 7) != 0;
+        return !is_word(name, "upgrade", 7);
     case 10:
-        return strncasecmp(name, "connection", 10) != 0 || (!trimmed && scan_connection(h, value, f->value_len));
+        return !is_word(name, "connection", 10) || (!trimmed && scan_connection(h, value, f->value_len));
     case 14:
-        return strncasecmp(name, "content-length", 14) != 0 || (!trimmed && scan_length(h, value, f->value_len));
+        return !is_word(name, "content-length", 14) || (!trimmed && scan_length(h, value, f->value_len));
     case 16:
-        return strncasecmp(name, "proxy-connection", 16) != 0;
+        return !is_word(name, "proxy-connection", 16);
     case 17:
-        return strncasecmp(name, "transfer-encoding", 17) != 0;
+        return !is_word(name, "transfer-encoding", 17);
     default:
         return true;
     }

@@ -53,7 +53,7 @@ struct weft__head {
     uint32_t fields_len, fields_cap;
     bool complete, in_value, in_body, nomem, message_done;
     bool scanned, expects;         /* scanned: headscan.c cut it, and hosts and expects hold */
-    uint32_t hosts;                /* Host fields */
+    uint32_t hosts, host_at;       /* Host fields; the place of the last one */
     struct weft__hfield *fields;   /* near, or malloc'ed when there are more */
     struct weft__hfield near[WEFT__HEAD_FIELDS];
     /* while a chunked body is decoded in place */
@@ -98,6 +98,8 @@ bool weft__head_at(const struct weft__head *h, size_t i, struct weft_http_field 
 bool weft__http_has_word(const char *value, const char *word);
 /* May name and value stand in a head as they are? */
 bool weft__http_field_ok(const char *name, const char *value);
+/* The same; their lengths when true. */
+bool weft__http_field_cut(const char *name, const char *value, size_t *ret_name_len, size_t *ret_value_len);
 
 /* ---- bodies on the wire: wirebody.c ---- */
 

@@ -159,9 +159,9 @@ static char *field_text(char *p, const char *name, size_t nn, const char *value,
 
 weft_err weft_http_reply_field(weft_http_writer *w, const char *name, const char *value)
 {
-    if (w->fields_closed || !weft__http_field_ok(name, value))
+    size_t nn, nv;
+    if (w->fields_closed || !name || !value || !weft__http_field_cut(name, value, &nn, &nv))
         return WEFT_EINVAL;
-    size_t nn = strlen(name), nv = strlen(value);
     int special = reply_special(w, name, nn, value);
     if (special)
         return special < 0 ? special : 0;
@@ -176,11 +176,11 @@ weft_err weft_http_reply_field(weft_http_writer *w, const char *name, const char
 
 weft_err weft_http_reply_trailer(weft_http_writer *w, const char *name, const char *value)
 {
-    if (!weft__http_field_ok(name, value) || !weft__trailer_allowed(name))
+    size_t nn, nv;
+    if (!name || !value || !weft__http_field_cut(name, value, &nn, &nv) || !weft__trailer_allowed(name))
         return WEFT_EINVAL;
     if (w->no_body || (!w->h2 && (w->old || w->has_length)))
         return WEFT_EUNSUPPORTED;   /* only chunks and streams have a place for trailers */
-    size_t nn = strlen(name), nv = strlen(value);
     if (nn > TRAILERS_MAX || nv > TRAILERS_MAX || w->trailers_len + nn + nv + 4 > TRAILERS_MAX)
         return WEFT_ETOOBIG;
     if (!w->trailers && !(w->trailers = malloc(TRAILERS_MAX)))
@@ -204,10 +204,19 @@ static void reply_close_fields(struct weft_http_writer *w)
 /* Status line and the server's own fields, ending where the handler's begin. Where they begin. */
 static uint32_t reply_fixed(struct weft_http_writer *w)
 {
-    char text[FIXED];
-    uint32_t n = weft__reply_head(w, text), from = w->base + FIXED - n;
-    memcpy(w->out->data + from, text, n);
-    return from;
+    char *at = w->out->data + w->base;
+    uint32_t n = weft__reply_head(w, at);
+    memmove(at + FIXED - n, at, n);
+    return w->base + FIXED - n;
+}
+
+/* The whole small answer behind those that are held, without a gap. Its end. */
+static uint32_t reply_join(struct weft_http_writer *w)
+{
+    char *at = w->out->data + w->base;
+    uint32_t n = weft__reply_head(w, at), body = w->len - w->base - FIXED;
+    memmove(at + n, at + FIXED, body);
+    return w->base + n + body;
 }
 
 /* "size CRLF" before the chunk that ends at len and begins at *start, and CRLF behind it. */
@@ -403,7 +412,7 @@ bool weft__reply_finish(struct weft_http_writer *w, bool hold)
     if (!w->no_body && w->has_length && w->written < w->length)
         w->close = true;   /* A2: sent as far as it goes; the peer sees a message cut off */
     if (hold && !w->head_sent && !w->close && (w->has_length || w->no_body)) {
-        w->base = reply_close_gap(w, reply_fixed(w));   /* A3 */
+        w->base = reply_join(w);   /* A3 */
         w->len = w->fields_end = w->base;
         weft__late_hold(w->sc->x, w->base);
         return true;

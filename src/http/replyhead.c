@@ -34,21 +34,41 @@ void weft__http_date(int64_t unix_s, char ret[static 30])
     two(ret + 23, t.tm_sec);
 }
 
+static int64_t date_second(void)
+{
+    struct timespec ts;
+    (void)clock_gettime(CLOCK_REALTIME_COARSE, &ts);   /* lint: the time of day, which src/sys does not have */
+    return ts.tv_sec;
+}
+
 /* Made once a second. */
-void weft__http_date_now(char *ret)
+static void date_copy(int64_t now, char ret[static 29])
 {
     static struct weft__lock date_lock;
     static int64_t at;         /* [date_lock] */
     static char text[30];      /* [date_lock] */
-    struct timespec ts;
-    (void)clock_gettime(CLOCK_REALTIME_COARSE, &ts);   /* lint: the time of day, which src/sys does not have */
     weft__lock(&date_lock);
-    if (ts.tv_sec != at) {
-        weft__http_date(ts.tv_sec, text);
-        at = ts.tv_sec;
+    if (now != at) {
+        weft__http_date(now, text);
+        at = now;
     }
     memcpy(ret, text, 29);
     weft__unlock(&date_lock);
+}
+
+void weft__http_date_now(char *ret)
+{
+    date_copy(date_second(), ret);
+}
+
+/* The date of an exchange's answers, which it keeps for the second. */
+static const char *date_of(struct weft__exch *x)
+{
+    int64_t now = date_second();
+    if (now != x->date_at)
+        date_copy(now, x->date);
+    x->date_at = now;
+    return x->date;
 }
 
 const char *weft__http_status_text(int status)
@@ -94,8 +114,8 @@ uint32_t weft__reply_head(const struct weft_http_writer *w, char ret[static WEFT
         p = put(p + 3, words, strlen(words));
         p = PUT(p, "\r\nDate: ");
     }
-    weft__http_date_now(p);
-    p = PUT(p + 29, "\r\n");
+    p = put(p, date_of(w->sc->x), 29);
+    p = PUT(p, "\r\n");
     if (w->has_length && w->status != 204) {
         size_t k = sizeof digits;
         uint64_t v = w->length;

@@ -65,39 +65,48 @@ char *weft__request_text(struct weft_http_request *rq, size_t n)
     return t->s;
 }
 
-static uint32_t request_hosts(const struct weft__head *h)
+/* The value of the Host field, "" where a request of HTTP/1.0 has none; NULL: it must not be so. */
+static const char *request_host(const struct weft__head *h)
 {
-    if (h->scanned)
-        return h->hosts;
     struct weft_http_field f;
+    const char *host = NULL;
     uint32_t n = 0;
-    for (size_t i = 0; weft__head_at(h, i, &f); i++)
-        n += strcasecmp(f.name, "host") == 0;
-    return n;
+    if (h->scanned) {
+        n = h->hosts;
+        if (n && weft__head_at(h, h->host_at, &f))
+            host = f.value;
+    }
+    for (size_t i = 0; !h->scanned && weft__head_at(h, i, &f); i++) {
+        if (strcasecmp(f.name, "host") == 0) {
+            n++;
+            host = f.value;
+        }
+    }
+    return n > 1 ? NULL : n ? host : h->p.http_minor == 0 ? "" : NULL;
 }
 
-/* May c be in a host's name (RFC 3986 3.2.2: unreserved, sub-delims, '%')? */
-static inline bool host_char(unsigned char c)
-{
-    static const uint64_t set[2] = {0x2bff7ff200000000, 0x47fffffe87fffffe};
-    return c < 128 && (set[c >> 6] >> (c & 63) & 1);
-}
+/* What can be in a host's name (RFC 3986 3.2.2: unreserved, sub-delims, '%'). */
+static const bool host_char[256] = {
+    ['a' ... 'z'] = true, ['A' ... 'Z'] = true, ['0' ... '9'] = true, ['-'] = true, ['.'] = true, ['_'] = true, ['~'] = true,
+    ['!'] = true, ['$'] = true, ['&'] = true, ['\''] = true, ['('] = true, [')'] = true, ['*'] = true, ['+'] = true, [','] = true,
+    [';'] = true, ['='] = true, ['%'] = true};
 
 /* Behind "name:80", "[::1]:80", without a port, or empty; what follows must be an end, or two readers could differ about it. */
 static const char *host_end(const char *s)
 {
     if (*s == '[') {
         const char *from = s++;
-        while (*s == ':' || host_char((unsigned char)*s))
+        while (*s == ':' || host_char[(unsigned char)*s])
             s++;
         if (*s++ != ']')
             return from;
     } else {
-        while (host_char((unsigned char)*s))
+        while (host_char[(unsigned char)*s])
             s++;
     }
     if (*s == ':')
-        s += 1 + strspn(s + 1, "0123456789");
+        for (s++; *s >= '0' && *s <= '9';)
+            s++;
     return s;
 }
 
@@ -140,8 +149,8 @@ int weft__request_accept(struct weft__exch *x)
         return 505;
     if (h->target < 2 || h->buf->data[h->target - 2] == ' ')   /* llhttp takes several blanks for one */
         return 400;
-    uint32_t hosts = request_hosts(h);
-    if (hosts > 1 || (hosts == 0 && h->p.http_minor >= 1) || (hosts && *host_end(weft__head_find(h, "host"))))
+    const char *host = request_host(h);
+    if (!host || *host_end(host))
         return 400;
     const char *coding = h->scanned ? NULL : weft__head_find(h, "transfer-encoding");
     if (coding && (!*coding || h->p.http_minor == 0))   /* llhttp passes over an empty one; HTTP/1.0 has none (RFC 9112 6.1) */

@@ -84,6 +84,8 @@ struct weft__exch {
     struct weft__sconn *sc;
     struct weft__hbuf *buf;        /* heads and bodies as they come */
     uint32_t at, end;              /* buf[at .. end): read, and not yet part of a request that was served */
+    int64_t date_at;               /* the second that date says */
+    char date[32];
     struct weft_http_request rq;
     struct weft_http_writer w;
     struct weft__late late;

@@ -15,19 +15,21 @@
 #define GRACE (5 * WEFT_SEC)
 
 static const char serve_usage[] =
-    "usage: weft serve DIR [--addr HOST:PORT]\n"
+    "usage: weft serve DIR [--addr HOST:PORT] [--list]\n"
     "\n"
     "Serves the files of DIR over HTTP until Ctrl+C.\n"
-    "  --addr HOST:PORT   where to listen; default 127.0.0.1:8000; port 0: any free one\n";
+    "  --addr HOST:PORT   where to listen; default 127.0.0.1:8000; port 0: any free one\n"
+    "  --list             show what is in folders that have no index.html\n";
 
 struct serve_args {
     const char *dir, *addr;
+    bool list;
 };
 
 /* 0: go on; 1: help was asked for and given; 2: bad command line, said on stderr. */
 static int serve_parse(int argc, char **argv, struct serve_args *ret)
 {
-    struct serve_args a = {NULL, "127.0.0.1:8000"};
+    struct serve_args a = {NULL, "127.0.0.1:8000", false};
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--help") == 0 || strcmp(argv[i], "-h") == 0) {
             fputs(serve_usage, stdout);
@@ -37,6 +39,8 @@ static int serve_parse(int argc, char **argv, struct serve_args *ret)
             a.addr = argv[i] + 7;
         } else if (strcmp(argv[i], "--addr") == 0 && i + 1 < argc) {
             a.addr = argv[++i];
+        } else if (strcmp(argv[i], "--list") == 0) {
+            a.list = true;
         } else if (argv[i][0] == '-' || a.dir) {
             fprintf(stderr, "weft serve: %s: %s (try: weft serve --help)\n", argv[i],
                     strcmp(argv[i], "--addr") == 0 ? "needs HOST:PORT" : a.dir && argv[i][0] != '-' ? "one folder only" : "unknown flag");
@@ -106,6 +110,7 @@ int serve_main(int argc, char **argv)
         fprintf(stderr, "weft serve: %s: %s\n", a.dir, weft_strerror(err));
         return 2;
     }
+    weft_http_files_list(files, a.list);
     weft_listener *ln;
     err = weft_listen(&ln, "tcp", a.addr);
     if (err < 0) {

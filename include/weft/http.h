@@ -563,7 +563,7 @@ WEFT_API const char *weft_http_request_pattern(const weft_http_request *rq);
  * @ret_files  for weft_http_file_handler's arg; weft_http_files_free gives it back once no server uses it.
  *
  * GET and HEAD; "/x/" is x/index.html; a directory without slash is redirected to one with; Content-Type by suffix; ETag
- * and Last-Modified with If-Match, If-None-Match, If-(Un)Modified-Since, If-Range; byte ranges, up to 16. No listings.
+ * and Last-Modified with If-Match, If-None-Match, If-(Un)Modified-Since, If-Range; byte ranges, up to 16.
  *
  * Returns   0; -ENOENT, -ENOTDIR and others of open(2); WEFT_ENOMEM.
  * Source    Go http.FileServer.
@@ -571,6 +571,8 @@ WEFT_API const char *weft_http_request_pattern(const weft_http_request *rq);
 typedef struct weft_http_files weft_http_files;
 WEFT_API WEFT_MUST_USE weft_err weft_http_file_server(const char *root, weft_http_files **ret_files);
 WEFT_API weft_http_handler weft_http_file_handler;
+/** weft_http_files_list - whether a folder without index.html is answered with a page of its names. Default: 404. Before it is served. */
+WEFT_API void weft_http_files_list(weft_http_files *files, bool on);
 WEFT_API void weft_http_files_free(weft_http_files *files);
 
 #endif

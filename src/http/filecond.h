@@ -26,4 +26,7 @@ struct weft__range {
 int weft__ranges_wanted(const weft_http_request *rq, const struct weft__filever *v, uint64_t size,
                         struct weft__range ret[static WEFT__RANGES_MAX]);
 
+/* filelist.c: answers with the names in the directory fd, which it closes. */
+WEFT_PARKS void weft__file_list(weft_http_writer *w, int fd);
+
 #endif

@@ -33,6 +33,7 @@
 struct weft_http_files {
     int root;          /* O_PATH */
     bool no_openat2;   /* the kernel does not know it; only ever set */
+    bool list;         /* set before it is served */
 };
 
 weft_err weft_http_file_server(const char *root, weft_http_files **ret_files)
@@ -56,6 +57,11 @@ void weft_http_files_free(weft_http_files *f)
         return;
     (void)close(f->root);
     free(f);
+}
+
+void weft_http_files_list(weft_http_files *f, bool on)
+{
+    f->list = on;
 }
 
 /* ---- opening, F1 ---- */
@@ -255,12 +261,28 @@ static void send_slash_redirect(weft_http_request *rq, weft_http_writer *w, cons
     weft_http_reply_status(w, 301);
 }
 
+/* A folder without an index: what is in it, where that may be said. False: nothing was answered. */
+static bool file_list(struct weft_http_files *f, weft_http_writer *w, char *name)
+{
+    struct stat st;
+    int fd = f->list ? open_beneath(f, name) : -1;
+    if (fd < 0)
+        return false;
+    if (fstat(fd, &st) == 0 && S_ISDIR(st.st_mode)) {
+        weft__file_list(w, fd);
+        return true;
+    }
+    (void)close(fd);
+    return false;
+}
+
 /* name is the decoded path, with room for more. The open file, or -1 after an answer was given. */
 static int file_open(struct weft_http_files *f, weft_http_request *rq, weft_http_writer *w, char *name, struct stat *ret_st)
 {
     const char *path = weft_http_request_path(rq);
     size_t n = strlen(name);
-    if (path[strlen(path) - 1] == '/')   /* a folder, then: its index; path_decode left room */
+    bool folder = path[strlen(path) - 1] == '/';
+    if (folder)   /* a folder, then: its index; path_decode left room */
         (void)snprintf(name + n, PATH_BYTES - n, "%s", name[n - 1] == '/' ? "index.html" : "/index.html");
     int fd = open_beneath(f, name);
     bool ok = fd >= 0 && fstat(fd, ret_st) == 0;
@@ -268,9 +290,10 @@ static int file_open(struct weft_http_files *f, weft_http_request *rq, weft_http
         return fd;
     if (fd >= 0)
         (void)close(fd);
-    if (ok && S_ISDIR(ret_st->st_mode) && path[strlen(path) - 1] != '/')
+    name[n] = '\0';
+    if (ok && S_ISDIR(ret_st->st_mode) && !folder)
         send_slash_redirect(rq, w, path, name);
-    else
+    else if (fd >= 0 || !folder || !file_list(f, w, name))
         send_not_found(w);
     return -1;
 }

@@ -89,28 +89,38 @@ def main():
         sys.exit(77)
     p = start(PROG)
     url = "http://" + p.stdout.readline().split()[1]
-    asked = ["curl"]
+    asked, left_out = ["curl"], []
     with tempfile.TemporaryDirectory() as tmp:
         by_curl(url, tmp)
         for name, ask in ("wrk", by_wrk), ("h2load", by_h2load):
             if shutil.which(name):
                 ask(url)
                 asked.append(name)
-        if shutil.which("go"):
+            else:
+                left_out.append(f"no {name} (scripts/setup test)")
+        if not shutil.which("go"):
+            left_out.append("no go")
+        else:
             exe, env = os.path.join(tmp, "go_h1"), dict(os.environ, GOFLAGS="-mod=mod", GO111MODULE="off", GOTOOLCHAIN="local")
             r = run(["go", "build", "-o", exe, os.path.join(HERE, "go_h1", "main.go")], env=env, text=True)
             if r.returncode == 0:
                 r = run([exe, url], text=True)
                 check(r.returncode == 0, "go", r.stdout + r.stderr)
                 asked.append("go")
+            else:
+                left_out.append("go does not build: " + r.stderr.strip()[-200:])
         if run([sys.executable, "-c", "import httpx"]).returncode == 0:
             r = run([sys.executable, "-c", HTTPX, url], text=True)
             check(r.returncode == 0, "httpx", r.stderr[-600:])
             asked.append("httpx")
+        else:
+            left_out.append("no httpx (scripts/setup test, or pip)")
     ask_to_end(p)
     status = ended(p, 120)
     check(status == 0, "shutdown", f"status {status}")
     print("asked by", ", ".join(asked))
+    for x in left_out:
+        print("left out:", x)
     print(f"{len(failed)} failures" if failed else "fine")
     sys.exit(bool(failed))
 

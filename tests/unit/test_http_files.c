@@ -310,3 +310,53 @@ TEST(http_files, a_large_file_arrives_whole)
     weft_http_client_free(c);
     folder_stop(&f);
 }
+
+static char *page_of(weft_http_client *c, const struct folder *f, const char *path, const char *method, int want)
+{
+    weft_http_response *r;
+    char url[300], *body;
+    size_t len;
+    snprintf(url, sizeof url, "%s%s", f->url, path);
+    REQUIRE(weft_http_do(NULL, c, &(struct weft_http_call){.url = url, .method = method}, &r) == 0);
+    EXPECT_EQ(weft_http_status(r), want);
+    EXPECT_EQ(weft_http_body_read_all(NULL, r, 0, &body, &len), 0);
+    weft_http_response_free(r);
+    return body;
+}
+
+TEST(http_files, folders_are_listed_only_where_that_is_wanted)
+{
+    struct folder f;
+    folder_start(&f);
+    put_file(&f, "root/a b/<i>&'\"#?:.txt", "", 0);
+    weft_http_client *c = client_with(NULL);
+    char *body = page_of(c, &f, "/a%20b/", NULL, 404);
+    free(body);
+    weft_http_files_list(f.files, true);
+    body = page_of(c, &f, "/a%20b/", NULL, 200);
+    EXPECT(strstr(body, "<pre>\n<a href=\"./%3Ci%3E%26%27%22%23%3F%3A.txt\">&lt;i&gt;&amp;&#39;&#34;#?:.txt</a>\n"
+                        "<a href=\"./%C3%A9%25.txt\">\xc3\xa9%.txt</a>\n</pre>\n"));
+    free(body);
+    free(page_of(c, &f, "/a%20b/%3Ci%3E%26%27%22%23%3F%3A.txt", NULL, 200));
+    body = page_of(c, &f, "/empty/", NULL, 200);
+    EXPECT(strstr(body, "<pre>\n</pre>\n"));
+    free(body);
+    body = page_of(c, &f, "/", NULL, 200);
+    EXPECT_STR(body, "<p>home");   /* an index is shown instead */
+    free(body);
+    body = page_of(c, &f, "/empty/", "HEAD", 200);
+    EXPECT_STR(body, "");
+    free(body);
+    static const char *const none[] = {"/up/", "/ten.bin/", "/none/", "/a%20b/none/"};
+    for (size_t i = 0; i < sizeof none / sizeof *none; i++)
+        free(page_of(c, &f, none[i], NULL, 404));
+    char path[200];
+    snprintf(path, sizeof path, "%s/index.html", f.root);
+    REQUIRE(unlink(path) == 0);
+    body = page_of(c, &f, "/", NULL, 200);
+    EXPECT(strstr(body, "<a href=\"./sub/\">sub/</a>\n") && strstr(body, "<a href=\"./up\">up</a>\n") && strstr(body, "./ten.bin"));
+    EXPECT(strstr(body, "./a%20b/") < strstr(body, "./ten.bin"));
+    free(body);
+    weft_http_client_free(c);
+    folder_stop(&f);
+}

@@ -13,6 +13,8 @@ struct weft__pd_uring {
     int32_t take_err;                /* [lock] the socket's error, told once after what was taken; 0 none */
     uint16_t taken_count;            /* [lock] */
     bool listed;                     /* [the back end's lock] in its list of those to arm, perhaps since an earlier life */
+    bool swept;                      /* [the polling thread] likewise in a list of those to be looked at */
+    struct weft__pd *next_swept;     /* [the polling thread] */
 };
 
 struct weft__pd {

@@ -28,7 +28,9 @@
  *       peer that sends more than is read is held up by its socket, as without taking.
  *   U12 A request that finds bytes and the stream's end when the kernel arms it may tell of the bytes only, and never of the end
  *       (Linux; docs/adr/0013): so the first of its completions makes NEW LOOK, and the reader that waits next asks the socket
- *       once. If it has ended the request is cancelled, and the reader reads the end itself. What comes later is told of.
+ *       once. If it has ended the request is cancelled, and the reader reads the end itself.
+ *   U13 What comes later may be hidden where the kernel did not get to look for 128 wakes: rare, so of all pds of
+ *       which something was taken the poller looks at the sockets a second later, and cancels the request of one that is not silent.
  *
  * Locks   ring.lock: the list and sleeping; leaf. pd->lock: the queue of what was taken (poll_take.c). nudge.lock: the
  *         second ring, held over a system call that does not block.
@@ -53,7 +55,8 @@
 #include "uring_bufs.h"
 
 enum { URING_REQUESTS = 256, URING_COMPLETIONS = 4096, URING_BATCH = 256 };
-enum { URING_TAKEN_MAX = 8, URING_FDS_MAX = 64 };
+enum { URING_TAKEN_MAX = 8, URING_FDS_MAX = 64, URING_SWEEP_BATCH = 64 };
+#define URING_SWEEP_AFTER WEFT_SEC
 /* Which of a pd's requests: above the index in what names it to the kernel. */
 enum uring_kind { URING_POLL, URING_RECV, URING_ACCEPT, URING_EDGES };
 enum { URING_KIND_SHIFT = 60 };
@@ -69,6 +72,8 @@ static struct {
     struct weft__pd *list;           /* [lock] to be armed, U2 */
     bool sleeping;                   /* [lock] U6 */
     _Atomic bool listed;             /* written under lock: list is not empty. A poll that only looks asks without it */
+    struct weft__pd *swept, *due;    /* [the polling thread] U13: since they were last looked at; now */
+    weft_time sweep_at;              /* [the polling thread] when swept becomes due */
 } ring;
 
 static struct {
@@ -250,7 +255,7 @@ static void ring_look(struct weft__pd *pd)
     uint64_t v = atomic_load_explicit(&pd->u->taking, memory_order_acquire);
     if (!(v & WEFT__PD_TAKE_LOOK) || !atomic_compare_exchange_strong_explicit(&pd->u->taking, &v, v & ~(uint64_t)WEFT__PD_TAKE_LOOK,
                                                                               memory_order_acq_rel, memory_order_relaxed))
-        return; /* it has ended or is being stopped: an edge comes */
+        return; /* it ends: an edge comes */
     if (poll(&p, 1, 0) > 0) /* lint: time-out 0, it only looks */
         ring_cancel(v >> WEFT__PD_TAKE_MORE, ring_name(pd, URING_RECV));
 }
@@ -332,25 +337,22 @@ static uint64_t ring_told(struct weft__pd *pd, uint64_t v)
     return atomic_compare_exchange_strong_explicit(&pd->u->taking, &v, next, memory_order_acq_rel, memory_order_relaxed) ? next : v;
 }
 
-/* The piece that a completion carries, or NULL. */
-static struct weft__taken *ring_piece(const struct io_uring_cqe *cqe, enum uring_kind kind)
+/* Something was taken of pd (U13). */
+static void ring_mark(struct weft__pd *pd)
 {
-    if (cqe->flags & IORING_CQE_F_BUFFER)
-        return weft__bufs_filled(cqe->flags >> IORING_CQE_BUFFER_SHIFT, cqe->res > 0 ? (uint32_t)cqe->res : 0);
-    if (kind != URING_ACCEPT || cqe->res < 0)
-        return NULL;
-    struct weft__taken *t = weft__sys_alloc(sizeof *t);
-    if (t)
-        t->fd = cqe->res;
-    else
-        (void)close(cqe->res); /* no memory: as a connection that the peer gave up */
-    return t;
+    if (pd->u->swept)
+        return;
+    if (!ring.swept)
+        ring.sweep_at = weft__now() + URING_SWEEP_AFTER;
+    pd->u->swept = true;
+    pd->u->next_swept = ring.swept;
+    ring.swept = pd;
 }
 
 /* A completion of a request that takes or, for PLAIN, tells of edges: into the queue (T3). */
 static void ring_queue(const struct io_uring_cqe *cqe, enum uring_kind kind, uint64_t handle)
 {
-    struct weft__taken *t = ring_piece(cqe, kind);
+    struct weft__taken *t = weft__bufs_piece(cqe, kind == URING_ACCEPT);
     struct weft__pd *pd = weft__pd_of_handle(handle);
     if (cqe->res == -ENOBUFS)
         weft__bufs_more();
@@ -368,6 +370,8 @@ static void ring_queue(const struct io_uring_cqe *cqe, enum uring_kind kind, uin
                 pd->u->take_err = cqe->res;
             if (more && v & WEFT__PD_TAKE_NEW)
                 v = ring_told(pd, v);
+            if (more && kind == URING_RECV)
+                ring_mark(pd);
             while (!more && (v & WEFT__PD_ARM_MASK) == WEFT__PD_ARMED &&
                    !atomic_compare_exchange_weak_explicit(&pd->u->taking, &v, WEFT__PD_UNARMED, memory_order_seq_cst, memory_order_relaxed))
                 ; /* T4; P5 sb */
@@ -421,10 +425,7 @@ static bool ring_reap(struct weft__woken *list, bool *ret_any)
     }
     for (uint32_t i = n; i-- > 0;) { /* from the last: the list then runs oldest first */
         const struct io_uring_cqe *cqe = &ring.io.cq.cqes[(head + i) & mask];
-        if (cqe->user_data == uring_break_handle) {
-            broken = true;
-            continue;
-        }
+        broken |= cqe->user_data == uring_break_handle;
         struct weft__pd *pd = ring_is_message(cqe->user_data) ? NULL : weft__pd_of_handle(ring_handle(cqe->user_data));
         if (pd && ring_kind(cqe->user_data) != URING_POLL)
             ring_queued(cqe, ring_kind(cqe->user_data), pd, list);
@@ -434,6 +435,41 @@ static bool ring_reap(struct weft__woken *list, bool *ret_any)
     io_uring_cq_advance(&ring.io, n);
     *ret_any = n > 0;
     return broken;
+}
+
+/* Is the socket not silent while a request takes from it? Then the request goes (U13). */
+static void ring_sweep_one(struct weft__pd *pd)
+{
+    weft__lock(&pd->lock);
+    uint64_t v = atomic_load_explicit(&pd->u->taking, memory_order_acquire);
+    if ((v & WEFT__PD_ARM_MASK) == WEFT__PD_ARMED && ring_take_kind(pd, v) == URING_RECV) { /* so it is open until the lock is free */
+        struct pollfd p = {.fd = pd->fd, .events = POLLIN | POLLRDHUP};
+        if (poll(&p, 1, 0) > 0) /* lint: time-out 0, it only looks */
+            ring_stop(pd, v, ring_name(pd, URING_RECV));
+    }
+    weft__unlock(&pd->lock);
+}
+
+/* A batch of those that are due. How long the poller may sleep at most. */
+static weft_dur ring_sweep(weft_dur timeout)
+{
+    if (!ring.swept && !ring.due)
+        return timeout;
+    weft_time now = weft__now();
+    if (!ring.due && now >= ring.sweep_at) {
+        ring.due = ring.swept;
+        ring.swept = NULL;
+    }
+    for (int i = 0; ring.due && i < URING_SWEEP_BATCH && io_uring_sq_space_left(&ring.io) > 1; i++) {
+        struct weft__pd *pd = ring.due;
+        ring.due = pd->u->next_swept;
+        pd->u->swept = false;
+        ring_sweep_one(pd);
+    }
+    if (ring.due || timeout == 0)
+        return 0;
+    weft_dur left = ring.sweep_at - now;
+    return ring.swept && (timeout < 0 || timeout > left) ? left : timeout;
 }
 
 /* U4: the kernel has all requests when this returns. */
@@ -474,9 +510,10 @@ static bool uring_take_break(void)
 
 static struct weft__woken uring_poll(weft_dur timeout)
 {
-    struct weft__woken list = {NULL, NULL};
-    weft_time until = timeout > 0 ? weft__now() + timeout : 0;
     bool sleeper = timeout != 0, any, all = true;
+    struct weft__woken list = {NULL, NULL};
+    timeout = ring_sweep(timeout); /* U13 */
+    weft_time until = timeout > 0 ? weft__now() + timeout : 0;
 
     for (;;) {
         if (sleeper && uring_take_break())
@@ -499,8 +536,7 @@ static struct weft__woken uring_poll(weft_dur timeout)
         ring.sleeping = false;
         weft__unlock(&ring.lock);
     }
-    if (io_uring_sq_ready(&ring.io) > 0)
-        ring_submit_rest(); /* U4: ring_stop's */
+    ring_submit_rest(); /* U4: ring_stop's */
     return list;
 }
 

@@ -10,7 +10,7 @@
  *
  * Locks   bufs.lock: writing the ring's tail; leaf.
  * Order   B2  the tail: release here -> the kernel's acquire: a buffer is given back after its last byte was copied.
- *         B3  held: release by whoever gives a buffer back -> acquire by weft__bufs_filled: carries the piece's record. The kernel
+ *         B3  held: release by whoever gives a buffer back -> acquire by bufs_filled: carries the piece's record. The kernel
  *             is between the two and orders them already (B2, and its completion); this says so to the compiler.
  * Limits  1,024 buffers of 2 KiB; 128 at start, for they are used in turn and so all of them become resident. Without a free one
  *         the kernel ends the request (ENOBUFS) and the reader asks by itself.
@@ -74,7 +74,8 @@ void weft__bufs_more(void)
     weft__unlock(&bufs.lock);
 }
 
-struct weft__taken *weft__bufs_filled(uint32_t id, uint32_t len)
+/* The buffer that a completion names, with len bytes in it. */
+static struct weft__taken *bufs_filled(uint32_t id, uint32_t len)
 {
     struct weft__taken *t = &bufs.piece[id];
     uint8_t held = atomic_load_explicit(&bufs.held[id], memory_order_acquire); /* B3 */
@@ -83,6 +84,20 @@ struct weft__taken *weft__bufs_filled(uint32_t id, uint32_t len)
     atomic_store_explicit(&bufs.held[id], 1, memory_order_relaxed);
     t->at = 0;
     t->end = len;
+    return t;
+}
+
+struct weft__taken *weft__bufs_piece(const struct io_uring_cqe *cqe, bool accepts)
+{
+    if (cqe->flags & IORING_CQE_F_BUFFER)
+        return bufs_filled(cqe->flags >> IORING_CQE_BUFFER_SHIFT, cqe->res > 0 ? (uint32_t)cqe->res : 0);
+    if (!accepts || cqe->res < 0)
+        return NULL;
+    struct weft__taken *t = weft__sys_alloc(sizeof *t);
+    if (t)
+        t->fd = cqe->res;
+    else
+        (void)close(cqe->res); /* as a connection that the peer gave up */
     return t;
 }
 

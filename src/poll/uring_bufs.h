@@ -25,8 +25,9 @@ int weft__uring_trial(void);
 int weft__bufs_start(struct io_uring *io);
 /* The kernel found none free: more of them, if not all are in use. The polling thread. */
 void weft__bufs_more(void);
-/* The buffer that a completion names, with len bytes in it. It is the caller's. */
-struct weft__taken *weft__bufs_filled(uint32_t id, uint32_t len);
+/* The piece that a completion carries, the caller's; or NULL: none, or no memory for a descriptor, which is closed then. accepts: the
+ * result is one. */
+struct weft__taken *weft__bufs_piece(const struct io_uring_cqe *cqe, bool accepts);
 /* A list of pieces back: buffers to the kernel; descriptors are closed. Any thread, no lock held. */
 void weft__bufs_give(struct weft__taken *list);
 

@@ -92,8 +92,17 @@ static void read_to_the_end(weft_conn *c, weft_chan(int) out)
     weft_send(out, (int)n);
 }
 
+/* As if the kernel had hidden the end later: the look after the first completion has been. */
+static void read_without_a_look(weft_conn *c, weft_chan(int) out)
+{
+    char buf[16];
+    EXPECT_EQ(weft_conn_read(NULL, c, buf, sizeof buf), 4);
+    atomic_fetch_and(&c->f.pd->u->taking, ~(uint64_t)WEFT__PD_TAKE_LOOK);
+    weft_send(out, (int)weft_conn_read(NULL, c, buf, sizeof buf));
+}
+
 /* One processor: when the readers have parked, the bytes and the end are there before anybody polls and arms. */
-static void end_before_arming(const char *network, bool reset)
+static void end_before_arming(const char *network, bool reset, void (*reader)(weft_conn *, weft_chan(int)))
 {
     enum { PAIRS = 20 };
     struct net_pair p[PAIRS];
@@ -102,7 +111,7 @@ static void end_before_arming(const char *network, bool reset)
         p[i] = net_pair(network);
         if (reset)
             make_resetting(p[i].a);
-        weft_go(read_to_the_end, p[i].b, out);
+        weft_go(reader, p[i].b, out);
     }
     for (int i = 0; i < PAIRS; i++)
         while (atomic_load(&p[i].b->f.pd->word[0]) <= 2) /* NIL, READY, WAIT: poll.c */
@@ -129,15 +138,22 @@ TAKE(an_end_that_was_there_when_the_bytes_were_taken_is_told)
 {
     need_taking();
     weft_procs(1);
-    end_before_arming("unix", false);
-    end_before_arming("tcp", false);
+    end_before_arming("unix", false, read_to_the_end);
+    end_before_arming("tcp", false, read_to_the_end);
 }
 
 TAKE(a_reset_that_was_there_when_the_bytes_were_taken_is_told)
 {
     need_taking();
     weft_procs(1);
-    end_before_arming("tcp", true);
+    end_before_arming("tcp", true, read_to_the_end);
+}
+
+TAKE(an_end_that_is_hidden_later_is_told_late)
+{
+    need_taking();
+    weft_procs(1);
+    end_before_arming("unix", false, read_without_a_look);
 }
 
 static void write_count(weft_conn *c, uint32_t words)

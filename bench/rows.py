@@ -67,6 +67,6 @@ ROWS = [
     row("panic caught one frame up", "panic -mode recover", 5),
     row("1 ms ticker beside 2 hogs, p50", "sched_ticker -g 2", 0.02, "p50_us", "us", procs=(2,)),
     row("1 ms ticker beside 2 hogs, p99", "sched_ticker -g 2", 0.3, "p99_us", "us", procs=(2,)),
-    row("1000 blocking calls beside CPU work, total", "syscall_handoff", 1.0, "total_ms_with_cpu_goroutine", "ms"),
-    row("share of CPU work kept (more is better)", "syscall_handoff", None, "cpu_goroutine_share_of_solo", "", least=0.9),
+    row("1000 blocking calls beside CPU work, total", "syscall_handoff", 1.0, "total_ms_with_cpu_goroutine", "ms", floor="floor-blocked"),
+    row("share of CPU work kept (more is better)", "syscall_handoff", None, "cpu_goroutine_share_of_solo", "", least=0.9, floor="floor-blocked"),
 ]

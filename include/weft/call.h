@@ -23,7 +23,7 @@ struct weft__site {
     const char *file;
     unsigned line;
     unsigned stack_bytes;     /* upper bound of the stack arguments, multiple of 16 */
-    unsigned ints_only;       /* 1: at most 6 arguments, all integers or pointers: no vector registers */
+    unsigned ints_only;       /* not 0: at most 6 arguments, all integers or pointers: no vector registers; 2: at most 2 */
     const char *func;         /* the function that holds the call */
 #if defined(__aarch64__)
     struct weft__refs *refs;  /* structs that travel by address, or NULL: call_aarch64.h */
@@ -103,7 +103,8 @@ struct weft__call {
          ? 0u WEFT__MAP(WEFT__ABYTES, __VA_ARGS__) : 0u)
 #define WEFT__INTS_ONLY(fn_, ...)                                                                                      \
     (WEFT__NARG(__VA_ARGS__) <= 6 && !(0 WEFT__MAP(WEFT__AREAL, __VA_ARGS__)) && !(0 WEFT__MAP(WEFT__ABIG, __VA_ARGS__)) && \
-     WEFT__EXACT(fn_, __VA_ARGS__))
+             WEFT__EXACT(fn_, __VA_ARGS__)                                                                             \
+         ? 1 + (WEFT__NARG(__VA_ARGS__) <= 2) : 0)
 
 /* pointer type of fn, without the const or noreturn that gcc keeps in the pointed-to function type */
 #define WEFT__FNTYPE(fn)                                                                              \

@@ -84,6 +84,7 @@ struct weft__try {
     struct weft__defer *deferred;    /* the innermost deferred call when it began: not its business either */
 };
 
+extern WEFT_API void WEFT__ENTRY(weft__defer_entry_few)(void);
 extern WEFT_API void WEFT__ENTRY(weft__defer_entry_ints)(void);
 extern WEFT_API void WEFT__ENTRY(weft__defer_entry_all)(void);
 extern WEFT_API void weft__defer_run(struct weft__defer *d);
@@ -92,7 +93,11 @@ WEFT_API void weft__try_begin(struct weft__try *t);
 /* What the entry does not fill in by itself. */
 #if defined(__x86_64__)
 #define WEFT__TRY_BEGIN(t) ((void)0)
+/* The second one is for calls whose arguments are in registers. */
+extern WEFT_API void weft__try_entry_regs(void);
+#define WEFT__TRY_ENTRY(fn_, ...) (WEFT__STACK_BYTES(fn_, __VA_ARGS__) ? weft__try_entry : weft__try_entry_regs)
 #else
+#define WEFT__TRY_ENTRY(fn_, ...) WEFT__ENTRY(weft__try_entry)
 #define WEFT__TRY_BEGIN(t) ((t).msg = NULL, weft__try_begin(&(t)))
 #endif
 
@@ -119,8 +124,9 @@ static inline __attribute__((unused)) void weft__defer_end(struct weft__defer **
         rec_.d.fn = (void *)(fn_);                                                                             \
         rec_.d.site = &weft__site_;                                                                            \
         WEFT__FIND_REFS(weft__site_, fn_, __VA_ARGS__);                                                        \
-        WEFT__ENTER((WEFT__INTS_ONLY(fn_, __VA_ARGS__) ? WEFT__ENTRY(weft__defer_entry_ints)                   \
-                                                       : WEFT__ENTRY(weft__defer_entry_all)),                  \
+        WEFT__ENTER((WEFT__INTS_ONLY(fn_, __VA_ARGS__) == 2   ? WEFT__ENTRY(weft__defer_entry_few)             \
+                     : WEFT__INTS_ONLY(fn_, __VA_ARGS__) == 1 ? WEFT__ENTRY(weft__defer_entry_ints)            \
+                                                              : WEFT__ENTRY(weft__defer_entry_all)),           \
                     rec_, fn_, __VA_ARGS__);                                                                   \
         __asm__ volatile("" : "=r"(weft__d_) : "0"(&rec_.d) : "memory");                                       \
         weft__d_;                                                                                              \
@@ -134,7 +140,7 @@ static inline __attribute__((unused)) void weft__defer_end(struct weft__defer **
         weft__t_.fn = (void *)(fn_);                                                          \
         weft__t_.site = &weft__site_;                                                         \
         WEFT__TRY_BEGIN(weft__t_);                                                            \
-        WEFT__ENTER(WEFT__ENTRY(weft__try_entry), weft__t_, fn_, __VA_ARGS__);                             \
+        WEFT__ENTER(WEFT__TRY_ENTRY(fn_, __VA_ARGS__), weft__t_, fn_, __VA_ARGS__);          \
         __asm__ volatile("" : "+m"(weft__t_) : : "memory");                                   \
         weft__t_.msg;                                                                         \
     })

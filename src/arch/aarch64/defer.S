@@ -12,7 +12,28 @@
  */
 	.text
 
-/* Arrives here through a pointer of fn's type; x18 = the record. At most six arguments, all in general registers. */
+/* Arrives here through a pointer of fn's type; x18 = the record. At most two arguments, both in general registers. */
+	.globl weft__defer_entry_few_x15
+	.variant_pcs weft__defer_entry_few_x15
+	.type weft__defer_entry_few_x15,%function
+	.globl weft__defer_entry_few
+	.variant_pcs weft__defer_entry_few
+	.type weft__defer_entry_few,%function
+	.p2align 4
+weft__defer_entry_few_x15:
+	.cfi_startproc
+	hint 34
+	mov x18,x15
+weft__defer_entry_few:
+	hint 34
+	stp x0,x1,[x18,16]
+	mov x0,x18
+	b weft__defer_link
+	.cfi_endproc
+	.size weft__defer_entry_few,.-weft__defer_entry_few
+	.size weft__defer_entry_few_x15,.-weft__defer_entry_few_x15
+
+/* The same for up to six. */
 	.globl weft__defer_entry_ints_x15
 	.variant_pcs weft__defer_entry_ints_x15
 	.type weft__defer_entry_ints_x15,%function

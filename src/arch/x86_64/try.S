@@ -4,6 +4,7 @@
  * weft__try_entry is reached through a pointer of fn's type, with %r10 = struct weft__try (weft/unwind.h: 0 fn, 8 site,
  * 16 head, 24 prev, 32 msg, 40 outer, 48 deferred). It fills that in from the thread's m (16 g) and its goroutine (0x60
  * try_top, 0x68 defer_top, 0x70 panic; unwind/try.c checks these), links the record into the chain, calls fn and unlinks it.
+ * weft__try_entry_regs, which the macro takes where it can tell, leaves out the look at the site.
  * Where there may be stack arguments try_entry_stack does that: it calls fn on a copy of them (up to an upper bound: the copy
  * may read into the caller's frame, as in defer.S). What the common case costs is its stores: so it has no frame pointer,
  * and clears msg with the store of outer. xmm8 carries no argument.
@@ -14,7 +15,7 @@
 	.text
 	.globl weft__try_entry
 	.type weft__try_entry,@function
-	.p2align 5
+	.p2align 6
 weft__try_entry:
 	.cfi_startproc
 	.cfi_personality 0x9b,DW.ref.weft__try_personality
@@ -22,6 +23,11 @@ weft__try_entry:
 	movq 8(%r10),%r11
 	cmpl $0,20(%r11)
 	jne try_entry_stack
+	.globl weft__try_entry_regs
+	.type weft__try_entry_regs,@function
+	.p2align 6
+weft__try_entry_regs:
+	endbr64
 	pushq %rbx
 	.cfi_def_cfa_offset 16
 	.cfi_offset %rbx,-16

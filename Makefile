@@ -95,7 +95,7 @@ bench-go: setup build
 	@python3 bench/run.py --build $(B) --all $(ARGS)
 
 .PHONY: bench-net
-## bench-net: CPU time and memory of the net, HTTP, HTTP/2, TLS and DNS beside floors, Go, nginx, h2o: docs/perf/net.md (10 to 15 minutes)
+## bench-net: CPU time and memory of the net, HTTP, HTTP/2, TLS and DNS beside floors, Go, nginx, h2o: docs/perf/net.md (about 13 minutes)
 bench-net: setup build
 	-@python3 bench/http.py --build $(B) $(ARGS)
 	-@python3 bench/http2.py --build $(B) $(ARGS)

@@ -119,11 +119,11 @@ def attempt(one, name, exe, bench):
         return None
 
 
-def measure(bench, exes, one, unit, goal, opt, base="floor", what=""):
+def measure(bench, exes, one, unit, goal, opt, base="floor", what="", memory_rounds=2):
     """One row. one(name, exe) gives a figure or None; goal: None, or (unit or "ratio" or "of NAME", value)."""
     runs, ratios = {k: [] for k in exes}, {k: [] for k in exes}
     load0 = os.getloadavg()[0]
-    rounds = min(opt.rounds, 2) if unit != "cpu_us" else opt.rounds
+    rounds = min(opt.rounds, memory_rounds) if unit != "cpu_us" else opt.rounds
     base = base if base in exes else "weft"
     peer = goal[0][3:] if goal and goal[0].startswith("of ") else None
     against = []

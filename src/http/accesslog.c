@@ -25,10 +25,11 @@ struct log_entry {
     bool returned;
 };
 
-static void entry_write(struct log_entry *e)
+/* The line of e, with its end. Its length. */
+static __attribute__((noinline)) size_t entry_text(const struct log_entry *e, char line[static LINE_MAX_BYTES])
 {
     static const char *const versions[] = {"1.0", "1.1", "2.0"};
-    char line[LINE_MAX_BYTES], remote[WEFT_ADDR_TEXT] = "-", date[30];
+    char remote[WEFT_ADDR_TEXT] = "-", date[30];
     struct timespec ts;
     (void)clock_gettime(CLOCK_REALTIME_COARSE, &ts);   /* lint: the time of day, which src/sys does not have */
     weft__http_date(ts.tv_sec, date);
@@ -36,20 +37,27 @@ static void entry_write(struct log_entry *e)
         (void)snprintf(remote, sizeof remote, "-");
     int status = e->returned || e->w->head_sent ? e->w->status : 500;
     int version = weft_http_request_version(e->rq);
-    int n = snprintf(line, sizeof line - 1, "%s - - [%s] \"%s %.400s HTTP/%s\" %d %llu %.3f", remote, date,
+    int n = snprintf(line, LINE_MAX_BYTES - 1, "%s - - [%s] \"%s %.400s HTTP/%s\" %d %llu %.3f", remote, date,
                      weft_http_request_method(e->rq), weft_http_request_target(e->rq), versions[version == 20 ? 2 : version == 11], status,
                      (unsigned long long)weft_http_reply_sent_bytes(e->w), (double)(weft_now() - e->began) / 1e6);
-    size_t len = n < 0 ? 0 : (size_t)n < sizeof line - 1 ? (size_t)n : sizeof line - 2;
+    size_t len = n < 0 ? 0 : (size_t)n < LINE_MAX_BYTES - 1 ? (size_t)n : LINE_MAX_BYTES - 2;
+    line[len] = '\n';
+    line[len + 1] = '\0';
+    return len + 1;
+}
+
+static void entry_write(struct log_entry *e)
+{
+    char line[LINE_MAX_BYTES];
+    size_t len = entry_text(e, line) - 1;
     char *request = memchr(line, '"', len), *end = memrchr(line, '"', len);   /* a quote inside would end the request for readers */
     for (char *c = line; c < line + len; c++)
         if ((unsigned char)*c < 0x20 || *c == 0x7f || (*c == '"' && c != request && c != end))
             *c = '?';
-    line[len++] = '\n';
-    line[len] = '\0';
     if (e->to && e->to->line)
-        e->to->line(line, len, e->to->arg);
+        e->to->line(line, len + 1, e->to->arg);
     else
-        (void)fwrite(line, 1, len, stderr);
+        (void)fwrite(line, 1, len + 1, stderr);
 }
 
 void weft_http_access_log(weft_http_request *rq, weft_http_writer *w, void *arg)

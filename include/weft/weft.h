@@ -11,6 +11,7 @@
 #include <weft/group.h>
 #include <weft/http.h>
 #include <weft/io.h>
+#include <weft/local.h>
 #include <weft/map.h>
 #include <weft/net.h>
 #include <weft/select.h>

@@ -289,6 +289,10 @@ _Noreturn void weft__g_finish(long result)
     struct weft__m *m = weft__m();
     struct weft__g *g = m->g;
 
+    if (weft__unlikely(g->has_locals)) {
+        weft__local_end(g);
+        m = weft__m();
+    }
     if (g->at_end) {
         g->at_end(g->owner, result);
         m = weft__m(); /* it may have parked */

@@ -83,6 +83,7 @@ struct weft__g {
     bool is_main;                    /* [const] goroutine 1 */
     bool sized;                      /* [const] its stack is not of the default class: stack.c */
     uint8_t exiting;                 /* [own] goexit under way */
+    bool has_locals;                 /* [own; LV1] locals is not empty */
     int saved_errno;                 /* [own] errno across a park */
     _Atomic uint32_t hold;           /* [V1, V2] 1 while the scavenger gives memory of its stack back */
     _Atomic uint64_t id;             /* [stat] from 1; 0 while dead */
@@ -117,6 +118,7 @@ struct weft__g {
     void *fiber;                     /* [own] ThreadSanitizer */
     void *fake_stack;                /* [own] AddressSanitizer */
     uint64_t timed_seq;              /* [own] */
+    struct weft__local *locals;      /* [own; LV1] weft_local_set: local.c */
 };
 
 /* What a dump shows: without the scavenger's flag. */
@@ -203,5 +205,7 @@ struct weft__g *weft__g_by_addr(const void *addr);
 int weft__g_tid(const struct weft__g *g);
 /* Ends the calling goroutine for good, its stack frames already unwound. Runs at_end. */
 _Noreturn void weft__g_finish(long result);
+/* Drops the values of the calling goroutine, which ends: runs the user's functions, which may park. */
+WEFT_PARKS void weft__local_end(struct weft__g *g);
 
 #endif

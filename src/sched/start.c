@@ -135,6 +135,7 @@ static void start_foreign_retire(void *arg)
 {
     struct start_foreign *f = arg;
 
+    weft__local_end(&f->g);
     weft__lock(&start_lock);
     atomic_store_explicit(&f->g.state, WEFT__G_DEAD, memory_order_relaxed);
     atomic_fetch_sub_explicit(&weft__sched.created, 1, memory_order_relaxed);

@@ -198,7 +198,7 @@ def proxies_are_used_when_asked():
     same(site.last[1], "/direct")
     get("-x", "127.0.0.1:1", "--noproxy", "127.0.0.0/8", site.base + "/except")
     same(site.last[1], "/except")
-    same(get("-x", "https://x", site.base).returncode, 2)
+    same(get("-x", "socks4://x", site.base).returncode, 2)
 
 
 def failures_have_codes_and_words():
@@ -233,6 +233,10 @@ def certificates_are_checked():
     r = get(s.base + "/hello")
     same((r.returncode, r.stdout), (7, b""))
     same(get("--cacert", "crt", s.base.replace("https", "http") + "/hello").returncode, 8)
+    get("--cacert", "crt", "-x", s.base, "http://nowhere.test/by-tls")   # a proxy that is spoken to over TLS
+    same(s.last[1], "http://nowhere.test/by-tls")
+    same(get("-x", s.base, "http://nowhere.test/untrusted").returncode, 7)
+    same(s.last[1], "http://nowhere.test/by-tls")
 
 
 for test in (the_body_goes_to_standard_output_or_a_file, heads_are_shown, requests_are_as_asked, uploads_are_streamed,

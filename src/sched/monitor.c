@@ -7,7 +7,7 @@
  *         It also makes the steps of scavenge.c, starts workers where the thread that wants one may not (thread.c), and
  *         looks for a deadlock that the program's own threads may have left behind when they ended.
  * Near    sched_int.h (the claim), blocky.c (what follows from a blocked one), worker.c (tied goroutines), idle.c. Layer 2.
- * Protocol, once a tick (1 ms, sooner when a timer is due sooner), for every owned p:
+ * Protocol, once a tick (1 ms, sooner when a timer is due sooner, later while all is calm), for every owned p:
  *   tick moved on        -> progress; if timers are due, the net or the global queue waits: poke it to look. By a few
  *                           switches only: two that hand over to each other compute long; let the queue have its turn.
  *   tick stands still    -> other work waits behind it (its queue, global, timers due, net) for a slice: claim, retake.
@@ -18,7 +18,12 @@
  *        more, and where there are more of them than CPUs each waits longer, as does whoever wants a lock that it holds. So
  *        the kernel is asked who waits for a CPU, but only about one who has used less than half of the wall time, right
  *        before a verdict; and verdicts on those take longer the more goroutines go on without a processor already.
- * Limits  Blocked goroutines lose the processor after 1 ms; while one follows another, after a whole tick of 50 us without CPU
+ * Calm    A wake-up of the monitor costs some 40 us on a virtual machine, and whoever computes on its CPU as much again: 1,000 of
+ *         them a second were an eighth of an echo server's CPU time. So after MON_CALM looks in a row at which nothing was wrong
+ *         (every p went on by many switches or slept, nobody waited long) a tick lasts 2, 4, then 8 ms, but never past the first
+ *         timer. Anything wrong: 1 ms again.
+ * Limits  Blocked goroutines lose the processor after 1 ms, the first one after a calm after 9 at most; while one follows
+ *         another, after a whole tick of 50 us without CPU
  *         time, so that a thousand such calls do not take a thousand ticks. Computing ones after 2 or 10 ms (MON_SLICE) of which they had a
  *         CPU for half at least, or as soon as a timer is due and no processor is idle. Blocked means that its thread used
  *         less than 1/32 of the wall time and does not want a CPU now. One that wants a CPU, or naps between two looks at a
@@ -33,6 +38,9 @@
  * Order   MT1 m->tid, then cpu_clock release (thread.c)  ->  mon: cpu_clock acquire, then tid.
  *         W2  mon_sleep: set by the monitor (seq_cst), then it looks at nbusy and look once more; who takes a p from the
  *         idle list, or sets look, looks at mon_sleep after.
+ *         MT3 sb  monitor: mon_until set, membarrier -> heap_when loads | starter of a timer: heap_when set -> mon_until load. So
+ *         either a long tick ends by the timer, or its starter ends it. Without membarrier(2) no tick is long.
+ * Model   tests/model/calm.pml (MT3).
  */
 #include "sched_int.h"
 
@@ -42,7 +50,8 @@
 #include <errno.h>
 
 enum { MON_IDLE_TICKS = 10, MON_TRIM_TICKS = 1024, MON_LOOK_GROWTH = 4, MON_BLOCKED_SHARE = 32, MON_LOCKED_SLICES = 10,
-       MON_FEW = 8 };   /* switches in a tick: they compute between them */
+       MON_FEW = 8,    /* switches in a millisecond: they compute between them */
+       MON_CALM = 32, MON_CALM_STEPS = 3 };   /* the longest tick is 2^3 ms */
 #define MON_TICK WEFT_MS
 #define MON_TICK_MIN (20 * WEFT_US)
 #define MON_QUICK (50 * WEFT_US)        /* a tick while one blocked goroutine follows another */
@@ -51,6 +60,8 @@ enum { MON_IDLE_TICKS = 10, MON_TRIM_TICKS = 1024, MON_LOOK_GROWTH = 4, MON_BLOC
 #define MON_ASK_MAX (4 * WEFT_MS)       /* between two questions to the kernel about one that waits for a CPU */
 #define MON_STARVED_MAX WEFT_SEC        /* a thread that gets no CPU for so long may be the only one */
 #define MON_SHORT (100 * WEFT_MS)       /* since somebody was seen to wait for one: CPUs are short */
+#define MON_NET (3 * WEFT_MS)           /* the net waits for longer than it takes to answer all that one look has found */
+#define MON_FORGET (100 * WEFT_MS)      /* a calm before so long a sleep says nothing */
 
 /* Why a goroutine does not come back. */
 enum mon_why {
@@ -61,6 +72,8 @@ enum mon_why {
 };
 
 static struct weft__blocks mon_blocks;
+static uint32_t mon_calm;               /* looks in a row at which all was well */
+static uint32_t mon_ticks = 1;          /* milliseconds that the current tick was to last */
 
 /* When to look for a deadlock again. */
 struct mon_look {
@@ -243,10 +256,90 @@ static void mon_end_alone(struct weft__p *p)
         weft__wake_worker();
 }
 
-/* How long a tick is. */
+/* The monitor is wanted: ticks are short again. */
+static void mon_restless(void)
+{
+    mon_calm = 0;
+}
+
+/* How long a tick is while nobody has said that all is calm. */
 static weft_dur mon_wait(weft_time now)
 {
     return weft__blocks_quick(&mon_blocks, now) ? MON_QUICK : MON_TICK;
+}
+
+/* The same, now: sooner for a timer that no sleeper wakes for. */
+static weft_dur mon_short_tick(struct weft__sched *s, weft_time now)
+{
+    weft_dur wait = mon_wait(now);
+    weft_time next = weft__timers_next();
+
+    if (next < atomic_load_explicit(&s->duty_until, memory_order_relaxed)) { /* no sleeper's duty: be on time */
+        weft_dur d = next - weft__now() + MON_TICK_MIN;
+        wait = d < MON_TICK_MIN ? MON_TICK_MIN : d < wait ? d : wait;
+    }
+    return wait;
+}
+
+/* How long to wait when all has been calm for a while; 0: a short tick. */
+static weft_dur mon_long_tick(struct weft__sched *s, weft_time now)
+{
+    if (mon_calm < MON_CALM || s->fenced || weft__blocks_quick(&mon_blocks, now))
+        return 0;
+    uint32_t step = mon_calm - MON_CALM + 1;
+    weft_time start = weft__now(), until = start + (MON_TICK << (step < MON_CALM_STEPS ? step : MON_CALM_STEPS));
+    atomic_store_explicit(&s->mon_until, until, memory_order_seq_cst); /* MT3 sb */
+    weft__sys_barrier_all();
+    weft_time first = weft__timers_first(); /* also a sleeper's: it may be woken for other work, and compute */
+    if (first < until - MON_TICK_MIN)
+        until = first + MON_TICK_MIN;
+    if (until - start > MON_TICK)
+        return until - start;
+    atomic_store_explicit(&s->mon_until, 0, memory_order_relaxed);
+    return 0;
+}
+
+void weft__monitor_sooner(void)
+{
+    struct weft__sched *s = &weft__sched;
+
+    if (atomic_exchange_explicit(&s->mon_until, 0, memory_order_relaxed) == 0)
+        return; /* it is awake, or another has woken it */
+    atomic_store_explicit(&s->asked, 1, memory_order_seq_cst);
+    weft__sys_futex_wake(&s->asked, 1);
+}
+
+/* Between two looks. */
+static void mon_nap(struct weft__sched *s, weft_time now)
+{
+    weft_dur wait = mon_long_tick(s, now);
+
+    mon_ticks = wait ? (uint32_t)(wait / MON_TICK) : 1;
+    weft__sys_futex_wait(&s->asked, 0, wait ? wait : mon_short_tick(s, now));
+    if (!wait)
+        return;
+    if (atomic_load_explicit(&s->mon_until, memory_order_relaxed) == 0) /* a timer is to be watched */
+        mon_restless();
+    atomic_store_explicit(&s->mon_until, 0, memory_order_relaxed);
+}
+
+/* p's owner has switched since the last look. */
+static void mon_moved(struct weft__p *p, struct weft__m *m, uint32_t tick, weft_time now, bool outside)
+{
+    bool few = m == p->mon_m && tick - p->mon_tick < MON_FEW * mon_ticks;
+
+    atomic_store_explicit(&p->still, 0, memory_order_relaxed);
+    p->mon_tick = tick;
+    p->mon_m = m;
+    p->mon_since = now;
+    p->mon_ask = p->mon_last = 0;
+    p->mon_cpu = mon_clock(m);
+    if (outside)
+        atomic_store_explicit(&p->poke, 1, memory_order_relaxed);
+    if (few && weft__runq_len(p) != 0) {
+        mon_restless();
+        atomic_store_explicit(&p->turn, 1, memory_order_relaxed);
+    }
 }
 
 /* One processor. outside: work that any worker could do waits; due: timers are. Returns true if it was retaken. */
@@ -257,26 +350,19 @@ static bool mon_look(struct weft__p *p, weft_time now, bool outside, bool due)
 
     bool alone = atomic_load_explicit(&p->alone, memory_order_relaxed) != 0;
 
+    if (alone)
+        mon_restless(); /* I8: in time */
     if (alone && now >= atomic_load_explicit(&p->alone_until, memory_order_relaxed))
         mon_end_alone(p);
     if (!m)
         return false;
     if (tick != p->mon_tick || m != p->mon_m) {
-        bool few = m == p->mon_m && tick - p->mon_tick < MON_FEW;
-        atomic_store_explicit(&p->still, 0, memory_order_relaxed);
-        p->mon_tick = tick;
-        p->mon_m = m;
-        p->mon_since = now;
-        p->mon_ask = p->mon_last = 0;
-        p->mon_cpu = mon_clock(m);
-        if (outside)
-            atomic_store_explicit(&p->poke, 1, memory_order_relaxed);
-        if (few && weft__runq_len(p) != 0)
-            atomic_store_explicit(&p->turn, 1, memory_order_relaxed);
+        mon_moved(p, m, tick, now, outside);
         return false;
     }
     if (atomic_load_explicit(&m->in, memory_order_relaxed))
         return false; /* in the scheduler: it looks around by itself */
+    mon_restless();
     bool idle = atomic_load_explicit(&weft__sched.nidle, memory_order_relaxed) != 0;
     atomic_store_explicit(&p->still, 1, memory_order_relaxed);
     if (idle) {
@@ -316,12 +402,13 @@ void weft__monitor_poke(void)
 
 static void mon_tick(struct weft__sched *s, weft_time now)
 {
-    bool due = weft__timers_next() <= now;
-    bool net = weft__poll_started() && weft__poll_waiters() != 0 &&
-               !atomic_load_explicit(&s->poll_sleeping, memory_order_relaxed) &&
-               now - atomic_load_explicit(&s->poll_last, memory_order_relaxed) > MON_TICK;
-    bool outside = due || net || atomic_load_explicit(&s->gq_n, memory_order_relaxed) != 0;
+    bool due = weft__timers_next() <= now, others = due || atomic_load_explicit(&s->gq_n, memory_order_relaxed) != 0;
+    bool net = weft__poll_started() && weft__poll_waiters() != 0 && !atomic_load_explicit(&s->poll_sleeping, memory_order_relaxed);
+    weft_dur unseen = net ? now - atomic_load_explicit(&s->poll_last, memory_order_relaxed) : 0;
+    bool outside = others || unseen > MON_TICK;
 
+    if (others || unseen > MON_NET)
+        mon_restless();
     if (outside && atomic_load_explicit(&s->nidle, memory_order_relaxed) != 0)
         weft__wake_worker();
     for (int i = 0; i < atomic_load_explicit(&s->ps_n, memory_order_acquire); i++) {
@@ -365,25 +452,22 @@ static void *mon_main(void *arg)
     atomic_store_explicit(&s->mon_tid, weft__sys_tid(), memory_order_relaxed);
     weft__sys_timer_slack();
     for (;;) {
-        weft_dur wait = mon_wait(now);
-        weft_time next = weft__timers_next();
-        if (next < atomic_load_explicit(&s->duty_until, memory_order_relaxed)) { /* no sleeper's duty: be on time */
-            weft_dur d = next - weft__now() + MON_TICK_MIN;
-            wait = d < MON_TICK_MIN ? MON_TICK_MIN : d < wait ? d : wait;
-        }
-        weft__sys_futex_wait(&s->asked, 0, wait);
+        mon_nap(s, now);
         weft__thread_asked();
         weft__diag_monitor();
         weft__stop_if_frozen();
         now = weft__now();
         mon_expect(now);
         if (weft__all_idle()) {
-            if (++idle_ticks >= MON_IDLE_TICKS) {
+            mon_calm++;
+            if ((idle_ticks += (int)mon_ticks) >= MON_IDLE_TICKS) {
                 if (weft__spawn_trim(true))
                     continue;
                 weft_dur nap = mon_sooner(weft__scavenge(now, true), mon_deadlock(s, now, &look));
                 if (nap != 0)
                     mon_sleep_until_busy(s, nap);
+                if (weft__now() - now > MON_FORGET)
+                    mon_restless();
                 if (nap < 0)
                     idle_ticks = 0;
             }
@@ -391,9 +475,12 @@ static void *mon_main(void *arg)
         }
         idle_ticks = 0;
         look.at = WEFT__NEVER; /* who goes to sleep last looks itself */
+        mon_calm++;
         mon_tick(s, now);
-        if (++ticks % MON_TRIM_TICKS == 0)
+        if ((ticks += mon_ticks) >= MON_TRIM_TICKS) {
             (void)weft__spawn_trim(false);
+            ticks = 0;
+        }
         (void)weft__scavenge(weft__now(), false);
     }
     return NULL;

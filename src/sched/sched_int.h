@@ -183,6 +183,7 @@ struct weft__sched {
     const struct weft__site *_Atomic blocky_site; /* [stat; monitor's] goroutines from here are expected to block, NULL: none */
     _Atomic uint32_t main_exited;     /* goroutine 1 has ended by goexit */
     bool fenced;                      /* [const] no membarrier(2) here */
+    _Atomic weft_time mon_until;      /* [MT3] the monitor will not look before then, unless woken; 0: it will soon */
     int threads_before;               /* [const] threads of the process that are neither weft's nor the program's */
 };
 extern struct weft__sched weft__sched;
@@ -443,6 +444,7 @@ static inline void weft__hold_check(struct weft__g *g)
 void weft__foreign_each(void (*fn)(struct weft__g *g, void *arg), void *arg);
 
 /* ---- timers ---- */
+weft_time weft__timers_first(void);            /* earliest over all ps, or WEFT__NEVER */
 weft_time weft__timers_next(void);             /* earliest over all ps but those being run, or WEFT__NEVER */
 bool weft__timers_run(struct weft__m *m, weft_time now); /* run what is due, everywhere; true if anything ran */
 bool weft__timers_can_wake(void);              /* some pending timer would wake or start a goroutine */
@@ -466,6 +468,7 @@ bool weft__blocky_parked(struct weft__g *g, weft_time (*now)(void)); /* tied for
 void weft__monitor_start(void);
 size_t weft__g_count(void);                    /* weft_num_goroutines, from any thread */
 void weft__monitor_poke(void);                 /* something runs again */
+void weft__monitor_sooner(void);               /* a timer has come that is due before mon_until (MT3) */
 
 /* p, or a thread without one (NULL), has queued more than it will run next: should an idle processor be woken? */
 static inline bool weft__wants_help(const struct weft__p *p)

@@ -12,6 +12,7 @@
  * Order
  *   T1  home is read without the lock to find the heap and checked again under it.
  *   T2  firing = NULL release -> weft__timer_quiesce: firing acquire. Carries everything fn did.
+ *   MT3 (monitor.c)  heap_when set -> mon_until load: who starts a timer ends the monitor's long tick, or that ends by it.
  *   T6  home = 0 release -> a stop that finds it 0: home acquire. Carries firing, so that a quiesce after that
  *       stop sees the firing under way.
  * Limits  Start and stop are O(log4 n). A heap doubles; when memory is short the process ends (fatal): a timer has no way
@@ -82,9 +83,19 @@ static uint32_t timer_down(struct weft__p *p, uint32_t i)
     return i;
 }
 
-static void timer_publish(struct weft__p *p)
+static inline weft_time timer_publish(struct weft__p *p)
 {
-    atomic_store_explicit(&p->heap_when, p->heap_n ? p->heap[0].when : WEFT__NEVER, memory_order_relaxed); /* T4 */
+    weft_time first = p->heap_n ? p->heap[0].when : WEFT__NEVER;
+
+    atomic_store_explicit(&p->heap_when, first, memory_order_relaxed); /* T4, MT3 sb */
+    return first;
+}
+
+/* Without the lock, after that. */
+static inline void timer_tell(weft_time first)
+{
+    if (weft__unlikely(first < atomic_load_explicit(&weft__sched.mon_until, memory_order_relaxed))) /* MT3 sb */
+        weft__monitor_sooner();
 }
 
 /* The entry at place i, which is t's. */
@@ -169,9 +180,10 @@ static inline weft_time timer_within(weft_time when)
 /* t, which is in p's heap, has its time. Unlocks. */
 static inline void timer_set(struct weft__p *p, struct weft__timer *t)
 {
-    timer_publish(p);
+    weft_time first = timer_publish(p);
     weft__tsan_release(t); /* what the starter did happens before fn */
     weft__unlock(&p->tlock);
+    timer_tell(first);
 }
 
 /* t is in p's heap, which is locked: have it fire at when instead, and unlock. */
@@ -245,7 +257,7 @@ bool weft__timer_stop(struct weft__timer *t)
         return false;
     weft__tsan_acquire(p); /* asleep() may have looked at the storage that now becomes free */
     timer_remove(p, t, t->heap_i);
-    timer_publish(p);
+    (void)timer_publish(p);
     weft__unlock(&p->tlock);
     return true;
 }
@@ -282,6 +294,20 @@ weft_time weft__timers_next(void)
     return best;
 }
 
+weft_time weft__timers_first(void)
+{
+    struct weft__sched *s = &weft__sched;
+    int n = atomic_load_explicit(&s->ps_n, memory_order_acquire);
+    weft_time first = WEFT__NEVER;
+
+    for (int i = 0; i < n; i++) {
+        struct weft__p *p = atomic_load_explicit(&s->ps[i], memory_order_acquire);
+        weft_time w = p ? atomic_load_explicit(&p->heap_when, memory_order_relaxed) : WEFT__NEVER; /* MT3 sb */
+        first = w < first ? w : first;
+    }
+    return first;
+}
+
 /* Fires what is due in one heap, tlock held on entry and exit. */
 static bool timers_fire(struct weft__p *p, weft_time now)
 {
@@ -300,8 +326,9 @@ static bool timers_fire(struct weft__p *p, weft_time now)
         } else {
             timer_remove(p, t, 0);
         }
-        timer_publish(p);
+        weft_time first = timer_publish(p);
         weft__unlock(&p->tlock);
+        timer_tell(first);
         weft__tsan_acquire(t);
         fn(t, arg, seq);
         weft__tsan_release(p); /* not t: its storage may be gone */

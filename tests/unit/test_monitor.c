@@ -127,6 +127,52 @@ TEST_ENV(monitor_blocks, where_all_block_the_later_ones_need_no_verdict, "WEFT_P
         EXPECT(atomic_load(&born_tied) > BLOCKERS / 2);
 }
 
+/* ---- a calm ---- */
+
+enum { CALM_TURNS = 300, CALM_ROUNDS = 6, SHORT_MS = 1, LATE_US = 1500 };
+static _Atomic weft_time rang;
+
+static void ring(void *arg)
+{
+    (void)arg;
+    atomic_store(&rang, weft_now());
+}
+
+/* Nothing is wrong for so long that the monitor seldom looks. */
+static void stay_calm(void)
+{
+    for (int i = 0; i < CALM_TURNS; i++) {
+        weft_yield();
+        usleep(250);
+    }
+}
+
+/* The one processor's goroutine starts a timer and blocks: who is to fire it is the monitor's to say, and in time. */
+TEST_ENV(monitor_calm, a_timer_that_starts_in_a_calm_is_on_time, "WEFT_PROCS=1")
+{
+    weft_timer t = {0};
+    bool tells = time_tells();
+    int late = 0;
+
+    for (int i = 0; i < CALM_ROUNDS; i++) {
+        stay_calm();
+        atomic_store(&rang, 0);
+        weft_time due = weft_now() + SHORT_MS * WEFT_MS;
+        weft_after_func(&t, SHORT_MS * WEFT_MS, ring, NULL);
+        usleep(40000);
+        while (atomic_load(&rang) == 0)
+            weft_sleep(WEFT_MS);
+        EXPECT(atomic_load(&rang) >= due);
+        late += atomic_load(&rang) - due > LATE_US * WEFT_US;
+    }
+#ifdef WEFT_SIM
+    if (tells)
+        EXPECT(late <= CALM_ROUNDS / 2);
+#else
+    (void)tells, (void)late; /* other programs may have had the CPU */
+#endif
+}
+
 /* ---- what the kernel says ---- */
 
 static _Atomic int sleeper_tid;

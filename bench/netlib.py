@@ -126,23 +126,26 @@ def measure(bench, exes, one, unit, goal, opt, base="floor", what="", memory_rou
     rounds = min(opt.rounds, memory_rounds) if unit != "cpu_us" else opt.rounds
     base = base if base in exes else "weft"
     peer = goal[0][3:] if goal and goal[0].startswith("of ") else None
-    against = []
+    against = {k: [] for k in exes if k not in ("weft", base)}
     for _ in range(rounds):
         got = {name: attempt(one, name, exes[name], bench) for name in random.sample(list(exes), len(exes))}
         for name, x in got.items():
             if x is not None and got[base] is not None:
                 runs[name].append(x)
                 ratios[name].append(x / max(got[base], 1e-9))
-        if peer in got and got[peer] and got["weft"]:
-            against.append(got["weft"] / got[peer])
+        for name in against:
+            if got[name] and got["weft"]:
+                against[name].append(got["weft"] / got[name])
     res = dict(bench=bench, what=what, rounds=rounds, seconds=opt.seconds, unit=unit, goal=dict([goal]) if goal else {}, base=base,
                load=[round(load0, 2), round(os.getloadavg()[0], 2)])
-    if against:
-        res["of " + peer] = round(statistics.median(against), 3)
+    if against.get(peer):
+        res["of " + peer] = round(statistics.median(against[peer]), 3)
     for name in exes:
         r = runs[name]
         res[name] = {unit: round(statistics.median(r), 4), "best": round(min(r), 4), "spread": spread(r), "ratio": round(statistics.median(ratios[name]), 3),
                      "runs": [round(x, 4) for x in r]} if r else None
+        if r and against.get(name):
+            res[name]["weft"] = round(statistics.median(against[name]), 3)
     res["contestants"] = list(exes)
     show(res)
     return res
@@ -168,7 +171,8 @@ def show(res):
     if res["goal"]:
         kind, value = next(iter(res["goal"].items()))
         goal = f"  goal {kind} <= {fig(value)}: " + ("not comparable" if ok is None else f"{fig(have)}, {'met' if ok else 'NOT met'}")
-    print(f"{res['bench']:22} {cells}{goal}  load {res['load'][1]}", flush=True)
+    beside = ", ".join(f"{r['weft']:.2f} of {n}" for n in res["contestants"] if (r := res[n]) and "weft" in r)
+    print(f"{res['bench']:22} {cells}{goal}{'; weft ' + beside if beside else ''}  load {res['load'][1]}", flush=True)
 
 
 def finish(rows, opt, exe):
@@ -187,7 +191,8 @@ def finish(rows, opt, exe):
 
 def cell(res, name):
     r = res.get(name)
-    return fig(r[res['unit']]) if r else "failed" if name in res["contestants"] else ""
+    more = f" ({r['weft']:.2f})" if r and "weft" in r else ""
+    return fig(r[res['unit']]) + more if r else "failed" if name in res["contestants"] else ""
 
 
 def goal_text(res):
@@ -206,7 +211,7 @@ def draw():
     lines = ["# The net beside floors and peers", "",
              "Drawn by the scripts of `make bench-net` from bench/results/net.jsonl, the newest line of each row; bench/netlib.py says how it is measured. us: CPU of the process under "
              "test for each request, fetch, message or lookup; B: its own memory for each connection or fetch. Ratio: of the medians' round by round, to the floor, or to Go where "
-             "there is none. Rows that miss their goal: limits.md.", "",
+             "there is none; in brackets behind a peer: weft divided by it. Rows that miss their goal: limits.md.", "",
              "| row | goal | weft | ratio | floor | h2o | nginx | Go | others | met | rounds | load | commit |", "|---|---|---|---|---|---|---|---|---|---|---|---|---|"]
     for r in latest.values():
         ok, have = met(r)

@@ -2,6 +2,7 @@
 """bench/tls.py - what TLS 1.3 costs: CPU us of a client's fetch, and memory of a server's idle connections. See netlib.py.
 
 Opposite are bench/floor/tls_origin.c for clients and bench/floor/tls_load.c for servers; the floor is OpenSSL over one epoll loop.
+"crypto" is what a client's cryptography takes alone (bench/floor/tls_crypto.c), all else looked up and decoded before.
 Certificates are made for the run by the openssl program.
 """
 import os, subprocess, sys, tempfile
@@ -10,7 +11,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 import netlib as net
 
-# name: kind of key, flags of the C clients, mode of the Go one, goal
+# name: kind of key, flags of the C clients, mode of the Go one and of the crypto, goal
 FETCH = {
     "full": ("ec", ["-c", "64", "-e", "-n"], "full", ("cpu_us", 300)),
     "resumed": ("ec", ["-c", "64", "-e"], "resumed", ("cpu_us", 200)),
@@ -45,6 +46,9 @@ def make_certs(tmp):
 def fetch(key, name, exe, opt, bench_dir, tmp):
     kind, flags, mode, _ = FETCH[key]
     ca, crt = os.path.join(tmp, kind + "-ca.crt"), os.path.join(tmp, kind)
+    if name == "crypto":
+        r = net.run_json([exe, mode, "X25519", crt + ".key", os.path.join(tmp, kind + "-ca.key"), str(opt.seconds)], net.UNDER_TEST, what=f"crypto {key}")
+        return r and r["cpu_us"]
     with net.Server([os.path.join(bench_dir, "floor-tls-origin"), crt + ".crt", crt + ".key", "1024"], net.OPPOSITE) as s:
         cmd = [exe, "-p", str(s.port), "-s", str(opt.seconds), "-t", ca, *flags]
         if name == "go":
@@ -70,7 +74,7 @@ def main():
     if not bench_dir:
         return 2
     at = lambda name: os.path.join(bench_dir, name)
-    clients = {"floor": at("floor-tls-client"), "weft": at("http-fetch"), **opt.beside}
+    clients = {"floor": at("floor-tls-client"), "weft": at("http-fetch"), "crypto": at("floor-tls-crypto"), **opt.beside}
     servers = {"floor": at("floor-tls-origin"), "weft": at("http-hello"), **opt.beside}
     if "openssl" not in opt.without:
         servers["openssl"] = at("floor-tls-origin")

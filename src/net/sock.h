@@ -70,6 +70,12 @@ static inline ssize_t weft__sock_send(int fd, const void *buf, size_t n)
     return WEFT__SOCK_RETRY(send(fd, buf, n, MSG_NOSIGNAL));
 }
 
+/* More follows at once: the kernel may wait for it, 200 ms at most, and send both as one segment. */
+static inline ssize_t weft__sock_send_more(int fd, const void *buf, size_t n)
+{
+    return WEFT__SOCK_RETRY(send(fd, buf, n, MSG_NOSIGNAL | MSG_MORE));
+}
+
 static inline ssize_t weft__sock_sendv(int fd, const struct iovec *iov, int count)
 {
     struct msghdr m = {.msg_iov = (struct iovec *)iov, .msg_iovlen = (size_t)count};

@@ -34,11 +34,19 @@ static int tls_bio_read(BIO *b, char *ret_buf, int n)
     return (int)(got < 0 ? -1 : got);
 }
 
+/* Does something follow what is written now? The first request the client's Finished, the end of the stream a farewell: each
+ * goes into one segment with it. */
+static bool tls_bio_more(const struct weft__tls *tls)
+{
+    return tls->leaving ||
+           (tls->talks && SSL_get_state(tls->ssl) == TLS_ST_CW_FINISHED && SSL_version(tls->ssl) == TLS1_3_VERSION);
+}
+
 static int tls_bio_write(BIO *b, const char *buf, int n)
 {
     struct weft__tls *tls = BIO_get_data(b);
     BIO_clear_retry_flags(b);
-    ssize_t put = weft__sock_send(tls->f->fd, buf, (size_t)n);
+    ssize_t put = tls_bio_more(tls) ? weft__sock_send_more(tls->f->fd, buf, (size_t)n) : weft__sock_send(tls->f->fd, buf, (size_t)n);
     if (put == -EAGAIN)
         BIO_set_retry_write(b);
     else if (put < 0)

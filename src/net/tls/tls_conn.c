@@ -224,6 +224,9 @@ void weft__tls_farewell(weft_conn *conn)
     struct weft__tls *tls = conn->tls;
     if (tls->broken || SSL_get_shutdown(tls->ssl) & SSL_SENT_SHUTDOWN)
         return;
+    tls->leaving = true;
+    if (tls->under)
+        tls->under->leaving = true;
     tls_errors_forget();
     (void)SSL_shutdown(tls->ssl);
     if (tls->under && !tls->under->broken)
@@ -336,6 +339,7 @@ static WEFT_PARKS weft_err tls_start(weft_ctx *ctx, weft_conn *conn, const struc
         SSL_set_accept_state(tls->ssl);
     } else {
         SSL_set_connect_state(tls->ssl);
+        tls->talks = port != 0;
         if ((err = tls_aim(tls, c, port)) != 0)
             tls_say(conn, "server_name is missing or malformed");
     }

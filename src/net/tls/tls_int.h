@@ -18,6 +18,8 @@ struct weft__tls {
     bool ended;               /* [lock] the peer's stream ended */
     bool broken;              /* [lock] a fatal error: OpenSSL wants no further call */
     bool starved;             /* [lock] what OpenSSL has read and not used is less than a record */
+    bool talks;               /* [const] client: whoever asked for the handshake writes as soon as it is done */
+    bool leaving;             /* [lock] what is written now is followed by the close */
     bool http;                /* [lock] the peer spoke HTTP instead of TLS */
     char key[];               /* [const] client: "name:port" under which the session is kept; "" for none */
 };
@@ -76,6 +78,9 @@ void weft__tls_tickets_turn(struct weft__tls_tickets *t);
 
 /* tls_lean.c: OpenSSL's library context for clients; NULL: the process's own. Under shared.lock. */
 OSSL_LIB_CTX *weft__tls_lean(void);
+
+/* tls_kdf.c: TLS13-KDF as a provider has it. */
+extern const OSSL_DISPATCH weft__tls_kdf[];
 
 /* A BIO over a socket that never waits. NULL when memory is short. */
 BIO *weft__tls_bio(struct weft__tls *tls);

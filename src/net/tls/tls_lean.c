@@ -30,6 +30,7 @@ static struct {
     OSSL_PROVIDER *whole;                 /* [const] once ctx is */
     OSSL_ALGORITHM decoders[LEAN_MAX];    /* [const] likewise; ended by a zeroed one */
     OSSL_ALGORITHM keys[LEAN_MAX];        /* [const] */
+    OSSL_ALGORITHM kdfs[LEAN_MAX];        /* [const] with a key schedule of our own */
     bool tried;
 } lean;
 
@@ -56,6 +57,12 @@ static bool lean_key(const OSSL_ALGORITHM *a)
     return !lean_in(a->algorithm_names, useless);
 }
 
+static bool lean_kdf(const OSSL_ALGORITHM *a)
+{
+    (void)a;
+    return true;
+}
+
 /* What is wanted of an operation's algorithms. False: none, or too many. */
 static bool lean_filter(int operation, bool (*wanted)(const OSSL_ALGORITHM *a), OSSL_ALGORITHM *ret)
 {
@@ -75,7 +82,12 @@ static const OSSL_ALGORITHM *lean_query(void *whole, int operation, int *no_cach
 {
     (void)whole;
     const OSSL_ALGORITHM *all = OSSL_PROVIDER_query_operation(lean.whole, operation, no_cache);
-    return operation == OSSL_OP_DECODER ? lean.decoders : operation == OSSL_OP_KEYMGMT ? lean.keys : all;
+    switch (operation) {
+    case OSSL_OP_DECODER: return lean.decoders;
+    case OSSL_OP_KEYMGMT: return lean.keys;
+    case OSSL_OP_KDF: return lean.kdfs;
+    default: return all;
+    }
 }
 
 static int lean_capabilities(void *whole, const char *capability, OSSL_CALLBACK *cb, void *arg)
@@ -97,6 +109,18 @@ static int lean_init(const OSSL_CORE_HANDLE *handle, const OSSL_DISPATCH *in, co
     return 1;
 }
 
+static bool lean_choose(void)
+{
+    static const char *const schedule[] = {OSSL_KDF_NAME_TLS1_3_KDF, NULL};
+    if (!lean_filter(OSSL_OP_DECODER, lean_decoder, lean.decoders) || !lean_filter(OSSL_OP_KEYMGMT, lean_key, lean.keys) ||
+        !lean_filter(OSSL_OP_KDF, lean_kdf, lean.kdfs))
+        return false;
+    for (OSSL_ALGORITHM *a = lean.kdfs; a->algorithm_names; a++)
+        if (lean_in(a->algorithm_names, schedule))
+            a->implementation = weft__tls_kdf;
+    return true;
+}
+
 /* Counts providers in arg. */
 static int lean_count(OSSL_PROVIDER *p, void *arg)
 {
@@ -115,7 +139,7 @@ OSSL_LIB_CTX *weft__tls_lean(void)
         !OSSL_PROVIDER_do_all(NULL, lean_count, &others) || others != 1)
         return NULL;
     lean.whole = OSSL_PROVIDER_try_load(NULL, "default", 1);
-    if (!lean.whole || !lean_filter(OSSL_OP_DECODER, lean_decoder, lean.decoders) || !lean_filter(OSSL_OP_KEYMGMT, lean_key, lean.keys))
+    if (!lean.whole || !lean_choose())
         return NULL;
     OSSL_LIB_CTX *ctx = OSSL_LIB_CTX_new();
     if (ctx && OSSL_PROVIDER_add_builtin(ctx, "weft", lean_init) && OSSL_PROVIDER_load(ctx, "weft"))

@@ -136,8 +136,8 @@ static void set_up(const char *group, const char *key_file, const char *ca_file)
     sha = EVP_MD_fetch(NULL, "SHA2-256", NULL);
     EVP_CIPHER *gcm = EVP_CIPHER_fetch(NULL, "AES-128-GCM", NULL);
     hash = EVP_MD_CTX_new(), seal = EVP_CIPHER_CTX_new(), open_ = EVP_CIPHER_CTX_new();
-    check(sha && gcm && hash && seal && open_ && EVP_EncryptInit_ex(seal, gcm, NULL, secret, iv) && EVP_DecryptInit_ex(open_, gcm, NULL, secret, iv),
-          "algorithms");
+    check(sha && gcm && hash && seal && open_ && EVP_EncryptInit_ex(seal, gcm, NULL, secret, iv) &&
+              EVP_DecryptInit_ex(open_, gcm, NULL, secret, iv), "algorithms");
     keygen = EVP_PKEY_CTX_new_from_name(NULL, x25519 ? "X25519" : "EC", NULL);
     check(keygen && EVP_PKEY_keygen_init(keygen) == 1 && (x25519 || EVP_PKEY_CTX_set_group_name(keygen, group) == 1) &&
               EVP_PKEY_generate(keygen, &peer) == 1, "group");

@@ -16,7 +16,7 @@
 
 #include <string.h>
 
-enum { THEFT_FEW = 32, THEFT_MANY = 512 };
+enum { THEFT_FEW = 32, THEFT_MANY = 512, DUE_SAVED_MAX = 8192 };
 
 #define WATCH_MIN (2 * WEFT_US)   /* shorter says nothing about how quick a p is */
 #define WATCH_MAX (500 * WEFT_US) /* longer ago was another time */
@@ -79,6 +79,38 @@ void weft__runq_spill(struct weft__p *p)
         weft__global_put((weft__runnable)g);
     for (uint32_t n = weft__runq_len(p); n > 0; n--)
         weft__global_put(weft__runq_pop(p));
+}
+
+/* The n behind the `before` first to the front, in their order; there is room for n more, and before > 0: so whoever looks at head
+ * and tail from outside, an old one and a new one perhaps, does not find them equal (I1; tests/model/due.pml). */
+static void runq_jump(struct weft__p *p, uint32_t before, uint32_t n)
+{
+    uint32_t head = atomic_load_explicit(&p->head, memory_order_relaxed), mask = p->slots - 1;
+    uint32_t at = head + before, tail = atomic_load_explicit(&p->tail, memory_order_relaxed);
+
+    for (uint32_t i = n; i > 0; i--)
+        p->ring[(head - n + i - 1) & mask] = p->ring[(at + i - 1) & mask];
+    atomic_store_explicit(&p->head, head - n, memory_order_relaxed);
+    for (; at + n != tail; at++)
+        p->ring[at & mask] = p->ring[(at + n) & mask];
+    atomic_store_explicit(&p->tail, tail - n, memory_order_relaxed);
+}
+
+void weft__runq_due_first(struct weft__p *p, uint32_t before)
+{
+    uint32_t tick = atomic_load_explicit(&p->tick, memory_order_relaxed), len = weft__runq_len(p);
+    uint32_t n = len - before, saved = p->due_saved + (tick - p->due_tick), room = p->slots - len;
+
+    if (saved > DUE_SAVED_MAX)
+        saved = DUE_SAVED_MAX;
+    if (n > saved / 2)
+        n = saved / 2;
+    if (n > room || before == 0)
+        n = 0;
+    if (n > 0)
+        runq_jump(p, before, n);
+    p->due_tick = tick;
+    p->due_saved = saved - 2 * n;
 }
 
 static weft__runnable runq_global_pop(struct weft__sched *s)

@@ -71,6 +71,8 @@ struct weft__p {
     struct weft__g *_Atomic next;     /* [own/claim] runs before the queue; never stolen at once */
     _Atomic uint32_t turn;            /* [stat] monitor: those that hand over by next compute long: the queue's turn */
     int32_t next_run;                 /* [own] times in a row that next jumped the queue; below 0 they do not count yet */
+    uint32_t due_tick;                /* [own] tick at the last weft__runq_due_first */
+    uint32_t due_saved;               /* [own] turns since then, and before, that were not spent on it */
     bool from_global;                 /* [own] the last one that was taken out of turn came from the global queue */
     _Atomic uint32_t head, tail;      /* [own/claim; stat for others] free running, queue is ring[head .. tail-1] */
     uint32_t slots;                   /* [own/claim] 0 or a power of two */
@@ -308,6 +310,9 @@ void weft__global_put(weft__runnable r);
 /* All that waits for p to the global queue, as it is: a record gets no stack for that. Owner inside enter/leave, claimer,
  * or who holds a p without an owner. */
 void weft__runq_spill(struct weft__p *p);
+/* What timers have queued behind the `before` that were there goes ahead of them, but for half of all turns at most: who waits
+ * in the queue waits twice as long in the end. Owner inside enter/leave. */
+void weft__runq_due_first(struct weft__p *p, uint32_t before);
 /* Up to n from the global queue: the first is returned, the others go to p's queue. */
 struct weft__g *weft__global_get(struct weft__p *p, uint32_t n);
 /* Half of a busy p's queue into p's; the first is returned. NULL: nothing or no luck. */

@@ -426,8 +426,13 @@ static bool worker_look_outside(struct weft__m *m, bool poll)
     weft_time next = weft__timers_next();
     bool any = false;
 
-    if (next != WEFT__NEVER)
+    if (next != WEFT__NEVER) {
+        struct weft__p *p = atomic_load_explicit(&m->p, memory_order_relaxed);
+        uint32_t before = weft__runq_len(p);
         any = weft__timers_run(m, weft__now());
+        if (any)
+            weft__runq_due_first(p, before); /* their time has come already */
+    }
     if (poll && weft__poll_started())
         any |= weft__poll_now(m, 0);
     return any;

@@ -257,8 +257,8 @@ void weft_http_response_free(weft_http_response *r)
 
 static weft_err call_check(const struct weft_http_call *call, const char *method)
 {
-    bool ok = weft__http_field_ok(method, "") && strcmp(method, "CONNECT") != 0 && (call->body || !call->body_len) &&
-              !(call->body_read && call->body_len) && !(call->expect_continue && !call->body_read);
+    bool ok = (!call->method || (weft__http_field_ok(method, "") && strcmp(method, "CONNECT") != 0)) &&
+              (call->body || !call->body_len) && !(call->body_read && call->body_len) && !(call->expect_continue && !call->body_read);
     if (ok && call->upgrade)
         ok = *call->upgrade && weft__http_field_ok("Upgrade", call->upgrade) && strcmp(method, "GET") == 0 && !call->body_len &&
              !call->body_read;

@@ -76,8 +76,9 @@ WEFT_PARKS weft_err weft__host_enter(weft_ctx *ctx, weft_chan(char) slots, weft_
 void weft__host_leave(struct weft__host *host);
 /* An idle connection, or NULL. */
 struct weft__hconn *weft__pool_take(struct weft_http_client *c, struct weft__host *host, weft_time now);
-/* Keeps hc, or closes it when there are too many; with unref it also gives a reference of its host back. */
-void weft__pool_put(struct weft_http_client *c, struct weft__hconn *hc, bool unref);
+/* Keeps hc, idle since the instant given, or closes it when there are too many; with unref it also gives a reference of its host
+ * back. */
+void weft__pool_put(struct weft_http_client *c, struct weft__hconn *hc, bool unref, weft_time since);
 void weft__hconn_close(struct weft_http_client *c, struct weft__hconn *hc);
 void weft__pool_clear(struct weft_http_client *c);
 
@@ -90,6 +91,7 @@ struct weft__rx {
     struct weft__decoder *decoder;
     uint64_t body_bytes;              /* handed out */
     uint64_t content_length;          /* with has_length */
+    weft_time heard;                  /* the first bytes came */
     weft_err err;                     /* sticky body error */
     uint32_t have;                    /* bytes in buf */
     bool has_length;

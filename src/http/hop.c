@@ -79,7 +79,8 @@ void weft__response_end_hop(struct weft_http_response *r)
         bool clean = w && sent && r->keep && weft__wire_skip_buffered(w) && w->pos == w->end;   /* R2 */
         r->hc = NULL;
         if (clean) {
-            weft__pool_put(r->client, hc, !slots);
+            /* Most answers come whole with their first bytes: the server's time for an idle connection began about then. */
+            weft__pool_put(r->client, hc, !slots, w->wire_bytes == r->rx->have ? r->rx->heard : weft_now());
             r->host = slots ? r->host : NULL;
         } else {
             weft__hconn_close(r->client, hc);
@@ -117,7 +118,7 @@ weft_err weft__hconn_keep(struct weft_http_response *r, weft_conn *conn, bool re
 {
     struct weft__hconn *hc = hconn_of(r, conn, relayed);
     if (hc)
-        weft__pool_put(r->client, hc, false);
+        weft__pool_put(r->client, hc, false, weft_now());
     return hc ? 0 : WEFT_ENOMEM;
 }
 
@@ -152,7 +153,7 @@ static weft_err hop_connect(weft_ctx *ctx, struct weft_http_response *r, const s
     if (!r->hc)
         return hconn_new(ctx, r, call);
     if (r->deadline || r->hc->armed)
-        (void)weft_conn_set_deadline(r->hc->conn, r->deadline);
+        weft__conn_own_deadline(r->hc->conn, r->deadline);
     r->hc->armed = r->deadline != 0;
     return 0;
 }
@@ -172,13 +173,13 @@ static ssize_t head_read_first(weft_ctx *ctx, struct weft_http_response *r)
 {
     weft_conn *conn = r->hc->conn;
     for (;;) {
-        weft_err err = weft_conn_wait(ctx, conn, WEFT_READ);
+        weft_err err = weft__conn_own_wait(ctx, conn);   /* C2 */
         if (err < 0)
             return err;
         if (!weft__rx_take(r))
             return WEFT_ENOMEM;
         ssize_t n = r->hc->tls ? weft_conn_read(ctx, conn, r->rx->buf->data, r->rx->buf->cap)
-                                 : weft__conn_try_read(conn, r->rx->buf->data, r->rx->buf->cap);
+                               : weft__conn_own_try_read(conn, r->rx->buf->data, r->rx->buf->cap);
         if (n != -EAGAIN)
             return n;
         rx_give(r);
@@ -205,8 +206,10 @@ static weft_err head_read(weft_ctx *ctx, struct weft_http_response *r, const str
     }
     if (n <= 0)
         return head_ended(r, call, n);
-    if (!r->got_bytes)
-        r->sent = weft_now() - r->sent;
+    if (!r->got_bytes) {
+        r->rx->heard = weft_now();
+        r->sent = r->rx->heard - r->sent;
+    }
     r->got_bytes = true;
     r->rx->have += (uint32_t)n;
     return 0;
@@ -283,7 +286,7 @@ static weft_err hop_body(struct weft_http_response *r, const struct weft_http_ca
     h->keep_trailers = true;
     r->rx->has_length = (h->p.flags & F_CONTENT_LENGTH) != 0;
     r->rx->content_length = h->p.content_length;
-    bool no_body = strcmp(method, "HEAD") == 0 || status == 204 || status == 304 || status == 101;
+    bool no_body = (*method == 'H' && strcmp(method, "HEAD") == 0) || status == 204 || status == 304 || status == 101;
     weft_err err = weft__wire_framing(h, false, no_body, &w->framing, &w->left);
     if (err < 0) {
         weft__call_reason(call, "response", "its Transfer-Encoding is not \"chunked\"");

@@ -8,7 +8,8 @@
  * Invariants, under the client's lock:
  *   P1  a connection is in its host's list and in lru, or in neither; idle_len and host->idle_len count them.
  *   P2  a host is in its bucket  <=>  refs > 0; every connection and every call holds a reference.
- *   P3  lru is in the order of `since`: the first is the longest idle.
+ *   P3  lru is in the order in which they came back, which is about that of `since`. One whose response the program kept
+ *       for a while may have been idle for longer than those before it: the reaper is late for it, who takes it is not.
  *   P4  reaping  =>  the timer or its function holds a reference of the client, and will look again.
  *
  * Locks   client->lock for list operations only; connections are closed and memory comes and goes outside of it.
@@ -48,12 +49,19 @@ static void link_out(struct weft__hlink *x)
 
 /* ---- hosts ---- */
 
+/* Of a key, which is 8 bytes long at least ("http://x"): a word at a time, the last one perhaps over the one before. */
 static uint64_t host_hash(const char *s, size_t len)
 {
-    uint64_t h = 1469598103934665603u;   /* FNV-1a; the keys are short */
-    for (size_t i = 0; i < len; i++)
-        h = (h ^ (unsigned char)s[i]) * 1099511628211u;
-    return h ^ (h >> 29);
+    const uint64_t odd = 0x9e3779b97f4a7c15u;
+    uint64_t h = len * odd, word;
+    for (size_t i = 0; i + 8 < len; i += 8) {
+        memcpy(&word, s + i, 8);
+        h = (h ^ word) * odd;
+        h ^= h >> 32;
+    }
+    memcpy(&word, s + len - 8, 8);
+    h = (h ^ word) * odd;
+    return h ^ (h >> 32);
 }
 
 static struct weft__host *host_find(struct weft_http_client *c, uint64_t hash, const char *key, uint32_t len)
@@ -272,12 +280,12 @@ static void pool_reap(void *arg)
     }
 }
 
-void weft__pool_put(struct weft_http_client *c, struct weft__hconn *hc, bool unref)
+void weft__pool_put(struct weft_http_client *c, struct weft__hconn *hc, bool unref, weft_time since)
 {
     struct weft__host *host = hc->host;
     struct weft__hconn *drop = NULL;
     bool arm = false;
-    hc->since = weft_now();
+    hc->since = since;
     weft__lock(&c->lock);
     host->refs -= unref;   /* hc has its own */
     if (c->closed || (int)host->idle_len >= c->o.idle_per_host_max) {

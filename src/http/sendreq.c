@@ -4,7 +4,7 @@
  * Role    Build the head in a buffer; send it, with a body from memory, in one write; stream a body from a reader.
  * Near    client.c checked the fields (no control characters, no framing of the caller's own) and url.c the target.
  *         Layer 5.
- * Limits  A head that does not fit the buffer gets a larger one; a body that does not fit behind it goes by a write of its
+ * Limits  A request that does not fit HEAD_NEAR is put together in a buffer, a head that does not fit that in a larger one; a body that does not fit behind it goes by a write of its
  *         own, and what that leaves by upload.c. A streamed body goes a buffer at a time, each in a write of its own.
  */
 #include "../net/conn_int.h"
@@ -13,12 +13,14 @@
 #include <string.h>
 #include <strings.h>
 
+#define HEAD_NEAR 512   /* many a request is no longer: it needs no buffer */
+
 struct text {
     char *s;
     size_t len, cap;   /* len counts on past cap */
 };
 
-static void put(struct text *t, const char *s, size_t n)
+static inline __attribute__((always_inline)) void put(struct text *t, const char *s, size_t n)   /* most n are constants */
 {
     if (t->len + n <= t->cap)
         memcpy(t->s + t->len, s, n);
@@ -31,6 +33,12 @@ static void put_str(struct text *t, const char *s)
 }
 
 #define PUT_LIT(t, lit) put(t, lit, sizeof(lit) - 1)
+
+static void put_value(struct text *t, const char *value)
+{
+    put_str(t, value);
+    PUT_LIT(t, "\r\n");
+}
 
 static void put_field(struct text *t, const char *name, const char *value)
 {
@@ -74,8 +82,8 @@ static bool field_dropped(const struct weft__send *s, const char *name)
 /* How long the body is, or that it comes in chunks. */
 static void put_framing(struct text *t, const struct weft__send *s)
 {
-    bool wants_length = s->body_len || strcmp(s->method, "POST") == 0 || strcmp(s->method, "PUT") == 0 ||
-                        strcmp(s->method, "PATCH") == 0;
+    bool wants_length = s->body_len || (*s->method == 'P' && (strcmp(s->method, "POST") == 0 || strcmp(s->method, "PUT") == 0 ||
+                                                              strcmp(s->method, "PATCH") == 0));
     if (s->reader && s->call->body_bytes <= 0) {
         PUT_LIT(t, "Transfer-Encoding: chunked\r\n");
     } else if (s->reader || wants_length) {
@@ -90,8 +98,10 @@ static void put_framing(struct text *t, const struct weft__send *s)
 /* Fields that the client adds by itself. */
 static void put_own_fields(struct text *t, const struct weft__send *s)
 {
-    if (s->user_agent && !own_field(s, "user-agent"))
-        put_field(t, "User-Agent", s->user_agent);
+    if (s->user_agent && !own_field(s, "user-agent")) {
+        PUT_LIT(t, "User-Agent: ");
+        put_value(t, s->user_agent);
+    }
     if (s->ask_coding && !s->own_coding)
         PUT_LIT(t, "Accept-Encoding: " WEFT__CODINGS "\r\n");
     if (s->cookies && (s->drop_secrets || !own_field(s, "cookie")))
@@ -147,10 +157,10 @@ static void head_build(struct text *t, const struct weft__send *s)
     PUT_LIT(t, "\r\n");
 }
 
-/* Send t, which most sockets take at once. */
+/* Send s, which most sockets take at once. Nobody else writes on conn: hop.c C2, upload.c G1. */
 static ssize_t send_all(weft_ctx *ctx, weft_conn *conn, const char *s, size_t len)
 {
-    ssize_t n = ctx ? 0 : weft__conn_try_write(conn, s, len);
+    ssize_t n = ctx ? 0 : conn->tls ? weft__conn_try_write(conn, s, len) : weft__conn_own_try_write(conn, s, len);
     if (n < 0 || (size_t)n == len)
         return n;
     return weft_conn_write(ctx, conn, s + n, len - (size_t)n);
@@ -158,13 +168,11 @@ static ssize_t send_all(weft_ctx *ctx, weft_conn *conn, const char *s, size_t le
 
 weft_err weft__request_send(weft_ctx *ctx, weft_conn *conn, const struct weft__send *s, bool *keep, size_t *ret_left)
 {
-    struct weft__hbuf *buf = weft__hbuf_get(0);
-    if (!buf)
-        return WEFT_ENOMEM;
-    struct text t = {buf->data, 0, buf->cap};
+    char near[HEAD_NEAR];
+    struct weft__hbuf *buf = NULL;
+    struct text t = {near, 0, sizeof near};
     head_build(&t, s);
-    if (t.len > t.cap) {
-        weft__hbuf_put(buf);
+    if (t.len > t.cap || s->body_len > t.cap - t.len) {
         buf = weft__hbuf_get(t.len);
         if (!buf)
             return WEFT_ENOMEM;

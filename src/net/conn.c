@@ -189,21 +189,38 @@ static bool conn_readable(weft_conn *conn)
     return poll(&p, 1, 0) > 0; /* lint: time-out 0, it only looks */
 }
 
+/* Until something can be read; ctx has not ended. */
+static WEFT_PARKS weft_err conn_wait_read(weft_ctx *ctx, weft_conn *conn)
+{
+    weft_err err = conn_readable(conn) ? weft__pd_check(conn->f.pd, WEFT__DIR_READ) : weft__fd_wait(ctx, &conn->f, WEFT__DIR_READ);
+    if (!err)
+        conn->f.drained = false; /* the edge is used up: the next read asks the kernel */
+    return err;
+}
+
+weft_err weft__conn_own_wait(weft_ctx *ctx, weft_conn *conn)
+{
+    weft_err err = ctx ? weft_ctx_err(ctx) : 0;
+    return err ? err : conn_wait_read(ctx, conn);
+}
+
+static WEFT_PARKS weft_err conn_wait_write(weft_ctx *ctx, weft_conn *conn)
+{
+    struct pollfd out = {.fd = conn->f.fd, .events = POLLOUT};
+    bool ready = poll(&out, 1, 0) > 0; /* lint: time-out 0, it only looks */
+    return ready ? weft__pd_check(conn->f.pd, WEFT__DIR_WRITE) : weft__fd_wait(ctx, &conn->f, WEFT__DIR_WRITE);
+}
+
 weft_err weft_conn_wait(weft_ctx *ctx, weft_conn *conn, int direction)
 {
     if (direction != WEFT_READ && direction != WEFT_WRITE)
         return WEFT_EINVAL;
     bool reading = direction == WEFT_READ;
     uint32_t bit = reading ? WEFT__FD_READING : WEFT__FD_WRITING;
-    enum weft__dir dir = reading ? WEFT__DIR_READ : WEFT__DIR_WRITE;
     weft_err err = weft__conn_enter(ctx, conn, bit);
     if (err)
         return err;
-    struct pollfd out = {.fd = conn->f.fd, .events = POLLOUT};
-    bool ready = reading ? conn_readable(conn) : poll(&out, 1, 0) > 0; /* lint: time-out 0, it only looks */
-    err = ready ? weft__pd_check(conn->f.pd, dir) : weft__fd_wait(ctx, &conn->f, dir);
-    if (reading && !err)
-        conn->f.drained = false; /* the edge is used up: the next read asks the kernel */
+    err = reading ? conn_wait_read(ctx, conn) : conn_wait_write(ctx, conn);
     weft__fd_leave(&conn->f, bit);
     return err;
 }

@@ -32,6 +32,26 @@ WEFT_PARKS ssize_t weft__conn_read_soon(weft_conn *conn, void *ret_buf, size_t n
 ssize_t weft__conn_try_read(weft_conn *conn, void *ret_buf, size_t n);
 ssize_t weft__conn_try_write(weft_conn *conn, const void *buf, size_t n);
 
+/*
+ * For src/http, of a connection that has one user at a time, who alone may close it (hop.c C2): the same without entering, four
+ * atomic instructions less for each. What one user leaves, the next one sees by the lock of the pool between them. The first
+ * waits until something can be read; try_read and try_write are for one without TLS.
+ */
+WEFT_PARKS weft_err weft__conn_own_wait(weft_ctx *ctx, weft_conn *conn);
+static inline ssize_t weft__conn_own_try_read(weft_conn *conn, void *ret_buf, size_t n)
+{
+    return weft__fd_try_read(&conn->f, ret_buf, n);
+}
+static inline ssize_t weft__conn_own_try_write(weft_conn *conn, const void *buf, size_t n)
+{
+    ssize_t put = weft__sock_send(conn->f.fd, buf, n);
+    return put == -EAGAIN ? 0 : put;
+}
+static inline void weft__conn_own_deadline(weft_conn *conn, weft_time at)
+{
+    weft__pd_set_deadline(conn->f.pd, WEFT__DIR_READ | WEFT__DIR_WRITE, at);
+}
+
 /* For src/http, without TLS: nothing has come that was not read, neither bytes nor an end. A look; false too while another reads. */
 bool weft__conn_silent(weft_conn *conn);
 

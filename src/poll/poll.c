@@ -198,22 +198,26 @@ static const struct weft__timer_kind pd_timer = {.fn = pd_timer_fire, .asleep = 
 void weft__pd_set_deadline(struct weft__pd *pd, unsigned dirs, weft_time at)
 {
     struct weft__woken late = {NULL, NULL};
-    weft_time now = at != 0 ? weft__now() : 0;
-    bool arm = false;
+    unsigned waits = 0;
 
     weft__lock(&pd->lock);
     for (int i = 0; i < 2; i++) {
         if (!(dirs & (1u << i)))
             continue;
         atomic_store_explicit(&pd->deadline[i], at, memory_order_seq_cst); /* P2 sb */
-        if (at != 0 && at <= now)
-            pd_push(&late, pd_unblock(pd, i, false));
-        else if (at != 0 && atomic_load_explicit(&pd->word[i], memory_order_seq_cst) >= POLL_WAIT) /* P2 sb */
-            arm = true;
+        if (at != 0 && atomic_load_explicit(&pd->word[i], memory_order_seq_cst) >= POLL_WAIT) /* P2 sb */
+            waits |= 1u << i;
     }
     weft__unlock(&pd->lock);
-    if (arm)
+    if (waits == 0) /* as nearly always: no look at the clock */
+        return;
+    if (at > weft__now()) {
         pd_arm(pd, at);
+        return;
+    }
+    for (int i = 0; i < 2; i++)
+        if (waits & (1u << i))
+            pd_push(&late, pd_unblock(pd, i, false));
     weft__woken_run(late);
 }
 

@@ -12,11 +12,17 @@
  *   C4  between the last byte sent and the first received a response has no rx: no buffer, no head.
  *
  * Locks   none here. Order: none here; a response belongs to one goroutine.
+ * Turns   Before a request is sent, and before a connection is made for one, those who are ready run first: in a client with
+ *         many calls under way most of them have an answer to read. Then requests leave one right after another, and a peer on
+ *         this machine, which the sender has to wake, finds the next one there instead of falling asleep: a fetch costs a sixth
+ *         less, on the peer's side too (docs/perf/limits.md). Where the others compute for long, a call would only be late: a turn
+ *         in eight is timed, and after one that took TURN_MAX none are given for TURN_PAUSE.
  * Limits  head_bytes_max for the head, 1xx responses before it included; one deadline for everything; 1 s for a
  *         100-continue, then the body goes out unasked (RFC 9110 10.1.1).
  * Failure the hop is over; words for it go to call->reterr_text.
  */
 #include <weft/ctx.h>
+#include <weft/go.h>
 
 #include "../net/conn_int.h"
 #include "client_int.h"
@@ -28,6 +34,9 @@
 #include <string.h>
 
 #define CONTINUE_WAIT WEFT_SEC
+#define TURN_MAX (2 * WEFT_MS)
+#define TURN_PAUSE (50 * WEFT_MS)
+#define TURN_LOOK 7       /* calls whose start has one of these bits do not time their turn */
 #define UNTOUCHED_MAX 3   /* times that a request is sent again which a server of HTTP/2 has not looked at */
 
 static struct weft__hpool rx_pool = {.keep_max = 1024};
@@ -122,10 +131,24 @@ weft_err weft__hconn_keep(struct weft_http_response *r, weft_conn *conn, bool re
     return hc ? 0 : WEFT_ENOMEM;
 }
 
+/* See Turns. Not for a thread's own goroutine: its yield is a system call, and nobody is behind it. */
+static WEFT_PARKS void hop_turn(struct weft_http_response *r)
+{
+    struct weft_http_client *c = r->client;
+    if (r->start < atomic_load_explicit(&c->turns_from, memory_order_relaxed) || weft__g()->tied)
+        return;
+    bool look = (r->start & TURN_LOOK) == 0;
+    weft_time t = look ? weft_now() : 0;
+    weft_yield();
+    if (look && weft_now() - t > TURN_MAX)
+        atomic_store_explicit(&c->turns_from, weft_now() + TURN_PAUSE, memory_order_relaxed);
+}
+
 static weft_err hconn_new(weft_ctx *ctx, struct weft_http_response *r, const struct weft_http_call *call)
 {
     weft_conn *conn;
     bool relayed;
+    hop_turn(r);
     weft_err err = weft__reach(ctx, r, call, &conn, &relayed);
     if (err < 0)
         return err;
@@ -382,6 +405,7 @@ static weft_err hop_exchange(weft_ctx *ctx, struct weft_http_response *r, struct
     r->keep = true;
     r->head_wire_bytes = 0;
     s->proxy = r->hc->relayed ? &r->client->proxies->http : NULL;
+    hop_turn(r);
     int state = hop_send(ctx, r, s);
     if (state == 0)
         state = hop_receive(ctx, r, s->call, false);

@@ -4,8 +4,9 @@
  * Role    Build the head in a buffer; send it, with a body from memory, in one write; stream a body from a reader.
  * Near    client.c checked the fields (no control characters, no framing of the caller's own) and url.c the target.
  *         Layer 5.
- * Limits  A request that does not fit HEAD_NEAR is put together in a buffer, a head that does not fit that in a larger one; a body that does not fit behind it goes by a write of its
- *         own, and what that leaves by upload.c. A streamed body goes a buffer at a time, each in a write of its own.
+ * Limits  A request of up to HEAD_NEAR bytes is put together on the stack; a longer one in a buffer, and a head that does not
+ *         fit that in a larger one. A body that does not fit behind it goes by a write of its own, and what that leaves by
+ *         upload.c. A streamed body goes a buffer at a time, each in a write of its own.
  */
 #include "../net/conn_int.h"
 #include "sendreq.h"

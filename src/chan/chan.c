@@ -55,7 +55,7 @@ void weft__chan_init(struct weft__chan *c, uint32_t elem, uint32_t cap, uint32_t
     memset(c, 0, sizeof *c);
     c->elem = elem;
     c->cap = cap;
-    c->flags = flags;
+    c->flags = (uint8_t)flags;
     c->magic = WEFT__CHAN_LIVE;
 }
 
@@ -171,7 +171,7 @@ static WEFT_PARKS __attribute__((noinline)) void weft__chan_send_slowly(struct w
 
 /* 8 bytes to a plain receiver or into the ring go here, as weft__chan_put does it, in as few instructions as can be:
  * worker_ready_fast in sched/worker.c says why. */
-void weft__chan_send(const volatile void *ch, const void *v)
+__attribute__((aligned(64))) void weft__chan_send(const volatile void *ch, const void *v)
 {
     if (weft__unlikely(!ch)) {
         weft__chan_send_slowly(NULL, v);
@@ -201,7 +201,7 @@ void weft__chan_send(const volatile void *ch, const void *v)
     weft__ready(g);
 }
 
-bool weft__chan_recv(const volatile void *ch, void *ret_v)
+__attribute__((aligned(64))) bool weft__chan_recv(const volatile void *ch, void *ret_v)
 {
     if (weft__unlikely(!ch))
         chan_park_for_ever(WEFT__WAIT_CHAN_RECV_NIL);
@@ -334,43 +334,25 @@ size_t(weft_cap)(const volatile void *ch)
     return c->flags & WEFT__CHAN_TIMER ? 0 : c->cap;
 }
 
-static bool chan_offer(struct weft__chan *c, const void *v, bool any_gen, uint64_t gen)
+bool weft__chan_offer(struct weft__chan *c, const void *v)
 {
     struct weft__g *wake = NULL;
     weft__lock(&c->lock);
-    bool done = (any_gen || c->gen == gen) && weft__chan_put(c, v, &wake) == WEFT__CHAN_DONE;
+    bool done = weft__chan_put(c, v, &wake) == WEFT__CHAN_DONE;
     weft__unlock(&c->lock);
     if (wake)
         weft__ready(wake);
     return done;
 }
 
-bool weft__chan_offer(struct weft__chan *c, const void *v)
-{
-    return chan_offer(c, v, true, 0);
-}
-
-bool weft__chan_offer_gen(struct weft__chan *c, const void *v, uint64_t gen)
-{
-    return chan_offer(c, v, false, gen);
-}
-
-uint64_t weft__chan_gen(struct weft__chan *c)
+bool weft__chan_drain(struct weft__chan *c)
 {
     weft__lock(&c->lock);
-    uint64_t gen = c->gen;
-    weft__unlock(&c->lock);
-    return gen;
-}
-
-uint64_t weft__chan_drain(struct weft__chan *c)
-{
-    weft__lock(&c->lock);
-    uint64_t gen = ++c->gen;
+    bool any = weft__chan_count(c) > 0;
     weft__chan_count_set(c, 0);
     c->recvx = c->sendx;
     weft__unlock(&c->lock);
-    return gen;
+    return any;
 }
 
 /* Of the deadlock check: its thread has seen the end of goroutines, which must not come before a receive here. */
@@ -411,7 +393,7 @@ bool weft__chan_check(struct weft__chan *c)
     uint32_t receivers = chan_check_line(&c->recvq, &one, &same);
     uint32_t senders = chan_check_line(&c->sendq, &one, &same);
     WEFT_ASSERT(count <= c->cap, "C1");
-    WEFT_ASSERT(c->cap == 0 || (c->recvx + count) % c->cap == c->sendx, "C1");
+    WEFT_ASSERT(c->cap <= 1 || (c->recvx + count) % c->cap == c->sendx, "C1"); /* of one slot there is nothing to say */
     WEFT_ASSERT(!receivers || (count == 0 && !weft__chan_closed(c)), "C2");
     WEFT_ASSERT(!senders || (count == c->cap && !weft__chan_closed(c)), "C3");
     WEFT_ASSERT(!receivers || !senders || (c->cap == 0 && same), "C4");

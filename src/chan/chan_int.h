@@ -17,7 +17,7 @@
 
 #include "../sched/sched.h"
 
-enum { WEFT__CHAN_LIVE = 0x6e616863, WEFT__CHAN_FREED = 0x64616564 };
+enum { WEFT__CHAN_LIVE = 0x6863, WEFT__CHAN_FREED = 0x6465 };
 /* flags */
 enum {
     WEFT__CHAN_TIMER = 1, /* belongs to a timer: len and cap read 0, users cannot free it */
@@ -49,21 +49,27 @@ struct weft__waitq {
     struct weft__waiter *last;          /* [lock] */
 };
 
-/* The buffer follows the struct. */
+/* The buffer follows the struct. Of a channel that nobody sends to sendq.last is not looked at, and of one that stays empty
+ * the places in the ring are not: sync/timechan.c keeps its own in them. */
 struct weft__chan {
     struct weft__lock lock;
-    _Atomic uint32_t closed;   /* [lock, K1, K2] */
+    _Atomic uint8_t closed;    /* [lock, K1, K2] */
+    uint8_t flags;             /* [const] */
+    uint16_t magic;            /* [const] WEFT__CHAN_LIVE until freed */
     _Atomic uint32_t count;    /* [lock, K1, K2] values in the ring */
     uint32_t cap;              /* [const] slots in the ring; 0: rendezvous */
-    uint32_t recvx, sendx;     /* [lock] next slot to take from, to put into */
+    union {
+        struct {
+            uint32_t recvx, sendx; /* [lock] next slot to take from, to put into */
+        };
+        void *arg;             /* [const while it stays empty] timechan.c */
+    };
     uint32_t elem;             /* [const] bytes of a value */
     uint32_t selecting;        /* [lock] see Claims */
     struct weft__waitq recvq;  /* [lock] goroutines parked in a receive, oldest first */
     struct weft__waitq sendq;  /* [lock] goroutines parked in a send */
-    uint64_t gen;              /* [lock] weft__chan_drain counts it up */
-    uint32_t magic;            /* [const] WEFT__CHAN_LIVE until freed */
-    uint32_t flags;            /* [const] */
 };
+_Static_assert(sizeof(struct weft__chan) == 64, "a cache line");
 
 enum weft__chan_result { WEFT__CHAN_DONE, WEFT__CHAN_WOULD_PARK, WEFT__CHAN_CLOSED };
 
@@ -75,11 +81,8 @@ enum weft__chan_result { WEFT__CHAN_DONE, WEFT__CHAN_WOULD_PARK, WEFT__CHAN_CLOS
 void weft__chan_init(struct weft__chan *c, uint32_t elem, uint32_t cap, uint32_t flags);
 /* Puts a value without parking; false (dropped) when there is no room. Any stack, any thread, no lock held. */
 bool weft__chan_offer(struct weft__chan *c, const void *v);
-/* The same, but dropped too when the channel was drained since weft__chan_gen returned gen. */
-bool weft__chan_offer_gen(struct weft__chan *c, const void *v, uint64_t gen);
-uint64_t weft__chan_gen(struct weft__chan *c);
-/* Drops what is in the buffer and turns away late offers of the former generation. Returns the new generation. */
-uint64_t weft__chan_drain(struct weft__chan *c);
+/* Drops what is in the buffer, and says whether there was anything. */
+bool weft__chan_drain(struct weft__chan *c);
 /* weft_close for the runtime's own channels: false when it was closed already. */
 bool weft__chan_shut(struct weft__chan *c);
 /* Is a goroutine parked in a receive, or in a select that receives, on it? */

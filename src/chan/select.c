@@ -213,11 +213,10 @@ static struct weft__waiter *select_leave(struct select_frame *f, uint32_t won)
 }
 
 /* On a scheduler stack, without locks. After K3 the frame is touched no more; if this won, the owner waits for ready. */
-static void select_fire(struct weft__timer *t, void *arg, uint64_t seq)
+static void select_fire(struct weft__timer *t)
 {
-    (void)t, (void)seq;
-    struct weft__select *s = arg;
-    struct weft__g *g = s->g;
+    struct weft__g *g = WEFT__OWNER(t, struct weft__g, timer);
+    struct weft__select *s = g->timed;
     uint32_t now = 0, then;
     do {
         then = now == 0 ? s->timeout_index + 1 : now == SELECT_TRYING ? SELECT_TRYING_LATE : now;
@@ -230,15 +229,19 @@ static void select_fire(struct weft__timer *t, void *arg, uint64_t seq)
 
 static const struct weft__timer_kind select_timeout = {.fn = select_fire, .wakes = true};
 
+__attribute__((constructor(101))) static void select_know_timeout(void)
+{
+    weft__timer_know(WEFT__TIMER_SELECT, &select_timeout);
+}
+
 static void select_timer_begin(struct select_frame *f)
 {
-    struct weft__timer *t = &f->claim.g->timer;
+    struct weft__g *g = f->claim.g;
     weft_time now = weft__now();
-    t->kind = &select_timeout;
-    t->arg = &f->claim;
-    t->period = 0;
+    g->timer.use = WEFT__TIMER_SELECT;
+    g->timed = &f->claim;
     f->timed = true;
-    weft__timer_start(t, f->timeout > INT64_MAX - now ? INT64_MAX : now + f->timeout);
+    weft__timer_start(&g->timer, f->timeout > INT64_MAX - now ? INT64_MAX : now + f->timeout);
 }
 
 /* X3. A callback that has begun is a few instructions long, and its thread waits for nothing of ours. */

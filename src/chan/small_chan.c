@@ -13,7 +13,7 @@ int weft__small_recv_try(const volatile void *ch, void *ret_v)
 {
     struct weft__g *g = weft__g_or_null();
 
-    if (!ch || g->tied || g->blocky)
+    if (!ch || g->tied || weft__is_blocky(g))
         return 2;
     struct weft__chan *c = (struct weft__chan *)ch;
     uint32_t elem = c->elem;
@@ -39,7 +39,7 @@ int weft__small_send_try(const volatile void *ch, const void *v)
 {
     struct weft__g *g = weft__g_or_null();
 
-    if (!ch || g->tied || g->blocky)
+    if (!ch || g->tied || weft__is_blocky(g))
         return 2;
     struct weft__chan *c = (struct weft__chan *)ch;
     weft__small_check(g);

@@ -22,7 +22,6 @@
 #include "../sys/sys.h"
 
 #define CTX_OF_UP(w) ((struct ctx_node *)((char *)(w) - offsetof(struct ctx_node, up)))
-#define CTX_OF_TIMER(t) ((struct ctx_timed *)((char *)(t) - offsetof(struct ctx_timed, timer)))
 
 void weft__ctx_hold(struct ctx_node *n)
 {
@@ -184,10 +183,9 @@ void weft_cancel(weft_ctx *ctx)
 }
 
 /* The deadline: on a scheduler stack. */
-static void ctx_late(struct weft__timer *timer, void *arg, uint64_t seq)
+static void ctx_late(struct weft__timer *timer)
 {
-    struct ctx_node *n = arg;
-    (void)timer, (void)seq;
+    struct ctx_node *n = &WEFT__OWNER(timer, struct ctx_timed, timer)->n;
     weft__ctx_cancel_tree(n, WEFT_EDEADLINE, n->late_cause);
     weft__ctx_unhold(n);                                                     /* CT5: the timer's */
 }
@@ -195,7 +193,7 @@ static void ctx_late(struct weft__timer *timer, void *arg, uint64_t seq)
 /* For deadlock detection: nobody would learn of this deadline. Watches and children count as somebody. */
 WEFT__UNSEEN static bool ctx_asleep(struct weft__timer *timer)
 {
-    struct ctx_node *n = &CTX_OF_TIMER(timer)->n;
+    struct ctx_node *n = &WEFT__OWNER(timer, struct ctx_timed, timer)->n;
     weft__look_lock(&n->lock);
     bool asked = atomic_load_explicit(&n->asked, memory_order_relaxed);
     bool nobody = n->line.next == &n->line;
@@ -205,11 +203,15 @@ WEFT__UNSEEN static bool ctx_asleep(struct weft__timer *timer)
 
 static const struct weft__timer_kind ctx_deadline = {.fn = ctx_late, .asleep = ctx_asleep};
 
+__attribute__((constructor(101))) static void ctx_know_deadline(void)
+{
+    weft__timer_know(WEFT__TIMER_CTX, &ctx_deadline);
+}
+
 void weft__ctx_arm(struct ctx_timed *t)
 {
     weft__ctx_hold(&t->n);                                                   /* CT5 */
-    t->timer.kind = &ctx_deadline;
-    t->timer.arg = &t->n;
+    t->timer.use = WEFT__TIMER_CTX;
     weft__timer_start(&t->timer, t->n.c.deadline);
 }
 

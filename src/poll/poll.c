@@ -158,20 +158,18 @@ static void pd_arm(struct weft__pd *pd, weft_time at)
 /* The timer's answer to "would a firing wake nobody". */
 static bool pd_timer_asleep(struct weft__timer *t)
 {
-    struct weft__pd *pd = t->arg;
+    struct weft__pd *pd = WEFT__OWNER(t, struct weft__pd, timer);
     return !pd_is_waiter(atomic_load_explicit(&pd->word[0], memory_order_relaxed)) &&
            !pd_is_waiter(atomic_load_explicit(&pd->word[1], memory_order_relaxed));
 }
 
 /* Wakes who is late and moves the timer to the next deadline that somebody waits under. A firing that belongs to an
  * earlier life of the slot does the right thing for the present one too. */
-static void pd_timer_fire(struct weft__timer *t, void *arg, uint64_t seq)
+static void pd_timer_fire(struct weft__timer *t)
 {
-    struct weft__pd *pd = arg;
+    struct weft__pd *pd = WEFT__OWNER(t, struct weft__pd, timer);
     struct weft__woken late = {NULL, NULL};
     weft_time next = 0, now = weft__now();
-    (void)t;
-    (void)seq;
 
     weft__lock(&pd->lock);
     atomic_store_explicit(&pd->timer_at, 0, memory_order_seq_cst); /* P2 sb */
@@ -194,6 +192,11 @@ static void pd_timer_fire(struct weft__timer *t, void *arg, uint64_t seq)
 }
 
 static const struct weft__timer_kind pd_timer = {.fn = pd_timer_fire, .asleep = pd_timer_asleep};
+
+__attribute__((constructor(101))) static void pd_know_timer(void)
+{
+    weft__timer_know(WEFT__TIMER_POLL, &pd_timer);
+}
 
 void weft__pd_set_deadline(struct weft__pd *pd, unsigned dirs, weft_time at)
 {
@@ -385,8 +388,7 @@ static weft_err pool_grow(void)
     }
     for (uint32_t i = 0; i < POLL_CHUNK; i++) {
         c[i].index = pool.chunk_count * POLL_CHUNK + i;
-        c[i].timer.kind = &pd_timer;
-        c[i].timer.arg = &c[i];
+        c[i].timer.use = WEFT__TIMER_POLL;
         c[i].u = uring ? (struct weft__pd_uring *)(c + POLL_CHUNK) + i : NULL;
         c[i].next_free = pool.free;
         pool.free = &c[i];

@@ -45,30 +45,42 @@ struct weft__sw {
 /* NEW: taken from a free list, not queued yet. OLD is a flag of the scavenger's (scavenge.c, V4) on PARKED and DEAD. */
 enum weft__gstate { WEFT__G_DEAD, WEFT__G_RUNNABLE, WEFT__G_RUNNING, WEFT__G_PARKED, WEFT__G_NEW, WEFT__G_OLD = 8 };
 
+/* What timers are for. A timer holds the number; what its kind does is told before main, by weft__timer_know. */
+enum weft__timer_use {
+    WEFT__TIMER_UNUSED, WEFT__TIMER_SLEEP, WEFT__TIMER_SELECT, WEFT__TIMER_POLL, WEFT__TIMER_CTX, WEFT__TIMER_CHAN,
+    WEFT__TIMER_TICK, WEFT__TIMER_FUNC, WEFT__TIMER_ALARM, WEFT__TIMER_TEST, WEFT__TIMER_USES
+};
+
 struct weft__timer;
 /* What the timers of one use have in common. fn runs on a scheduler stack, without any lock: it may ready and take short
  * locks, it may not park. */
 struct weft__timer_kind {
-    void (*fn)(struct weft__timer *t, void *arg, uint64_t seq);
+    void (*fn)(struct weft__timer *t);
     bool (*asleep)(struct weft__timer *t);          /* for wakes == false: true when nobody waits on it, or NULL */
     bool wakes;                                     /* firing readies or starts somebody whoever waits: counts against a
                                                        deadlock. A channel timer has false and answers by asleep() */
+    bool sure;                                      /* never stopped or moved: it need not know its place in the heap */
+    uint16_t period_at;                             /* bytes from the timer to its period, a weft_dur [const] while active;
+                                                       0: it fires once */
 };
 
 /*
- * A timer. The owner's storage; zeroed is "never started". Many may be pending, so it is kept small.
+ * A timer. The owner's storage; zeroed is "never started". Many may be pending, so it is kept small: when it is due is in
+ * the heap, and its owner finds itself by where the timer lies in it.
  *   T1  home is 1 + the number of the P whose heap holds it, or 0; written under that P's timer lock.
  */
 struct weft__timer {
-    weft_time when;                                 /* [heap lock] absolute, weft_now's clock */
-    weft_dur period;                                /* [heap lock] 0: once */
-    const struct weft__timer_kind *kind;            /* [const] while active */
-    void *arg;                                      /* [const] while active */
-    uint64_t seq;                                   /* [heap lock] handed to fn; tells stale firings apart */
     uint32_t heap_i;                                /* [heap lock] place in the heap */
     _Atomic uint16_t home;                          /* [T1] */
-    bool sure;                                      /* [const] never stopped or moved: it need not know its place */
+    uint8_t use;                                    /* [const] while active: enum weft__timer_use */
+    uint8_t mark;                                   /* [own] the owner's */
 };
+
+/* What holds the member that p points to. */
+#define WEFT__OWNER(p, type, member) ((type *)((char *)(p) - offsetof(type, member)))
+
+/* From a constructor of the file that has such timers. */
+void weft__timer_know(enum weft__timer_use use, const struct weft__timer_kind *kind);
 
 /* A goroutine. At the top of its own stack slot; never given back to malloc (S6: a stale pointer is still a g). */
 struct weft__g {
@@ -79,7 +91,7 @@ struct weft__g {
     _Atomic uint32_t wait;           /* [stat] enum weft__wait */
     struct weft__m *m;               /* [own] the thread it runs on; or the one it is tied to (tied) */
     bool tied;                       /* [own] runs on m only: foreign thread, lock_thread, blocky, pins */
-    bool blocky;                     /* [own; monitor under a claim] to be run tied, on a thread without a P (worker.c) */
+    bool blocky;                     /* [own; monitor under a claim; KP2] to be run tied, on a thread without a P (worker.c) */
     bool is_main;                    /* [const] goroutine 1 */
     bool sized;                      /* [const] its stack is not of the default class: stack.c */
     uint8_t exiting;                 /* [own] goexit under way */
@@ -112,14 +124,21 @@ struct weft__g {
     _Atomic uint32_t wg_returns;     /* [own; WG5] waits for a waitgroup that have parked and returned; never reset */
     uint32_t blocky_parks;           /* [own] parks since it was tied for that */
     uint32_t blocky_limit;           /* [own; monitor under a claim] parks after which it is tried with a P again: blocky.c */
-    uint32_t blocky_at;              /* [own; monitor under a claim] ms, wraps: last found blocked, or tried with a P again */
+    uint32_t blocky_at;              /* [own; monitor under a claim] ms, wraps: last found blocked, tied for it, or tried with
+                                        a P again */
     char label[24];                  /* [own] weft_go_named */
     struct weft__timer timer;        /* [own] sleep and timed waits */
     void *fiber;                     /* [own] ThreadSanitizer */
     void *fake_stack;                /* [own] AddressSanitizer */
-    uint64_t timed_seq;              /* [own] */
+    void *timed;                     /* [const while timer is active] whose time limit it is: chan/select.c */
     struct weft__local *locals;      /* [own; LV1] weft_local_set: local.c */
 };
+
+/* KP2: of the running goroutine, outside of a section. */
+static inline bool weft__is_blocky(const struct weft__g *g)
+{
+    return __atomic_load_n(&g->blocky, __ATOMIC_RELAXED);
+}
 
 /* What a dump shows: without the scavenger's flag. */
 static inline uint32_t weft__g_state(const struct weft__g *g)

@@ -35,6 +35,26 @@ weft_time weft__now_later(void)
     return weft__likely(m != NULL) ? weft__sys_later(&m->look) : weft__now();
 }
 
+/* ---- kinds ---- */
+
+static const struct weft__timer_kind *timer_kinds[WEFT__TIMER_USES]; /* [const] once main runs */
+
+void weft__timer_know(enum weft__timer_use use, const struct weft__timer_kind *kind)
+{
+    timer_kinds[use] = kind;
+}
+
+static inline const struct weft__timer_kind *timer_kind(const struct weft__timer *t)
+{
+    return timer_kinds[t->use];
+}
+
+/* 0: it fires once. */
+static inline weft_dur timer_period(const struct weft__timer *t, const struct weft__timer_kind *kind)
+{
+    return weft__likely(kind->period_at == 0) ? 0 : *(const weft_dur *)((const char *)t + kind->period_at);
+}
+
 /* ---- the heap, tlock held ---- */
 
 static inline struct weft__timer *timer_of(struct weft__theap_entry e)
@@ -110,12 +130,12 @@ static void timer_remove(struct weft__p *p, struct weft__timer *t, uint32_t i)
     }
 }
 
-static void timer_insert(struct weft__p *p, struct weft__timer *t)
+static void timer_insert(struct weft__p *p, struct weft__timer *t, weft_time when)
 {
     uint32_t i = p->heap_n++;
 
     atomic_store_explicit(&t->home, (uint16_t)(p->id + 1), memory_order_relaxed);
-    p->heap[i] = (struct weft__theap_entry){t->when, (uintptr_t)t | t->sure};
+    p->heap[i] = (struct weft__theap_entry){when, (uintptr_t)t | timer_kind(t)->sure};
     (void)timer_up(p, i);
 }
 
@@ -189,7 +209,7 @@ static inline void timer_set(struct weft__p *p, struct weft__timer *t)
 /* t is in p's heap, which is locked: have it fire at when instead, and unlock. */
 static inline void timer_shift(struct weft__p *p, struct weft__timer *t, weft_time when)
 {
-    p->heap[t->heap_i].when = t->when = timer_within(when);
+    p->heap[t->heap_i].when = timer_within(when);
     timer_sift(p, t->heap_i);
     timer_set(p, t);
 }
@@ -226,8 +246,7 @@ void weft__timer_start(struct weft__timer *t, weft_time when)
             (void)weft__adopt();
         p = mine ? mine : atomic_load_explicit(&weft__sched.ps[0], memory_order_acquire);
         timer_lock_with_room(p);
-        t->when = timer_within(when);
-        timer_insert(p, t);
+        timer_insert(p, t, timer_within(when));
         timer_set(p, t);
     } else {
         timer_shift(p, t, when);
@@ -239,14 +258,11 @@ bool weft__timer_move(struct weft__timer *t, weft_time when)
 {
     struct weft__m *m = weft__m();
     struct weft__p *mine = timer_enter(m), *p = timer_lock_home(t);
-    bool moved = p && t->period == 0;
 
-    if (weft__likely(moved))
+    if (weft__likely(p != NULL))
         timer_shift(p, t, when);
-    else if (p)
-        weft__unlock(&p->tlock);
-    timer_leave(m, mine || !moved);
-    return moved;
+    timer_leave(m, mine || !p);
+    return p != NULL;
 }
 
 bool weft__timer_stop(struct weft__timer *t)
@@ -315,13 +331,11 @@ static bool timers_fire(struct weft__p *p, weft_time now)
 
     while (p->heap_n && p->heap[0].when <= now) {
         struct weft__timer *t = timer_of(p->heap[0]);
-        void (*fn)(struct weft__timer *, void *, uint64_t) = t->kind->fn;
-        void *arg = t->arg;
-        uint64_t seq = t->seq;
+        const struct weft__timer_kind *kind = timer_kind(t);
+        weft_dur period = timer_period(t, kind);
         atomic_store_explicit(&p->firing, t, memory_order_relaxed); /* T6: before the timer is seen to be inactive */
-        if (t->period > 0) {
-            t->when += t->period * (1 + (now - t->when) / t->period); /* ticks that were missed are dropped */
-            p->heap[0].when = t->when;
+        if (period > 0) {
+            p->heap[0].when += period * (1 + (now - p->heap[0].when) / period); /* ticks that were missed are dropped */
             (void)timer_down(p, 0);
         } else {
             timer_remove(p, t, 0);
@@ -330,7 +344,7 @@ static bool timers_fire(struct weft__p *p, weft_time now)
         weft__unlock(&p->tlock);
         timer_tell(first);
         weft__tsan_acquire(t);
-        fn(t, arg, seq);
+        kind->fn(t);
         weft__tsan_release(p); /* not t: its storage may be gone */
         weft__lock(&p->tlock);
         atomic_store_explicit(&p->firing, NULL, memory_order_release); /* T2 */
@@ -374,7 +388,8 @@ bool weft__timers_can_wake(void)
         for (uint32_t k = 0; k < p->heap_n && !can; k++) {
             struct weft__timer *t = timer_of(p->heap[k]);
             weft__tsan_acquire(t);
-            can = t->kind->wakes || (t->kind->asleep && !t->kind->asleep(t));
+            const struct weft__timer_kind *kind = timer_kind(t);
+            can = kind->wakes || (kind->asleep && !kind->asleep(t));
         }
         weft__tsan_release(p);
         weft__unlock(&p->tlock);
@@ -384,13 +399,17 @@ bool weft__timers_can_wake(void)
 
 /* ---- sleep ---- */
 
-static void timer_wake(struct weft__timer *t, void *arg, uint64_t seq)
+static void timer_wake(struct weft__timer *t)
 {
-    (void)t, (void)seq;
-    weft__ready(arg);
+    weft__ready(WEFT__OWNER(t, struct weft__g, timer));
 }
 
-static const struct weft__timer_kind timer_sleep = {.fn = timer_wake, .wakes = true};
+static const struct weft__timer_kind timer_sleep = {.fn = timer_wake, .wakes = true, .sure = true};
+
+__attribute__((constructor(101))) static void timer_know_sleep(void)
+{
+    weft__timer_know(WEFT__TIMER_SLEEP, &timer_sleep);
+}
 
 void weft_sleep(weft_dur d)
 {
@@ -398,11 +417,8 @@ void weft_sleep(weft_dur d)
 
     if (d <= 0)
         return;
-    g->timer.kind = &timer_sleep;
-    g->timer.arg = g;
-    g->timer.sure = true;
+    g->timer.use = WEFT__TIMER_SLEEP;
     weft_time now = weft__now_later();
     weft__timer_start(&g->timer, d > WEFT__NEVER - now ? WEFT__NEVER : now + d);
     weft__park(WEFT__WAIT_SLEEP);
-    g->timer.sure = false; /* select uses it too */
 }

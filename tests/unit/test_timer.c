@@ -428,6 +428,58 @@ TEST(timer, what_an_alarm_has_left_is_not_taken_for_a_timer)
     weft_free(ch);
 }
 
+TEST(timer, what_a_timer_has_left_is_not_taken_for_an_alarm)
+{
+    union {
+        weft_alarm a;
+        weft_timer t;
+    } u = {0};
+    weft_chan(int) ch = weft_make(int);
+    weft_after_func(&u.t, WEFT_MIN, note_run, ch);
+    EXPECT(weft_timer_stop(&u.t));
+    EXPECT(!weft_alarm_stop(&u.a));
+    weft_alarm_start(&u.a, 0, note_run, ch);
+    EXPECT_EQ(weft_recv(ch), 1);
+    weft_free(ch);
+}
+
+static void takes_value(weft_receiver(weft_dur) ch, weft_chan(int) done)
+{
+    (void)weft_recv(ch);
+    weft_send(done, 2);
+}
+
+/* A function lies in the storage where a channel that stays empty has no use for it. */
+TEST(timer, one_that_ran_a_function_is_a_channel_again)
+{
+    weft_timer t = {0};
+    weft_receiver(weft_dur) values = weft_timer_chan(&t);
+    weft_chan(int) ch = weft_make(int);
+
+    weft_go(takes_value, values, ch);
+    for (int i = 0; i < 3; i++) {
+        weft_after_func(&t, 0, note_run, ch);
+        EXPECT_EQ(weft_recv(ch), 1);
+        EXPECT_EQ(weft_try_recv(values, NULL), 0);
+    }
+    weft_after_func(&t, WEFT_MIN, note_run, ch);
+    weft_timer_start(&t, 0);
+    EXPECT_EQ(weft_recv(ch), 2);
+    for (int i = 0; i < 3; i++) {
+        weft_timer_start(&t, 0);
+        EXPECT(weft_recv(values) != 0);
+        EXPECT(values == weft_timer_chan(&t));
+    }
+    weft_free(ch);
+}
+
+/* With its 16 bytes of the heap a pending one is to stay below 100. */
+TEST(timer, many_that_wait_take_little_memory)
+{
+    EXPECT_EQ(sizeof(weft_timer), 80);
+    EXPECT_EQ(sizeof(weft_alarm), 32);
+}
+
 DEATH(timer, a_pending_alarm_prevents_a_deadlock_report, 7, "^$")
 {
     static weft_alarm a;

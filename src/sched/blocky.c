@@ -6,7 +6,8 @@
  *         block, so that the next ones need no verdict each? Decisions only, no clock and no thread. Layer 2.
  * Near    monitor.c (asks), worker.c and idle.c (tied goroutines), g.c (born blocky).
  * Invariants
- *   BL1  Nothing is remembered for good: a goroutine that was not found blocked for BLOCKY_NEAR starts over, and a weft_go is
+ *   BL1  Nothing is remembered for good: a goroutine that was not found blocked for BLOCKY_NEAR starts over, one that is run
+ *        tied is tried with a processor after so many parks, or after BLOCKY_TIED when it parks seldom, and a weft_go is
  *        expected to block for BLOCKY_FOR after a verdict, then one more of its goroutines has to be found blocked.
  *   BL2  Goroutines are expected to block only where each one that a processor ran was found blocked: BLOCKY_SURE in a row
  *        from one weft_go, and nobody else between. Whoever blocks now and then is found so one by one.
@@ -17,6 +18,7 @@
 enum { BLOCKY_SURE = 8, BLOCKY_SEEN = 2, BLOCKY_PARKS = 64, BLOCKY_PARKS_MAX = 65536 };
 #define BLOCKY_FOR (2 * WEFT_MS)
 #define BLOCKY_NEAR_MS 100 /* a verdict in that time costs a processor a hundredth of it at most */
+#define BLOCKY_TIED_MS 1000 /* and two in this time a few thousandths */
 
 static uint32_t blocky_ms(weft_time t)
 {
@@ -58,19 +60,22 @@ bool weft__blocky_saw(struct weft__g *g, weft_time now)
     return ++g->blocked_seen >= BLOCKY_SEEN;
 }
 
-void weft__blocky_begin(struct weft__g *g)
+void weft__blocky_begin(struct weft__g *g, weft_time now)
 {
     uint32_t limit = g->blocky_limit * 2;
 
+    g->blocky_at = blocky_ms(now);
     g->blocky_parks = 0;
     g->blocky_limit = limit == 0 ? BLOCKY_PARKS : limit < BLOCKY_PARKS_MAX ? limit : BLOCKY_PARKS_MAX;
 }
 
 bool weft__blocky_parked(struct weft__g *g, weft_time (*now)(void))
 {
-    if (++g->blocky_parks < g->blocky_limit)
+    uint32_t ms = blocky_ms(now()); /* a fraction of what a tied park costs */
+
+    if (++g->blocky_parks < g->blocky_limit && ms - g->blocky_at < BLOCKY_TIED_MS)
         return false;
     g->blocked_seen = 0;
-    g->blocky_at = blocky_ms(now());
+    g->blocky_at = ms;
     return true;
 }

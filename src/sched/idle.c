@@ -242,7 +242,7 @@ void weft__run_tied(struct weft__g *g)
 {
     struct weft__sched *s = &weft__sched;
 
-    weft__blocky_begin(g);
+    weft__blocky_begin(g, weft__now());
     g->tied = true; /* W4: it is in nobody's list now */
     atomic_fetch_add_explicit(&s->nless, 1, memory_order_seq_cst); /* D1 */
     weft__lock(&s->lock);

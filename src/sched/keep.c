@@ -9,6 +9,9 @@
  * Invariants
  *   KP1 pins > 0  =>  tied. A pinned goroutine may still have its p: it gives it up when it parks, not before, so that a
  *       pin costs two stores. weft__ready knows it by tied, which changes while it is in nobody's list only (W4).
+ *   KP2 An unpin looks at blocky outside of the section, beside a monitor that sets it: tied and blocky may come to say
+ *       either. Untied and blocky: without its p, as after any verdict, it is run tied from its next park on. Tied and
+ *       blocky: it is so from now on. Only the goroutine itself takes back either.
  * Locks   none; weft__drop_p takes sched.lock.
  * Limits  Each goroutine in such a call has a thread: WEFT__THREADS_MAX. When no further thread can be had, the processor
  *         is idle until a thread comes back.
@@ -51,7 +54,7 @@ void weft__keep_unpin(void)
     struct weft__g *g = m && !m->foreign ? m->g : NULL;
 
     if (g && g->pins > 0 && --g->pins == 0)
-        g->tied = g->lock_thread_depth != 0 || g->blocky;
+        g->tied = g->lock_thread_depth != 0 || weft__is_blocky(g);
 }
 
 void weft__keep_forked(void)

@@ -206,7 +206,7 @@ static void mon_blocked(struct weft__p *p, struct weft__g *g, weft_time now)
     p->mon_row = p->mon_tick;
     mon_expect(now);
     if (weft__blocky_saw(g, now))
-        g->blocky = true;
+        __atomic_store_n(&g->blocky, true, __ATOMIC_RELAXED); /* KP2 */
 }
 
 static bool mon_retake(struct weft__p *p, struct weft__m *m, enum mon_why why, weft_time now)

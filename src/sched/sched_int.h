@@ -466,7 +466,7 @@ bool weft__blocks_quick(const struct weft__blocks *b, weft_time now); /* one fol
 /* Where goroutines come from that block one and all, as it seems; or NULL. */
 const struct weft__site *weft__blocks_expects(struct weft__blocks *b, weft_time now);
 bool weft__blocky_saw(struct weft__g *g, weft_time now);   /* g was found blocked. True: it is to be run tied */
-void weft__blocky_begin(struct weft__g *g);                /* it is run tied from now on */
+void weft__blocky_begin(struct weft__g *g, weft_time now); /* it is run tied from now on */
 bool weft__blocky_parked(struct weft__g *g, weft_time (*now)(void)); /* tied for that, it has parked. True: no longer */
 
 /* ---- monitor ---- */

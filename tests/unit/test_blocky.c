@@ -6,7 +6,7 @@
 #include "../../src/sched/sched_int.h"
 #include "weft_test.h"
 
-enum { IN_A_ROW = 8, QUICK_MS = 2, NEAR_MS = 100, PARKS = 64, PARKS_MAX = 65536 };
+enum { IN_A_ROW = 8, QUICK_MS = 2, NEAR_MS = 100, PARKS = 64, PARKS_MAX = 65536, TIED_MS = 1000 };
 static const struct weft__site site_a, site_b;
 static weft_time now_is;
 
@@ -103,7 +103,7 @@ static int tied_for(struct weft__g *g, weft_time at)
     int n = 1;
 
     now_is = at;
-    weft__blocky_begin(g);
+    weft__blocky_begin(g, at);
     while (n < 2 * PARKS_MAX && !weft__blocky_parked(g, made_up_now))
         n++;
     return n;
@@ -137,6 +137,20 @@ TEST(blocky, who_did_not_block_for_long_starts_over)
     EXPECT_EQ(tied_for(&g, 3 * WEFT_SEC), 2 * PARKS);
     blocks_after(&g, 3 * WEFT_SEC + NEAR_MS * WEFT_MS);
     EXPECT_EQ(tied_for(&g, 4 * WEFT_SEC), PARKS);
+}
+
+/* However many parks it has been sentenced to. */
+TEST(blocky, who_is_tied_and_parks_seldom_is_tried_with_a_processor_after_a_second)
+{
+    struct weft__g g = {.blocky_limit = PARKS_MAX};
+
+    blocks_after(&g, WEFT_SEC);
+    now_is = 2 * WEFT_SEC;
+    weft__blocky_begin(&g, now_is);
+    now_is += TIED_MS * WEFT_MS - WEFT_MS;
+    EXPECT(!weft__blocky_parked(&g, made_up_now));
+    now_is += WEFT_MS;
+    EXPECT(weft__blocky_parked(&g, made_up_now));
 }
 
 /* The clock of milliseconds wraps after 49 days. */

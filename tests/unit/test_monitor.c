@@ -8,6 +8,7 @@
 #include <unistd.h>
 #include <weft/weft.h>
 
+#include "../../src/sched/keep.h"
 #include "../../src/sched/sched.h"
 #include "../../src/sys/sys.h"
 #include "weft_test.h"
@@ -174,6 +175,33 @@ TEST_ENV(monitor_calm, a_timer_that_starts_in_a_calm_is_on_time, "WEFT_PROCS=1")
 }
 
 /* ---- what the kernel says ---- */
+
+/* As in a lock of a C library: blocked with its thread, which it keeps until then. */
+static void blocks_pinned(weft_waitgroup *wg)
+{
+    struct weft__g *g = weft__g();
+
+    for (int i = 0; i < 6; i++) {
+        weft__keep_pin();
+        REQUIRE(g->tied);
+        usleep(3000);
+        weft__keep_unpin(); /* looks at what the monitor may be finding right now */
+        REQUIRE(!g->tied || weft__is_blocky(g));
+        weft_yield();
+    }
+    weft_waitgroup_done(wg);
+}
+
+TEST_ENV(monitor_blocks, who_is_kept_on_its_thread_may_be_found_blocked_meanwhile, "WEFT_PROCS=1")
+{
+    weft_waitgroup wg = {0};
+
+    for (int i = 0; i < 4; i++) {
+        weft_waitgroup_add(&wg, 1);
+        weft_go(blocks_pinned, &wg);
+    }
+    weft_waitgroup_wait(&wg);
+}
 
 static _Atomic int sleeper_tid;
 static int sleeper_pipe[2];

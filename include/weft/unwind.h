@@ -75,14 +75,14 @@ struct weft__defer {
 
 /* A running weft_try, in the caller's frame; arch/.../try.S knows the layout. */
 struct weft__try {
-    void *fn;                        /* 0 */
-    const struct weft__site *site;   /* 8 */
-    struct weft__try **head;         /* 16: the goroutine's innermost try; NULL: goexit has passed it */
+    void *fn;                        /* 0: never NULL; once it has ended, NULL says that it panicked */
+    const struct weft__site *site;   /* 8: x86-64: only where there are stack arguments */
+    struct weft__try **head;         /* 16: the goroutine's innermost try; not x86-64 */
     struct weft__try *prev;          /* 24: what it was before */
-    const char *msg;                 /* 32: NULL, or the panic's message */
-    struct weft__panic *outer;       /* what was under way when it began: not its business */
-    struct weft__defer *deferred;    /* the innermost deferred call when it began: not its business either */
-};
+    struct weft__defer *deferred;    /* 32: the innermost deferred call when it began: not its business */
+    struct weft__panic *outer;       /* 40: what was under way when it began: not its business either */
+    const char *msg;                 /* the panic's message */
+} __attribute__((aligned(16)));
 
 extern WEFT_API void WEFT__ENTRY(weft__defer_entry_few)(void);
 extern WEFT_API void WEFT__ENTRY(weft__defer_entry_ints)(void);
@@ -90,15 +90,17 @@ extern WEFT_API void WEFT__ENTRY(weft__defer_entry_all)(void);
 extern WEFT_API void weft__defer_run(struct weft__defer *d);
 extern WEFT_API void WEFT__ENTRY(weft__try_entry)(void);
 WEFT_API void weft__try_begin(struct weft__try *t);
+/* What is called in place of NULL. */
+WEFT_API _Noreturn void weft__try_nil(void) __attribute__((cold));
 /* What the entry does not fill in by itself. */
 #if defined(__x86_64__)
-#define WEFT__TRY_BEGIN(t) ((void)0)
+#define WEFT__TRY_BEGIN(t, site_, bytes) ((bytes) ? (void)((t).site = (site_)) : (void)0)
 /* The second one is for calls whose arguments are in registers. */
 extern WEFT_API void weft__try_entry_regs(void);
 #define WEFT__TRY_ENTRY(fn_, ...) (WEFT__STACK_BYTES(fn_, __VA_ARGS__) ? weft__try_entry : weft__try_entry_regs)
 #else
 #define WEFT__TRY_ENTRY(fn_, ...) WEFT__ENTRY(weft__try_entry)
-#define WEFT__TRY_BEGIN(t) ((t).msg = NULL, weft__try_begin(&(t)))
+#define WEFT__TRY_BEGIN(t, site_, bytes) ((t).site = (site_), weft__try_begin(&(t)))
 #endif
 
 static inline __attribute__((unused)) void weft__defer_end(struct weft__defer **d)
@@ -137,12 +139,12 @@ static inline __attribute__((unused)) void weft__defer_end(struct weft__defer **
         WEFT__CHECK_RESULT("weft_try", fn_, __VA_ARGS__);                                     \
         WEFT__SITE(weft__site_, fn_, __VA_ARGS__);                                            \
         struct weft__try weft__t_;                                                            \
-        weft__t_.fn = (void *)(fn_);                                                          \
-        weft__t_.site = &weft__site_;                                                         \
-        WEFT__TRY_BEGIN(weft__t_);                                                            \
+        void *weft__p_ = (void *)(fn_);                                                       \
+        weft__t_.fn = weft__p_ ? weft__p_ : (void *)weft__try_nil;                            \
+        WEFT__TRY_BEGIN(weft__t_, &weft__site_, WEFT__STACK_BYTES(fn_, __VA_ARGS__));         \
         WEFT__ENTER(WEFT__TRY_ENTRY(fn_, __VA_ARGS__), weft__t_, fn_, __VA_ARGS__);          \
         __asm__ volatile("" : "+m"(weft__t_) : : "memory");                                   \
-        weft__t_.msg;                                                                         \
+        weft__t_.fn ? (const char *)NULL : weft__t_.msg;                                      \
     })
 
 #endif

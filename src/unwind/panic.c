@@ -15,8 +15,8 @@
  *       stops the later one.
  *   U4  What was on the chains when a weft_try began lies outside of it; what came since lies inside, and goes away when
  *       a panic stops there.
- *   U5  When goexit makes a deferred call from outside of a try, that try is out of the chain and its head is NULL: it
- *       stops nothing any more, though its frame is still on the stack.
+ *   U5  When goexit makes a deferred call from outside of a try, that try is out of the chain and its fn, which has been
+ *       called, is WEFT__TRY_PASSED: it stops nothing any more, though its frame is still on the stack.
  *   U7  Behind a message and its NUL there is a mark, and the history: the lines of the report above it, about panics that a
  *       try has stopped and whose words this one repeats or contains (panic_add_history). So a text that a try gives out has
  *       them too, and what is thrown on keeps them.
@@ -281,7 +281,7 @@ void weft_goexit(void)
         struct weft__try *t = g->try_top;
         if (t && g->defer_top == t->deferred) { /* U5 */
             g->try_top = t->prev;
-            t->head = NULL;
+            t->fn = WEFT__TRY_PASSED;
         } else if (g->defer_top) {
             weft__defer_pop(g);
         } else {

@@ -25,9 +25,8 @@ _Static_assert(offsetof(struct weft__try, head) == 16, "try.S");
 _Static_assert(offsetof(struct weft__try, prev) == 24, "try.S");
 _Static_assert(offsetof(struct weft__site, stack_bytes) == 20, "try.S");
 #if defined(__x86_64__)
-_Static_assert(offsetof(struct weft__try, msg) == 32, "try.S");
+_Static_assert(offsetof(struct weft__try, deferred) == 32, "try.S");
 _Static_assert(offsetof(struct weft__try, outer) == 40, "try.S");
-_Static_assert(offsetof(struct weft__try, deferred) == 48, "try.S");
 _Static_assert(offsetof(struct weft__m_head, g) == 16, "try.S");
 _Static_assert(offsetof(struct weft__g, try_top) == 0x60, "try.S");
 _Static_assert(offsetof(struct weft__g, defer_top) == 0x68, "try.S, defer.S");
@@ -38,11 +37,13 @@ _Static_assert(offsetof(struct weft__g, panic) == 0x70, "try.S");
 void weft__try_land(void);
 #if defined(__x86_64__)
 void weft__try_land_stack(void);
+/* The two entries are functions of their own to the unwinder. */
+#define TRY_ON_STACK(ctx) (_Unwind_GetRegionStart(ctx) == (uintptr_t)weft__try_entry)
 #else
 #define weft__try_land_stack weft__try_land
+#define TRY_ON_STACK(ctx) ((void)(ctx), false)
 #endif
 void weft__try_landed(struct weft__try *t);
-_Noreturn void weft__try_nil(void);
 _Unwind_Reason_Code weft__try_personality(int version, _Unwind_Action actions, _Unwind_Exception_Class class,
                                           struct _Unwind_Exception *exc, struct _Unwind_Context *ctx);
 
@@ -51,11 +52,11 @@ void weft__try_begin(struct weft__try *t)
 {
     struct weft__g *g = weft__self();
 
-    t->head = &g->try_top;
 #if defined(__x86_64__)
-    t->msg = NULL;
     t->prev = g->try_top;
     g->try_top = t;
+#else
+    t->head = &g->try_top;
 #endif
     t->outer = g->panic;
     t->deferred = g->defer_top;
@@ -68,13 +69,13 @@ _Unwind_Reason_Code weft__try_personality(int version, _Unwind_Action actions, _
     if (actions & _UA_SEARCH_PHASE)
         return _URC_CONTINUE_UNWIND;
     struct weft__try *t = (struct weft__try *)_Unwind_GetGR(ctx, WEFT__TRY_REGISTER);
-    if (!t->head) /* U5 */
+    if (t->fn == WEFT__TRY_PASSED) /* U5 */
         return _URC_CONTINUE_UNWIND;
     if (class == WEFT__UNWIND_CLASS && !((struct weft__panic *)exc)->goexit) {
-        _Unwind_SetIP(ctx, (uintptr_t)(t->site->stack_bytes ? weft__try_land_stack : weft__try_land));
+        _Unwind_SetIP(ctx, (uintptr_t)(TRY_ON_STACK(ctx) ? weft__try_land_stack : weft__try_land));
         return _URC_INSTALL_CONTEXT;
     }
-    *t->head = t->prev; /* U6 */
+    weft__self()->try_top = t->prev; /* U6 */
     return _URC_CONTINUE_UNWIND;
 }
 
@@ -89,7 +90,7 @@ void weft__try_landed(struct weft__try *t)
 #if WEFT__ASAN
     __asan_handle_no_return();
 #endif
-    *t->head = t->prev; /* U6 */
+    g->try_top = t->prev; /* U6 */
     p->text = NULL;
     while ((p = g->panic) != t->outer) { /* U4: it and all that it overtook inside of this try */
         g->panic = p->prev;
@@ -102,6 +103,7 @@ void weft__try_landed(struct weft__try *t)
     if (goexit)
         weft_goexit();
     t->msg = text;
+    t->fn = NULL;
 }
 
 void weft__try_nil(void)

@@ -11,6 +11,9 @@
 /* "WEFTUNWD": tells our unwinding from C++ exceptions and from pthread_exit's. */
 #define WEFT__UNWIND_CLASS 0x57454654554e5744ull
 
+/* fn of a weft_try that goexit has passed (U5); no function is there. */
+#define WEFT__TRY_PASSED ((void *)-1)
+
 /* On the heap: its frame may be gone when the unwinder still needs it. */
 struct weft__panic {
     struct _Unwind_Exception exc;    /* first: the unwinder hands back its address */

@@ -2,7 +2,7 @@
  * try.S (aarch64) - the frame at which a panic stops.
  *
  * weft__try_entry is reached through a pointer of fn's type, with x18 = struct weft__try (weft/unwind.h: 0 fn, 8 site,
- * 16 head, 24 prev, 32 msg). It links the record into the goroutine's chain, calls fn on a copy of the stack arguments
+ * 16 head, 24 prev). It links the record into the goroutine's chain, calls fn on a copy of the stack arguments
  * and unlinks it. The copy goes up to an upper bound, but not past the record: that lies in the caller's frame too, and
  * arguments are at a frame's very bottom. Structs that travel by address stay where they are: the caller waits.
  * A panic is unwound to this frame like to any frame with clean-ups: the personality routine (unwind/try.c) finds the
@@ -55,7 +55,6 @@ weft__try_entry:
 	stp x9,x10,[x15]
 	b 1b
 2:	ldr x16,[x19]
-	cbz x16,4f
 	blr x16
 	ldr x9,[x19,16]
 	ldr x10,[x19,24]
@@ -71,7 +70,6 @@ weft__try_entry:
 	.cfi_restore 30
 	ret
 	.cfi_restore_state
-4:	bl weft__try_nil		/* panics, into this very frame */
 	.globl weft__try_land
 	.hidden weft__try_land
 weft__try_land:
@@ -85,7 +83,6 @@ weft__try_land:
 
 	.hidden weft__try_personality
 	.hidden weft__try_landed
-	.hidden weft__try_nil
 	.hidden DW.ref.weft__try_personality
 	.weak DW.ref.weft__try_personality
 	.section .data.rel.local.DW.ref.weft__try_personality,"awG",%progbits,DW.ref.weft__try_personality,comdat

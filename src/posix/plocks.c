@@ -47,71 +47,57 @@ static __attribute__((always_inline)) inline int lock_tries(int (*try)(void *), 
     return busy;
 }
 
-/* ---- mutexes ---- */
+/* ---- what takes and gives back locks of a type: waiting, until an instant, at once ---- */
+
+#define LOCK_TAKE(name, type, try, busy)                              \
+    WEFT__STANDIN int name(type *l)                                   \
+    {                                                                 \
+        int r = lock_tries(try, l, busy);                             \
+        return lock_got(r == (busy) ? WEFT__NEXT(name)(l) : r);       \
+    }
+#define LOCK_TAKE_UNTIL(name, type, try, busy)                        \
+    WEFT__STANDIN int name(type *restrict l, const struct timespec *restrict at) \
+    {                                                                 \
+        int r = lock_tries(try, l, busy);                             \
+        return lock_got(r == (busy) ? WEFT__NEXT(name)(l, at) : r);   \
+    }
+#define LOCK_TAKE_BY_CLOCK(name, type, try, busy)                     \
+    WEFT__STANDIN int name(type *restrict l, clockid_t clock, const struct timespec *restrict at) \
+    {                                                                 \
+        int r = lock_tries(try, l, busy);                             \
+        return lock_got(r == (busy) ? WEFT__NEXT(name)(l, clock, at) : r); \
+    }
+#define LOCK_TRY(name, type)                                          \
+    WEFT__STANDIN int name(type *l)                                   \
+    {                                                                 \
+        return lock_got(WEFT__NEXT(name)(l));                         \
+    }
+#define LOCK_GIVE(name, type)                                         \
+    WEFT__STANDIN int name(type *l)                                   \
+    {                                                                 \
+        return lock_given_back(WEFT__NEXT(name)(l));                  \
+    }
 
 static int lock_try_mutex(void *m)
 {
     return WEFT__NEXT(pthread_mutex_trylock)(m);
 }
 
-WEFT__STANDIN int pthread_mutex_lock(pthread_mutex_t *m)
-{
-    int r = lock_tries(lock_try_mutex, m, EBUSY);
-    return lock_got(r == EBUSY ? WEFT__NEXT(pthread_mutex_lock)(m) : r);
-}
-
-WEFT__STANDIN int pthread_mutex_trylock(pthread_mutex_t *m)
-{
-    return lock_got(WEFT__NEXT(pthread_mutex_trylock)(m));
-}
-
-WEFT__STANDIN int pthread_mutex_timedlock(pthread_mutex_t *restrict m, const struct timespec *restrict at)
-{
-    int r = lock_tries(lock_try_mutex, m, EBUSY);
-    return lock_got(r == EBUSY ? WEFT__NEXT(pthread_mutex_timedlock)(m, at) : r);
-}
-
-WEFT__STANDIN int pthread_mutex_clocklock(pthread_mutex_t *restrict m, clockid_t clock, const struct timespec *restrict at)
-{
-    int r = lock_tries(lock_try_mutex, m, EBUSY);
-    return lock_got(r == EBUSY ? WEFT__NEXT(pthread_mutex_clocklock)(m, clock, at) : r);
-}
-
-WEFT__STANDIN int pthread_mutex_unlock(pthread_mutex_t *m)
-{
-    return lock_given_back(WEFT__NEXT(pthread_mutex_unlock)(m));
-}
-
-/* ---- C11 ---- */
+LOCK_TAKE(pthread_mutex_lock, pthread_mutex_t, lock_try_mutex, EBUSY)
+LOCK_TAKE_UNTIL(pthread_mutex_timedlock, pthread_mutex_t, lock_try_mutex, EBUSY)
+LOCK_TAKE_BY_CLOCK(pthread_mutex_clocklock, pthread_mutex_t, lock_try_mutex, EBUSY)
+LOCK_TRY(pthread_mutex_trylock, pthread_mutex_t)
+LOCK_GIVE(pthread_mutex_unlock, pthread_mutex_t)
 
 static int lock_try_mtx(void *m)
 {
     return WEFT__NEXT(mtx_trylock)(m);
 }
 
-WEFT__STANDIN int mtx_lock(mtx_t *m)
-{
-    int r = lock_tries(lock_try_mtx, m, thrd_busy);
-    return lock_got(r == thrd_busy ? WEFT__NEXT(mtx_lock)(m) : r);
-}
-
-WEFT__STANDIN int mtx_timedlock(mtx_t *restrict m, const struct timespec *restrict at)
-{
-    int r = lock_tries(lock_try_mtx, m, thrd_busy);
-    return lock_got(r == thrd_busy ? WEFT__NEXT(mtx_timedlock)(m, at) : r);
-}
-
-WEFT__STANDIN int mtx_trylock(mtx_t *m)
-{
-    return lock_got(WEFT__NEXT(mtx_trylock)(m));
-}
-
-WEFT__STANDIN int mtx_unlock(mtx_t *m)
-{
-    return lock_given_back(WEFT__NEXT(mtx_unlock)(m));
-}
-
-/* ---- rwlocks ---- */
+LOCK_TAKE(mtx_lock, mtx_t, lock_try_mtx, thrd_busy)
+LOCK_TAKE_UNTIL(mtx_timedlock, mtx_t, lock_try_mtx, thrd_busy)
+LOCK_TRY(mtx_trylock, mtx_t)
+LOCK_GIVE(mtx_unlock, mtx_t)
 
 static int lock_try_read(void *l)
 {
@@ -123,53 +109,12 @@ static int lock_try_write(void *l)
     return WEFT__NEXT(pthread_rwlock_trywrlock)(l);
 }
 
-WEFT__STANDIN int pthread_rwlock_rdlock(pthread_rwlock_t *l)
-{
-    int r = lock_tries(lock_try_read, l, EBUSY);
-    return lock_got(r == EBUSY ? WEFT__NEXT(pthread_rwlock_rdlock)(l) : r);
-}
-
-WEFT__STANDIN int pthread_rwlock_tryrdlock(pthread_rwlock_t *l)
-{
-    return lock_got(WEFT__NEXT(pthread_rwlock_tryrdlock)(l));
-}
-
-WEFT__STANDIN int pthread_rwlock_timedrdlock(pthread_rwlock_t *restrict l, const struct timespec *restrict at)
-{
-    int r = lock_tries(lock_try_read, l, EBUSY);
-    return lock_got(r == EBUSY ? WEFT__NEXT(pthread_rwlock_timedrdlock)(l, at) : r);
-}
-
-WEFT__STANDIN int pthread_rwlock_clockrdlock(pthread_rwlock_t *restrict l, clockid_t clock, const struct timespec *restrict at)
-{
-    int r = lock_tries(lock_try_read, l, EBUSY);
-    return lock_got(r == EBUSY ? WEFT__NEXT(pthread_rwlock_clockrdlock)(l, clock, at) : r);
-}
-
-WEFT__STANDIN int pthread_rwlock_wrlock(pthread_rwlock_t *l)
-{
-    int r = lock_tries(lock_try_write, l, EBUSY);
-    return lock_got(r == EBUSY ? WEFT__NEXT(pthread_rwlock_wrlock)(l) : r);
-}
-
-WEFT__STANDIN int pthread_rwlock_trywrlock(pthread_rwlock_t *l)
-{
-    return lock_got(WEFT__NEXT(pthread_rwlock_trywrlock)(l));
-}
-
-WEFT__STANDIN int pthread_rwlock_timedwrlock(pthread_rwlock_t *restrict l, const struct timespec *restrict at)
-{
-    int r = lock_tries(lock_try_write, l, EBUSY);
-    return lock_got(r == EBUSY ? WEFT__NEXT(pthread_rwlock_timedwrlock)(l, at) : r);
-}
-
-WEFT__STANDIN int pthread_rwlock_clockwrlock(pthread_rwlock_t *restrict l, clockid_t clock, const struct timespec *restrict at)
-{
-    int r = lock_tries(lock_try_write, l, EBUSY);
-    return lock_got(r == EBUSY ? WEFT__NEXT(pthread_rwlock_clockwrlock)(l, clock, at) : r);
-}
-
-WEFT__STANDIN int pthread_rwlock_unlock(pthread_rwlock_t *l)
-{
-    return lock_given_back(WEFT__NEXT(pthread_rwlock_unlock)(l));
-}
+LOCK_TAKE(pthread_rwlock_rdlock, pthread_rwlock_t, lock_try_read, EBUSY)
+LOCK_TAKE_UNTIL(pthread_rwlock_timedrdlock, pthread_rwlock_t, lock_try_read, EBUSY)
+LOCK_TAKE_BY_CLOCK(pthread_rwlock_clockrdlock, pthread_rwlock_t, lock_try_read, EBUSY)
+LOCK_TRY(pthread_rwlock_tryrdlock, pthread_rwlock_t)
+LOCK_TAKE(pthread_rwlock_wrlock, pthread_rwlock_t, lock_try_write, EBUSY)
+LOCK_TAKE_UNTIL(pthread_rwlock_timedwrlock, pthread_rwlock_t, lock_try_write, EBUSY)
+LOCK_TAKE_BY_CLOCK(pthread_rwlock_clockwrlock, pthread_rwlock_t, lock_try_write, EBUSY)
+LOCK_TRY(pthread_rwlock_trywrlock, pthread_rwlock_t)
+LOCK_GIVE(pthread_rwlock_unlock, pthread_rwlock_t)

@@ -3,6 +3,8 @@
  *
  * Role    One line of JSON a floor: ns, the best of RUNS runs. docs/perf/limits.md sets them beside the rows.
  *         mutex        two locked instructions and a store between them: no lock that threads share does with less
+ *         rwmutex      the row's nine readers and a writer on one thread: a locked add each way, a wide compare-and-swap each
+ *                      way
  *         work         bench_work(100), the dependent arithmetic of the row "mutex with work inside"
  *         work_twice   inside and outside of the lock: all that one processor can do of that row, without any lock
  *         hand_off     one word from a thread to another and back, half of it: a contended mutex on two processors
@@ -25,6 +27,10 @@ static struct {
     _Alignas(64) _Atomic uint32_t word;
     volatile long v;
     _Alignas(64) _Atomic uint32_t turn;
+    _Alignas(64) union {
+        _Atomic uint32_t readers;
+        _Atomic uint64_t both;
+    } rw;
 } at;
 static volatile long sink;
 
@@ -50,6 +56,27 @@ static void mutex(long n)
         if (!atomic_compare_exchange_strong_explicit(&at.word, &one, 0, memory_order_release, memory_order_relaxed))
             taken();
     }
+}
+
+static void rwmutex(long n)
+{
+    long s = 0;
+
+    for (long i = 0; i < n; i++) {
+        if (i % 10 == 0) {
+            uint64_t none = 0, mine = 1;
+            if (!atomic_compare_exchange_strong_explicit(&at.rw.both, &none, mine, memory_order_acquire, memory_order_relaxed))
+                return;
+            at.v++;
+            if (!atomic_compare_exchange_strong_explicit(&at.rw.both, &mine, 0, memory_order_release, memory_order_relaxed))
+                return;
+        } else {
+            atomic_fetch_add_explicit(&at.rw.readers, 1, memory_order_acquire);
+            s += at.v;
+            atomic_fetch_sub_explicit(&at.rw.readers, 1, memory_order_release);
+        }
+    }
+    sink = s;
 }
 
 static __attribute__((noinline)) uint64_t work_once(int iters, uint64_t x)
@@ -153,6 +180,7 @@ int main(void)
 {
     (void)setvbuf(stdout, NULL, _IOLBF, 0);
     floor_of("mutex", mutex, N);
+    floor_of("rwmutex", rwmutex, N);
     floor_of("work", work, N / 10);
     floor_of("work_twice", work_twice, N / 10);
     floor_of("hand_off", hand_off, 2L * HANDS);

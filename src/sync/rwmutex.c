@@ -67,19 +67,25 @@ static bool rwmutex_both(weft_rwmutex *rw, uint64_t from, uint64_t to, memory_or
            atomic_compare_exchange_strong_explicit(&rw->weft__both, &from, to, order, memory_order_relaxed);
 }
 
-void weft_rwmutex_lock(weft_rwmutex *rw)
+/* This and the other end are functions of their own, so that the common case saves no registers. The names keep them out of
+ * dumps: these begin at the caller's frame. */
+static WEFT_PARKS __attribute__((noinline)) void weft__rwmutex_lock_slowly(weft_rwmutex *rw)
 {
     uint32_t spins = 0;
 
-    if (weft__likely(rwmutex_both(rw, 0, ALONE, memory_order_acquire)))                        /* RW7, RW4, MX5 */
-        return;
     weft__mutex_lock_locked(&rw->weft__w);
-    while (atomic_load_explicit(&rw->weft__w.weft__readers, memory_order_relaxed) < 0)                 /* RW6 */
+    while (atomic_load_explicit(&rw->weft__w.weft__readers, memory_order_relaxed) < 0)         /* RW6 */
         weft__spin(&spins);
     int32_t inside = atomic_fetch_sub_explicit(&rw->weft__w.weft__readers, WRITER, memory_order_acq_rel); /* RW1, RW4 */
     if (inside != 0 &&
         atomic_fetch_add_explicit(&rw->weft__leaving, inside, memory_order_acq_rel) + inside != 0) /* RW2 */
         weft__line_acquire(&rw->weft__writer, WEFT__WAIT_RWMUTEX_W, false);
+}
+
+void weft_rwmutex_lock(weft_rwmutex *rw)
+{
+    if (weft__unlikely(!rwmutex_both(rw, 0, ALONE, memory_order_acquire)))                     /* RW7, RW4, MX5 */
+        weft__rwmutex_lock_slowly(rw);
 }
 
 bool weft_rwmutex_try_lock(weft_rwmutex *rw)
@@ -96,14 +102,18 @@ bool weft_rwmutex_try_lock(weft_rwmutex *rw)
     return false;
 }
 
-void weft_rwmutex_unlock(weft_rwmutex *rw)
+static __attribute__((noinline)) void weft__rwmutex_unlock_slowly(weft_rwmutex *rw)
 {
-    if (weft__likely(rwmutex_both(rw, ALONE, 0, memory_order_release)))                        /* RW7, RW5, MX5 */
-        return;
     if (atomic_load_explicit(&rw->weft__w.weft__readers, memory_order_relaxed) >= 0)
         weft__fatal("sync: unlock of unlocked RWMutex");
-    weft__mutex_unlock_locked(&rw->weft__w);                                                        /* RW6 */
+    weft__mutex_unlock_locked(&rw->weft__w);                                                   /* RW6 */
     int32_t waiting = atomic_fetch_add_explicit(&rw->weft__w.weft__readers, WRITER, memory_order_acq_rel) + WRITER; /* RW5 */
     while (waiting-- > 0)
         weft__line_release(&rw->weft__reader);                                                 /* RW3 */
+}
+
+void weft_rwmutex_unlock(weft_rwmutex *rw)
+{
+    if (weft__unlikely(!rwmutex_both(rw, ALONE, 0, memory_order_release)))                     /* RW7, RW5, MX5 */
+        weft__rwmutex_unlock_slowly(rw);
 }

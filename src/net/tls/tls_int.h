@@ -82,6 +82,9 @@ OSSL_LIB_CTX *weft__tls_lean(void);
 /* tls_kdf.c: TLS13-KDF as a provider has it. */
 extern const OSSL_DISPATCH weft__tls_kdf[];
 
+/* tls_x25519.c: functions of X25519 keys that make them faster; from OpenSSL's own, which they are where that is not known. */
+const OSSL_DISPATCH *weft__tls_x25519(void *provider, const OSSL_DISPATCH *keys, const OSSL_DISPATCH *exchange);
+
 /* A BIO over a socket that never waits. NULL when memory is short. */
 BIO *weft__tls_bio(struct weft__tls *tls);
 

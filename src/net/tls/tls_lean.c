@@ -1,9 +1,10 @@
 /*
  * tls_lean.c - OpenSSL's algorithms without those that a TLS client has no use for: the key of a certificate is decoded faster.
  *
- * Role    For each public key that it decodes OpenSSL 3.0 goes through all decoders and all kinds of keys that its library
- *         context knows, 40 and 18: a tenth of a full handshake. So clients have a library context of their own, whose one
- *         provider answers as the default provider does and leaves out what cannot come up. Near tls_make.c. Layer 4.
+ * Role    For each public key that it decodes OpenSSL 3.0 goes through all decoders and, to find the kinds of keys, through all
+ *         algorithms that its library context has met: a fifth of a full handshake. So clients have a library context of their
+ *         own, whose one provider answers as the default provider does and leaves out what cannot come up. Two of its functions
+ *         are ours: tls_kdf.c, tls_x25519.c. Near tls_make.c. Layer 4.
  *
  * The default provider stays loaded in the process's own context, to which its algorithms refer. Where that one was given
  * other providers (a FIPS module, a configuration file), clients use it as it is: weft__tls_lean answers NULL.
@@ -23,16 +24,38 @@
 
 #include "tls_int.h"
 
-enum { LEAN_MAX = 64 };
+enum { LEAN_MAX = 64, LEAN_KINDS = 7 };
+
+/* What of an operation's algorithms clients see: those of a list, or all but those. */
+struct lean_kind {
+    int operation;
+    bool only;                            /* those of names; else all others */
+    const char *const *names;             /* ended by NULL */
+    OSSL_ALGORITHM list[LEAN_MAX];        /* [const] once lean.ctx is; ended by a zeroed one */
+};
+
+#define LEAN_NAMES(...) ((const char *const[]){__VA_ARGS__, NULL})
 
 static struct {
     OSSL_LIB_CTX *ctx;
     OSSL_PROVIDER *whole;                 /* [const] once ctx is */
-    OSSL_ALGORITHM decoders[LEAN_MAX];    /* [const] likewise; ended by a zeroed one */
-    OSSL_ALGORITHM keys[LEAN_MAX];        /* [const] */
-    OSSL_ALGORITHM kdfs[LEAN_MAX];        /* [const] with a key schedule of our own */
+    OSSL_ALGORITHM decoders[LEAN_MAX];    /* [const] likewise */
     bool tried;
-} lean;
+    struct lean_kind kind[LEAN_KINDS];
+} lean = {.kind = {
+    {OSSL_OP_CIPHER, true, LEAN_NAMES("NULL", "AES-128-CBC", "AES-256-CBC", "AES-128-GCM", "AES-256-GCM", "AES-128-CCM", "AES-256-CCM",
+                                      "AES-256-CTR", "AES-128-CBC-HMAC-SHA1", "AES-256-CBC-HMAC-SHA1", "AES-128-CBC-HMAC-SHA256",
+                                      "AES-256-CBC-HMAC-SHA256", "ARIA-128-GCM", "ARIA-256-GCM", "CAMELLIA-128-CBC", "CAMELLIA-256-CBC",
+                                      "DES-EDE3-CBC", "ChaCha20-Poly1305"), {{0}}},
+    {OSSL_OP_DIGEST, false, LEAN_NAMES("KECCAK-KMAC-128", "KECCAK-KMAC-256", "BLAKE2S-256", "BLAKE2B-512", "SM3", "RIPEMD-160", "NULL"),
+     {{0}}},
+    {OSSL_OP_MAC, true, LEAN_NAMES("HMAC"), {{0}}},
+    {OSSL_OP_KDF, true, LEAN_NAMES("HKDF", OSSL_KDF_NAME_TLS1_3_KDF, "TLS1-PRF"), {{0}}},
+    {OSSL_OP_KEYEXCH, true, LEAN_NAMES("DH", "ECDH", "X25519", "X448"), {{0}}},
+    {OSSL_OP_SIGNATURE, true, LEAN_NAMES("RSA", "ECDSA", "ED25519", "ED448", "HMAC"), {{0}}},
+    {OSSL_OP_KEYMGMT, false, LEAN_NAMES("DSA", "SM2", "DHX", "SIPHASH", "POLY1305", "CMAC", "HKDF", "TLS1-PRF", "SCRYPT", "id-scrypt"),
+     {{0}}},
+}};
 
 /* Is the first of an algorithm's names "A:B:1.2.3" in a list that NULL ends? */
 static bool lean_in(const char *names, const char *const *list)
@@ -46,30 +69,17 @@ static bool lean_in(const char *names, const char *const *list)
 
 static bool lean_decoder(const OSSL_ALGORITHM *a)
 {
-    static const char *const kinds[] = {"RSA", "RSA-PSS", "EC", "ED25519", "ED448", "X25519", "X448", "DER", NULL};
-    return strstr(a->property_definition, "structure=SubjectPublicKeyInfo") && lean_in(a->algorithm_names, kinds);
+    return strstr(a->property_definition, "structure=SubjectPublicKeyInfo") &&
+           lean_in(a->algorithm_names, LEAN_NAMES("RSA", "RSA-PSS", "EC", "ED25519", "ED448", "X25519", "X448", "DER"));
 }
 
-static bool lean_key(const OSSL_ALGORITHM *a)
-{
-    static const char *const useless[] = {"DSA", "SM2", "DHX", "SIPHASH", "POLY1305", "CMAC", "HKDF", "TLS1-PRF", "SCRYPT", "id-scrypt",
-                                          NULL};
-    return !lean_in(a->algorithm_names, useless);
-}
-
-static bool lean_kdf(const OSSL_ALGORITHM *a)
-{
-    (void)a;
-    return true;
-}
-
-/* What is wanted of an operation's algorithms. False: none, or too many. */
-static bool lean_filter(int operation, bool (*wanted)(const OSSL_ALGORITHM *a), OSSL_ALGORITHM *ret)
+/* What is wanted of an operation's algorithms, kind NULL for decoders. False: none, or too many. */
+static bool lean_filter(int operation, const struct lean_kind *kind, OSSL_ALGORITHM *ret)
 {
     int n = 0, no_cache;
     const OSSL_ALGORITHM *a = OSSL_PROVIDER_query_operation(lean.whole, operation, &no_cache);
     for (; a && a->algorithm_names; a++) {
-        if (!wanted(a))
+        if (kind ? lean_in(a->algorithm_names, kind->names) != kind->only : !lean_decoder(a))
             continue;
         if (n == LEAN_MAX - 1)
             return false;
@@ -78,16 +88,41 @@ static bool lean_filter(int operation, bool (*wanted)(const OSSL_ALGORITHM *a), 
     return n > 0;
 }
 
+/* The algorithm of an operation that has this name first; NULL: there is none. */
+static OSSL_ALGORITHM *lean_find(int operation, const char *name)
+{
+    for (int i = 0; i < LEAN_KINDS; i++)
+        if (lean.kind[i].operation == operation)
+            for (OSSL_ALGORITHM *a = lean.kind[i].list; a->algorithm_names; a++)
+                if (lean_in(a->algorithm_names, LEAN_NAMES(name)))
+                    return a;
+    return NULL;
+}
+
+static bool lean_choose(void)
+{
+    for (int i = 0; i < LEAN_KINDS; i++)
+        if (!lean_filter(lean.kind[i].operation, &lean.kind[i], lean.kind[i].list))
+            return false;
+    if (!lean_filter(OSSL_OP_DECODER, NULL, lean.decoders))
+        return false;
+    OSSL_ALGORITHM *kdf = lean_find(OSSL_OP_KDF, OSSL_KDF_NAME_TLS1_3_KDF), *with = lean_find(OSSL_OP_KEYEXCH, "X25519");
+    OSSL_ALGORITHM *keys = lean_find(OSSL_OP_KEYMGMT, "X25519");
+    if (kdf)
+        kdf->implementation = weft__tls_kdf;
+    if (keys && with)
+        keys->implementation = weft__tls_x25519(OSSL_PROVIDER_get0_provider_ctx(lean.whole), keys->implementation, with->implementation);
+    return true;
+}
+
 static const OSSL_ALGORITHM *lean_query(void *whole, int operation, int *no_cache)
 {
     (void)whole;
     const OSSL_ALGORITHM *all = OSSL_PROVIDER_query_operation(lean.whole, operation, no_cache);
-    switch (operation) {
-    case OSSL_OP_DECODER: return lean.decoders;
-    case OSSL_OP_KEYMGMT: return lean.keys;
-    case OSSL_OP_KDF: return lean.kdfs;
-    default: return all;
-    }
+    for (int i = 0; i < LEAN_KINDS; i++)
+        if (lean.kind[i].operation == operation)
+            return lean.kind[i].list;
+    return operation == OSSL_OP_DECODER ? lean.decoders : all;
 }
 
 static int lean_capabilities(void *whole, const char *capability, OSSL_CALLBACK *cb, void *arg)
@@ -107,18 +142,6 @@ static int lean_init(const OSSL_CORE_HANDLE *handle, const OSSL_DISPATCH *in, co
     *out = calls;
     *ret_ctx = OSSL_PROVIDER_get0_provider_ctx(lean.whole); /* with which the algorithms are called */
     return 1;
-}
-
-static bool lean_choose(void)
-{
-    static const char *const schedule[] = {OSSL_KDF_NAME_TLS1_3_KDF, NULL};
-    if (!lean_filter(OSSL_OP_DECODER, lean_decoder, lean.decoders) || !lean_filter(OSSL_OP_KEYMGMT, lean_key, lean.keys) ||
-        !lean_filter(OSSL_OP_KDF, lean_kdf, lean.kdfs))
-        return false;
-    for (OSSL_ALGORITHM *a = lean.kdfs; a->algorithm_names; a++)
-        if (lean_in(a->algorithm_names, schedule))
-            a->implementation = weft__tls_kdf;
-    return true;
 }
 
 /* Counts providers in arg. */

@@ -245,6 +245,15 @@ weft_err weft__conn_started(weft_conn *conn)
     return err;
 }
 
+ssize_t weft__conn_started_read(weft_conn *conn, void *ret_buf, size_t n)
+{
+    ssize_t got = weft__pd_started(conn->f.pd, WEFT__DIR_READ);
+    if (got == 0)
+        got = conn->tls ? weft__tls_try_read(conn, ret_buf, n) : weft__fd_try_read(&conn->f, ret_buf, n);
+    weft__fd_leave(&conn->f, WEFT__FD_READING);
+    return got;
+}
+
 weft_err weft__conn_wait_end(weft_conn *conn)
 {
     weft_err err = weft__fd_enter(&conn->f, 0);

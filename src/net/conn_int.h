@@ -59,6 +59,12 @@ bool weft__conn_silent(weft_conn *conn);
  * direction stays taken, and start->fn runs when the wait is over, which calls weft__conn_started first, for the answer. */
 weft_err weft__conn_wait_start(weft_conn *conn, struct weft__starter *start);
 weft_err weft__conn_started(weft_conn *conn);
+/* weft__conn_started, and where it answers 0 weft__conn_try_read. */
+ssize_t weft__conn_started_read(weft_conn *conn, void *ret_buf, size_t n);
+
+/* listen.c, for src/http: the peers speak first. A connection of ln is then accepted when its first bytes are here, of a silent
+ * peer after a second: one wake-up instead of two, and no wait. Not for sockets that somebody else made and may share. */
+void weft__listener_peers_first(weft_listener *ln);
 
 /* bulk.c, for src/http: up to n bytes of a file from offset at; what went, 0 at the file's end; WEFT_EUNSUPPORTED: TLS, or a
  * descriptor that sendfile does not take. */

@@ -19,6 +19,7 @@
 struct weft_listener {
     struct weft__fd f;             /* first: weft__fd.gone gets its address */
     bool is_unix;                  /* [const] */
+    bool ours;                     /* [const] made here: nobody else has the socket */
     char path[sizeof((struct sockaddr_un *)0)->sun_path]; /* [const] file to remove, or "" */
 };
 
@@ -140,11 +141,14 @@ weft_err weft_listen_with(weft_listener **ret_ln, const char *network, const cha
     if (fd < 0)
         return fd;
     weft_err err = listen_new(fd, net.is_unix, ret_ln);
-    if (err)
+    if (err) {
         weft__sock_close(fd);
-    else if (net.is_unix && *addr != '@')
+        return err;
+    }
+    (*ret_ln)->ours = true;
+    if (net.is_unix && *addr != '@')
         memcpy((*ret_ln)->path, addr, strlen(addr) + 1);
-    return err;
+    return 0;
 }
 
 weft_err weft_listen(weft_listener **ret_ln, const char *network, const char *addr)
@@ -173,6 +177,14 @@ weft_err weft_accept(weft_ctx *ctx, weft_listener *ln, weft_conn **ret_conn)
     }
     weft__fd_leave(&ln->f, WEFT__FD_READING);
     return err;
+}
+
+void weft__listener_peers_first(weft_listener *ln)
+{
+    if (!ln->ours || ln->is_unix || weft__fd_enter(&ln->f, 0) != 0)
+        return;
+    (void)weft__sock_set(ln->f.fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, 1); /* a comfort: without it they come earlier */
+    weft__fd_leave(&ln->f, 0);
 }
 
 weft_err weft_listener_set_deadline(weft_listener *ln, weft_time at)

@@ -56,11 +56,9 @@ static weft_err reply_settle(struct weft_http_writer *w, uint32_t *ret_sent)
     return w->err;
 }
 
-weft_err weft__reply_release(struct weft_http_writer *w)
+weft_err weft__reply_release_held(struct weft_http_writer *w)
 {
     uint32_t n = w->base, sent;
-    if (!n)
-        return w->err;
     weft_err err = reply_settle(w, &sent);
     w->base = 0;
     if (err == 0 && n > sent)
@@ -94,6 +92,8 @@ bool weft__reply_reset(struct weft_http_writer *w)
 
 void weft__reply_done(struct weft_http_writer *w)
 {
+    if (!w->trailers)
+        return;
     free(w->trailers);
     w->trailers = NULL;
     w->trailers_len = 0;
@@ -205,18 +205,11 @@ static void reply_close_fields(struct weft_http_writer *w)
 static uint32_t reply_fixed(struct weft_http_writer *w)
 {
     char *at = w->out->data + w->base;
+    if (w->status == 200 && w->has_length && !w->old)
+        return w->base + FIXED - weft__reply_head_before(w, at + FIXED);
     uint32_t n = weft__reply_head(w, at);
     memmove(at + FIXED - n, at, n);
     return w->base + FIXED - n;
-}
-
-/* The whole small answer behind those that are held, without a gap. Its end. */
-static uint32_t reply_join(struct weft_http_writer *w)
-{
-    char *at = w->out->data + w->base;
-    uint32_t n = weft__reply_head(w, at), body = w->len - w->base - FIXED;
-    memmove(at + n, at + FIXED, body);
-    return w->base + n + body;
 }
 
 /* "size CRLF" before the chunk that ends at len and begins at *start, and CRLF behind it. */
@@ -352,10 +345,16 @@ weft_err weft_http_reply_write(weft_http_writer *w, const void *buf, size_t len)
     reply_close_fields(w);
     if (w->no_body)
         return reply_count(w, len);
-    /* Large and framed by nothing: straight from the caller's memory, with the head in front. */
-    if (w->has_length && len > w->out->cap - TAIL - w->len) {
+    bool fits = len <= w->out->cap - TAIL - w->len;
+    if (fits || w->has_length) {
         weft_err err = reply_count(w, len);
-        return err < 0 ? err : reply_push(w, s, len, false);
+        if (err < 0)
+            return err;
+        if (!fits)   /* framed by nothing: straight from the caller's memory, with the head in front */
+            return reply_push(w, s, len, false);
+        memcpy(w->out->data + w->len, s, len);
+        w->len += (uint32_t)len;
+        return 0;
     }
     while (len) {
         size_t room;
@@ -411,11 +410,15 @@ bool weft__reply_finish(struct weft_http_writer *w, bool hold)
     }
     if (!w->no_body && w->has_length && w->written < w->length)
         w->close = true;   /* A2: sent as far as it goes; the peer sees a message cut off */
-    if (hold && !w->head_sent && !w->close && (w->has_length || w->no_body)) {
-        w->base = reply_join(w);   /* A3 */
-        w->len = w->fields_end = w->base;
-        weft__late_hold(w->sc->x, w->base);
-        return true;
+    if (!w->head_sent && (w->has_length || w->no_body)) {   /* all of it is in out */
+        uint32_t from = reply_fixed(w);
+        if (hold && !w->close) {
+            w->len = w->fields_end = w->base = reply_close_gap(w, from);   /* A3 */
+            weft__late_hold(w->sc->x, w->base);
+            return true;
+        }
+        w->head_sent = true;
+        return reply_send(w, from, NULL, 0) == 0 && !w->close;
     }
     bool pending = !w->head_sent || w->chunked || w->len > CHUNK_GAP;
     return !(pending && reply_push(w, NULL, 0, true) < 0) && !w->close;

@@ -61,14 +61,20 @@ void weft__http_date_now(char *ret)
     date_copy(date_second(), ret);
 }
 
-/* The date of an exchange's answers, which it keeps for the second. */
-static const char *date_of(struct weft__exch *x)
+#define START_DATE (sizeof "HTTP/1.1 200 OK\r\nDate: " - 1)
+
+/* How an answer of 200 and a stated length begins, up to that. An exchange keeps it for the second. */
+static const char *start_of(struct weft__exch *x)
 {
+    static const char text[] = "HTTP/1.1 200 OK\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Length: ";
+    _Static_assert(sizeof text - 1 == WEFT__START, "start");
     int64_t now = date_second();
-    if (now != x->date_at)
-        date_copy(now, x->date);
-    x->date_at = now;
-    return x->date;
+    if (now != x->date_at) {
+        memcpy(x->start, text, WEFT__START);
+        date_copy(now, x->start + START_DATE);
+        x->date_at = now;
+    }
+    return x->start;
 }
 
 const char *weft__http_status_text(int status)
@@ -100,30 +106,42 @@ static char *put(char *p, const char *s, size_t n)
 
 #define PUT(p, lit) put(p, lit, sizeof(lit) - 1)
 
+/* v's digits before p: where they begin. */
+static char *number_before(char *p, uint64_t v)
+{
+    do
+        *--p = (char)('0' + v % 10);
+    while (v /= 10);
+    return p;
+}
+
+#define PUT_BEFORE(p, lit) ((char *)memcpy((p) - (sizeof(lit) - 1), lit, sizeof(lit) - 1))
+
+uint32_t weft__reply_head_before(const struct weft_http_writer *w, char *end)
+{
+    char *p = w->close ? PUT_BEFORE(end, "Connection: close\r\n") : end;
+    p = PUT_BEFORE(p, "\r\n");
+    p = number_before(p, w->length) - WEFT__START;
+    memcpy(p, start_of(w->sc->x), WEFT__START);
+    return (uint32_t)(end - p);
+}
+
 uint32_t weft__reply_head(const struct weft_http_writer *w, char ret[static WEFT__REPLY_FIXED])
 {
     char *p = ret, digits[20];
-    if (w->status == 200) {
-        p = PUT(p, "HTTP/1.1 200 OK\r\nDate: ");
-    } else {
-        const char *words = weft__http_status_text(w->status);
-        p = PUT(p, "HTTP/1.1 ");
-        *p++ = (char)('0' + w->status / 100);
-        two(p, w->status);
-        p[2] = ' ';
-        p = put(p + 3, words, strlen(words));
-        p = PUT(p, "\r\nDate: ");
-    }
-    p = put(p, date_of(w->sc->x), 29);
+    const char *words = weft__http_status_text(w->status);
+    p = PUT(p, "HTTP/1.1 ");
+    *p++ = (char)('0' + w->status / 100);
+    two(p, w->status);
+    p[2] = ' ';
+    p = put(p + 3, words, strlen(words));
+    p = PUT(p, "\r\nDate: ");
+    p = put(p, start_of(w->sc->x) + START_DATE, 29);
     p = PUT(p, "\r\n");
     if (w->has_length && w->status != 204) {
-        size_t k = sizeof digits;
-        uint64_t v = w->length;
-        do
-            digits[--k] = (char)('0' + v % 10);
-        while (v /= 10);
+        const char *from = number_before(digits + sizeof digits, w->length);
         p = PUT(p, "Content-Length: ");
-        p = put(p, digits + k, sizeof digits - k);
+        p = put(p, from, (size_t)(digits + sizeof digits - from));
         p = PUT(p, "\r\n");
     }
     if (w->chunked)

@@ -12,27 +12,38 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <time.h>
 #include <weft/time.h>
 
 #define DRAIN_MAX (256 * 1024)
 #define SLACK WEFT_SEC   /* a deadline may come this much early: fewer timer moves */
 
+/* Is a deadline that was set for set_at near enough to now + d? Looked up by a clock that is some milliseconds behind at a third of
+ * the price. */
+static bool limit_holds(weft_time set_at, weft_dur d)
+{
+    struct timespec t;
+    if (d <= 4 * SLACK)
+        return false;
+    (void)clock_gettime(CLOCK_MONOTONIC_COARSE, &t);   /* lint: src/sys has no clock that is late */
+    weft_dur off = (weft_time)t.tv_sec * WEFT_SEC + t.tv_nsec + d - set_at;
+    return off >= -SLACK / 8 && off < SLACK;
+}
+
 void weft__sconn_read_limit(struct weft__sconn *sc, weft_dur d)
 {
-    weft_time at = weft_now() + d, off = at - sc->read_limit;
-    if (off >= 0 && off < (d > 4 * SLACK ? SLACK : 1))
+    if (limit_holds(sc->read_limit, d))
         return;
-    sc->read_limit = at;
-    (void)weft_conn_set_read_deadline(sc->conn, at);   /* closed: the next read says so */
+    sc->read_limit = weft_now() + d;
+    (void)weft_conn_set_read_deadline(sc->conn, sc->read_limit);   /* closed: the next read says so */
 }
 
 void weft__sconn_write_limit(struct weft__sconn *sc, weft_dur d)
 {
-    weft_time at = weft_now() + d, off = at - sc->write_limit;
-    if (off >= 0 && off < (d > 4 * SLACK ? SLACK : 1))
+    if (limit_holds(sc->write_limit, d))
         return;
-    sc->write_limit = at;
-    (void)weft_conn_set_write_deadline(sc->conn, at);
+    sc->write_limit = weft_now() + d;
+    (void)weft_conn_set_write_deadline(sc->conn, sc->write_limit);
 }
 
 void weft__request_init(struct weft__exch *x)
@@ -47,12 +58,14 @@ void weft__request_done(struct weft_http_request *rq)
         weft__gone_stop(rq);
         weft_cancel(rq->ctx);
         weft_ctx_unref(rq->ctx);
+        rq->ctx = NULL;
     }
-    free(rq->path_copy);
+    if (rq->path_copy) {
+        free(rq->path_copy);
+        rq->path_copy = NULL;
+    }
     for (struct weft__text *t; (t = rq->texts); free(t))
         rq->texts = t->next;
-    rq->ctx = NULL;
-    rq->path_copy = NULL;
 }
 
 char *weft__request_text(struct weft_http_request *rq, size_t n)
@@ -110,6 +123,17 @@ static const char *host_end(const char *s)
     return s;
 }
 
+/* Is that the value of a right Host field? It nearly always is the one that was found right last. */
+static bool host_right(struct weft__exch *x, const char *host)
+{
+    if (*host && strncmp(host, x->host, sizeof x->host) == 0)
+        return true;
+    const char *end = host_end(host);
+    if (!*end && (size_t)(end - host) < sizeof x->host)
+        memcpy(x->host, host, (size_t)(end - host) + 1);
+    return !*end;
+}
+
 /* "/p?q", "http://host/p?q"; "*" for OPTIONS (RFC 9112 3.2.4). */
 int weft__request_target(struct weft_http_request *rq)
 {
@@ -127,8 +151,10 @@ int weft__request_target(struct weft_http_request *rq)
     }
     if (*t != '/' && (strcmp(t, "*") != 0 || rq->x->head.p.method != HTTP_OPTIONS))
         return 400;
-    size_t n = strcspn(t, "?#");
     rq->path = t;
+    size_t n = 0;
+    while (t[n] && t[n] != '?' && t[n] != '#')
+        n++;
     if (!t[n])
         return 0;
     rq->query = t[n] == '?' ? t + n + 1 : NULL;
@@ -150,7 +176,7 @@ int weft__request_accept(struct weft__exch *x)
     if (h->target < 2 || h->buf->data[h->target - 2] == ' ')   /* llhttp takes several blanks for one */
         return 400;
     const char *host = request_host(h);
-    if (!host || *host_end(host))
+    if (!host || !host_right(x, host))
         return 400;
     const char *coding = h->scanned ? NULL : weft__head_find(h, "transfer-encoding");
     if (coding && (!*coding || h->p.http_minor == 0))   /* llhttp passes over an empty one; HTTP/1.0 has none (RFC 9112 6.1) */
@@ -300,7 +326,7 @@ bool weft__request_finish(struct weft_http_request *rq)
     const char *piece;
     if (rq->err)
         return false;
-    if (weft__wire_skip_buffered(w))
+    if (w->done || weft__wire_skip_buffered(w))
         return true;
     if (rq->expect || (w->framing == WEFT__BODY_LENGTH && w->left > DRAIN_MAX))
         return false;   /* whether the client will send it is not known, or it is too much */

@@ -359,12 +359,28 @@ static bool conn_begin(struct turn *t)
     }
 }
 
+/* The same at the end of a wait without a goroutine, where no handshake is to come. */
+static bool conn_resume(struct turn *t)
+{
+    struct weft__sconn *sc = t->sc;
+    bool goes_on = weft__sconn_set_idle(sc, false);
+    if (!exch_begin(sc)) {
+        (void)weft__conn_started(sc->conn);
+        return false;
+    }
+    ssize_t n = weft__conn_started_read(sc->conn, sc->x->buf->data, sc->x->buf->cap);
+    if (n == -EAGAIN)   /* for nothing, as in conn_begin */
+        return goes_on && conn_wait(t, sc->server->o.idle_timeout) && conn_begin(t);
+    sc->x->end = n > 0 ? (uint32_t)n : 0;
+    return goes_on && n > 0;
+}
+
 static bool conn_more(struct turn *t)
 {
     struct weft__sconn *sc = t->sc;
     if (sc->x && sc->x->at < sc->x->end) {
         exch_clear(sc->x);
-        return weft__sconn_set_idle(sc, false);
+        return !weft__sconn_closing(sc);
     }
     return (!sc->x || weft__reply_release(&sc->x->w) == 0) && conn_wait(t, sc->server->o.idle_timeout) &&
            conn_begin(t);
@@ -382,9 +398,14 @@ static void turn_serve(struct turn *t)
 {
     weft_defer(turn_dump, t);
     struct weft__sconn *sc = t->sc;
-    /* The first request nearly always comes with the connection: to read finds out, a wait would ask and then read. */
-    bool more = !t->woken || (weft__conn_started(sc->conn) == 0 && weft__sconn_set_idle(sc, false));
-    more = more && conn_handshake(t) && conn_begin(t);
+    bool more;
+    if (t->woken && (sc->secured || !sc->server->o.tls)) {
+        more = conn_resume(t);
+    } else {
+        /* The first request nearly always comes with the connection: to read finds out, a wait would ask and then read. */
+        more = !t->woken || (weft__conn_started(sc->conn) == 0 && weft__sconn_set_idle(sc, false));
+        more = more && conn_handshake(t) && conn_begin(t);
+    }
     if (more && !sc->began) {
         sc->began = true;
         if (conn_is_h2(sc)) {

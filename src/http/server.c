@@ -92,12 +92,6 @@ void weft_http_server_free(weft_http_server *s)
 
 /* ---- connections ---- */
 
-bool weft__sconn_set_idle(struct weft__sconn *sc, bool idle)
-{
-    atomic_store_explicit(&sc->idle, idle, memory_order_seq_cst);                     /* V4 sb */
-    return !atomic_load_explicit(&sc->server->closing, memory_order_seq_cst);         /* V4 sb */
-}
-
 void weft__sconn_set_h2(struct weft__sconn *sc)
 {
     atomic_store_explicit(&sc->h2, true, memory_order_seq_cst);                       /* V5 sb */

@@ -13,6 +13,7 @@
 
 #define WEFT__VALUES 16         /* wildcards of a pattern */
 #define WEFT__REPLY_FIXED 256   /* room for the status line and the server's own fields */
+#define WEFT__START 70          /* bytes of an answer before its length's digits */
 
 /* One accepted connection: all that it needs while idle. */
 struct weft__sconn {
@@ -84,8 +85,9 @@ struct weft__exch {
     struct weft__sconn *sc;
     struct weft__hbuf *buf;        /* heads and bodies as they come */
     uint32_t at, end;              /* buf[at .. end): read, and not yet part of a request that was served */
-    int64_t date_at;               /* the second that date says */
-    char date[32];
+    int64_t date_at;               /* the second that start says */
+    char start[WEFT__START];       /* replyhead.c: how most answers begin */
+    char host[64];                 /* the value of Host that was found right last, of another connection perhaps */
     struct weft_http_request rq;
     struct weft_http_writer w;
     struct weft__late late;
@@ -117,7 +119,11 @@ WEFT_PARKS void weft__sconn_linger(struct weft__sconn *sc);
 WEFT_PARKS void weft__serve_more(void *sc);
 /* ---- server.c ---- */
 /* V4. False when the server is closing: then the connection ends. */
-bool weft__sconn_set_idle(struct weft__sconn *sc, bool idle);
+static inline bool weft__sconn_set_idle(struct weft__sconn *sc, bool idle)
+{
+    atomic_store_explicit(&sc->idle, idle, memory_order_seq_cst);                     /* V4 sb */
+    return !atomic_load_explicit(&sc->server->closing, memory_order_seq_cst);         /* V4 sb */
+}
 /* Closes the connection and counts it out; sc is gone, and the server may be. */
 void weft__sconn_end(struct weft__sconn *sc);
 /* V5. The connection becomes HTTP/2's; and has shutdown begun? */
@@ -164,8 +170,12 @@ bool weft__reply_reset(struct weft_http_writer *w);
 WEFT_PARKS void weft__reply_refusal(struct weft_http_writer *w, int status);
 /* Sends what is left; hold: a small answer stays in out, for more to come (A3). False: the connection ends. */
 WEFT_PARKS bool weft__reply_finish(struct weft_http_writer *w, bool hold);
-/* Sends the held answers (A3). */
-WEFT_PARKS weft_err weft__reply_release(struct weft_http_writer *w);
+/* Sends the held answers (A3), of which there are some. */
+WEFT_PARKS weft_err weft__reply_release_held(struct weft_http_writer *w);
+static inline weft_err weft__reply_release(struct weft_http_writer *w)
+{
+    return w->base ? weft__reply_release_held(w) : w->err;
+}
 void weft__reply_done(struct weft_http_writer *w);
 /* Room for body bytes in the out buffer, at least 1; NULL on an error. Then say how many were put there. */
 WEFT_PARKS char *weft__reply_room(struct weft_http_writer *w, size_t *ret_len);
@@ -175,6 +185,8 @@ WEFT_PARKS weft_err weft__reply_file(struct weft_http_writer *w, int fd, uint64_
 /* ---- replyhead.c ---- */
 /* Status line and the server's own fields: their length. */
 uint32_t weft__reply_head(const struct weft_http_writer *w, char ret[static WEFT__REPLY_FIXED]);
+/* The same for a 200 of HTTP/1.1 with a stated length, so that they end at `end`, with WEFT__REPLY_FIXED bytes of room before it. */
+uint32_t weft__reply_head_before(const struct weft_http_writer *w, char *end);
 /* "Sun, 06 Nov 1994 08:49:37 GMT", 29 bytes and a NUL. */
 void weft__http_date(int64_t unix_s, char ret[static 30]);
 /* The same for now, without the NUL. */

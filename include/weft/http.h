@@ -351,7 +351,7 @@ weft_err weft_http_server_new(const struct weft_http_server_opts *opts, weft_htt
  * goroutine may read a request while another one writes the answer.
  *
  * @ctx      cancelling it stops accepting, as shutdown does, without waiting for anybody.
- * @ln       listener; closed when this returns. Several may be served at a time.
+ * @ln       listener; closed when this returns. Several may be served at a time. A client that says nothing is accepted after 1 s.
  *
  * Returns   0 after weft_http_server_shutdown or cancel; or an error as weft_accept gave it for good.
  * Parks     all the time. A goroutine per connection.

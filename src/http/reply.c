@@ -157,10 +157,36 @@ static char *field_text(char *p, const char *name, size_t nn, const char *value,
     return p + nn + nv + 4;
 }
 
+/* The first field of an answer is nearly always the first one of the last answer too: then it has been looked at. */
+static bool field_again(struct weft_http_writer *w, const char *name, const char *value)
+{
+    const struct weft__exch *x = w->sc->x;
+    if (!x->first_name_len || strcmp(name, x->first) != 0 || strcmp(value, x->first + x->first_name_len + 1) != 0)
+        return false;
+    char *end = field_text(w->out->data + w->fields_end, name, x->first_name_len, value, x->first_value_len);
+    w->len = w->fields_end = (uint32_t)(end - w->out->data);
+    return true;
+}
+
+static void field_note(struct weft__exch *x, const char *name, size_t nn, const char *value, size_t nv)
+{
+    if (nn + nv + 2 > sizeof x->first)
+        return;
+    memcpy(x->first, name, nn + 1);
+    memcpy(x->first + nn + 1, value, nv + 1);
+    x->first_name_len = (uint8_t)nn;
+    x->first_value_len = (uint8_t)nv;
+}
+
 weft_err weft_http_reply_field(weft_http_writer *w, const char *name, const char *value)
 {
     size_t nn, nv;
-    if (w->fields_closed || !name || !value || !weft__http_field_cut(name, value, &nn, &nv))
+    if (w->fields_closed || !name || !value)
+        return WEFT_EINVAL;
+    bool first = !w->h2 && w->fields_end == w->base + FIXED;
+    if (first && field_again(w, name, value))
+        return 0;
+    if (!weft__http_field_cut(name, value, &nn, &nv))
         return WEFT_EINVAL;
     int special = reply_special(w, name, nn, value);
     if (special)
@@ -171,6 +197,8 @@ weft_err weft_http_reply_field(weft_http_writer *w, const char *name, const char
         return WEFT_ETOOBIG;
     char *end = field_text(w->out->data + w->fields_end, name, nn, value, nv);
     w->len = w->fields_end = (uint32_t)(end - w->out->data);
+    if (first)
+        field_note(w->sc->x, name, nn, value, nv);
     return 0;
 }
 

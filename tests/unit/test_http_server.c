@@ -542,3 +542,56 @@ TEST(http_server, held_answers_leave_while_a_handler_is_at_work)
     weft_free(t.began);
     weft_free(t.ended);
 }
+
+/* Fields by the path: what one answer began with is no matter of the next. */
+static void handle_first_fields(weft_http_request *rq, weft_http_writer *w, void *arg)
+{
+    static const struct weft_http_field begins[] = {{"X-Once", "aaaa"}, {"X-Once", "aaab"}, {"X-One", "aaaa"}, {"X-Onces", "aaaa"}, {"X-Once", ""}};
+    const char *path = weft_http_request_path(rq);
+    (void)arg;
+    if (path[1] == 'b') {          /* wrong in value and in name, and the server's own */
+        EXPECT_EQ(weft_http_reply_field(w, "X-Once", "aaaa\r\nX-More: b"), WEFT_EINVAL);
+        EXPECT_EQ(weft_http_reply_field(w, "X-Once:", "aaaa"), WEFT_EINVAL);
+        EXPECT_EQ(weft_http_reply_field(w, "Date", "aaaa"), WEFT_EINVAL);
+        EXPECT_EQ(weft_http_reply_field(w, "Connection", "close, x"), 0);
+    } else {
+        const struct weft_http_field *f = &begins[path[1] - '0'];
+        EXPECT_EQ(weft_http_reply_field(w, f->name, f->value), 0);
+        EXPECT_EQ(weft_http_reply_field(w, "X-Once", "aaaa"), 0);
+    }
+}
+
+TEST(http_server, the_first_field_of_an_answer_is_its_own)
+{
+    struct site s;
+    struct weft_http_server_opts o = {.handler = handle_first_fields};
+    site_start(&s, &o);
+    for (int i = 0; i < 2; i++) {
+        const char *out = ask_raw(&s, GET("/0") GET("/0") GET("/1") GET("/2") GET("/3") GET("/4") GET("/0") GET("/b"), 0);
+        EXPECT_EQ(count(out, "HTTP/1.1 200 OK\r\n"), 8);
+        EXPECT_EQ(count(out, "\r\nX-Once: aaaa\r\nX-Once: aaaa\r\n\r\n"), 3);
+        EXPECT_EQ(count(out, "\r\nX-Once: aaab\r\nX-Once: aaaa\r\n\r\n"), 1);
+        EXPECT_EQ(count(out, "\r\nX-One: aaaa\r\nX-Once: aaaa\r\n\r\n"), 1);
+        EXPECT_EQ(count(out, "\r\nX-Onces: aaaa\r\nX-Once: aaaa\r\n\r\n"), 1);
+        EXPECT_EQ(count(out, "\r\nX-Once: \r\nX-Once: aaaa\r\n\r\n"), 1);
+        EXPECT_EQ(count(out, "Content-Length: 0\r\nConnection: close\r\n\r\n"), 1);
+    }
+    site_stop(&s);
+}
+
+TEST(http_server, a_wrong_host_behind_a_right_one_is_refused)
+{
+    static const char *const wrong[] = {"a.example:80x", "a.example:80 ", "a.example:80/", "a.exampl\"", "a.example:80, b"};
+    struct site s;
+    site_start(&s, &plain);
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++) {
+        char text[400];
+        bool trimmed = wrong[i][strlen(wrong[i]) - 1] == ' ';
+        snprintf(text, sizeof text, "GET /hello HTTP/1.1\r\nHost: a.example:80\r\n\r\nGET /hello HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n\r\n",
+                 wrong[i]);
+        const char *out = ask_raw(&s, text, 0);
+        EXPECT_EQ(count(out, "HTTP/1.1 200 "), trimmed ? 2 : 1);
+        EXPECT_EQ(count(out, "HTTP/1.1 400 "), trimmed ? 0 : 1);
+    }
+    site_stop(&s);
+}

@@ -16,6 +16,7 @@
 #include <weft/net.h>
 
 #include "../arch/fiber.h"
+#include "../sys/quick.h"
 #include "sigpipe.h"
 
 /*
@@ -80,25 +81,43 @@ static inline int weft__sock_nonblock(int fd)
     return flags < 0 || (!(flags & O_NONBLOCK) && fcntl(fd, F_SETFL, flags | O_NONBLOCK) < 0) ? -errno : 0;
 }
 
+/* A system call that does not go through the C library, where that is faster (src/sys/quick.c). */
+#define WEFT__SOCK_QUICK(...)                                 \
+    __extension__({                                           \
+        long weft__q;                                         \
+        do                                                    \
+            weft__q = weft__sys_quick(__VA_ARGS__);           \
+        while (weft__q == -EINTR);                            \
+        weft__q;                                              \
+    })
+
 static inline ssize_t weft__sock_recv(int fd, void *buf, size_t n)
 {
+    if (weft__sys_quick_calls())
+        return WEFT__SOCK_QUICK(SYS_recvfrom, fd, (long)buf, (long)n, 0);
     return WEFT__SOCK_RETRY(WEFT__SOCK_RECV(fd, buf, n));
 }
 
 static inline ssize_t weft__sock_send(int fd, const void *buf, size_t n)
 {
+    if (weft__sys_quick_calls())
+        return WEFT__SOCK_QUICK(SYS_sendto, fd, (long)buf, (long)n, MSG_NOSIGNAL);
     return WEFT__SOCK_RETRY(WEFT__SOCK_SEND(fd, buf, n, MSG_NOSIGNAL));
 }
 
 /* More follows at once: the kernel may wait for it, 200 ms at most, and send both as one segment. */
 static inline ssize_t weft__sock_send_more(int fd, const void *buf, size_t n)
 {
+    if (weft__sys_quick_calls())
+        return WEFT__SOCK_QUICK(SYS_sendto, fd, (long)buf, (long)n, MSG_NOSIGNAL | MSG_MORE);
     return WEFT__SOCK_RETRY(send(fd, buf, n, MSG_NOSIGNAL | MSG_MORE));
 }
 
 static inline ssize_t weft__sock_sendv(int fd, const struct iovec *iov, int count)
 {
     struct msghdr m = {.msg_iov = (struct iovec *)iov, .msg_iovlen = (size_t)count};
+    if (weft__sys_quick_calls())
+        return WEFT__SOCK_QUICK(SYS_sendmsg, fd, (long)&m, MSG_NOSIGNAL, 0);
     return WEFT__SOCK_RETRY(sendmsg(fd, &m, MSG_NOSIGNAL));
 }
 

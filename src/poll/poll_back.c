@@ -12,6 +12,8 @@
  */
 #include "poll_int.h"
 
+#include "../sys/quick.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -117,7 +119,11 @@ weft_err weft__poll_start(void)
         return 0;
     (void)weft__g(); /* the runtime must run before there is something to poll for */
     weft__lock(&back.lock);
-    weft_err err = weft__poll_started() ? 0 : back_choose();
+    weft_err err = 0;
+    if (!weft__poll_started()) {
+        weft__sys_quick_init();
+        err = back_choose();
+    }
     weft__unlock(&back.lock);
     return err;
 }

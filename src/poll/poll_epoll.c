@@ -19,6 +19,8 @@
  */
 #include "poll_int.h"
 
+#include "../sys/quick.h"
+
 #include <fcntl.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
@@ -130,8 +132,9 @@ static int epoll_collect(weft_dur timeout)
         ep.no_pwait2 = true;
     }
     int ms = timeout < 0 ? -1 : timeout >= INT32_MAX * WEFT_MS ? INT32_MAX : (int)((timeout + WEFT_MS - 1) / WEFT_MS);
-    int n = epoll_wait(ep.fd, ep.event, EPOLL_BATCH, ms);
-    return n < 0 ? 0 : n;
+    long n = weft__sys_quick_calls() ? weft__sys_quick(SYS_epoll_pwait, ep.fd, (long)ep.event, EPOLL_BATCH, ms)
+                                     : epoll_wait(ep.fd, ep.event, EPOLL_BATCH, ms);
+    return n < 0 ? 0 : (int)n;
 }
 
 static struct weft__woken epoll_poll(weft_dur timeout)

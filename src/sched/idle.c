@@ -2,7 +2,7 @@
  * idle.c - workers without work: how they go to sleep, who wakes them, and when nobody ever will.
  *
  * Role    Idle processors and idle workers are two lists under sched.lock. One idle worker sleeps in the poller; one
- *         sleeper at a time has the earliest timer as its timeout. Near worker.c, runq.c, poll.h, monitor.c. Layer 2.
+ *         sleeper at a time has the earliest timer as its timeout. Near worker.c, runq.c, rob.c, poll.h, monitor.c. Layer 2.
  * Invariants
  *   I2  a p on the idle list has an empty queue and no owner; its timers are everybody's.
  *   I3  a worker on the idle list has no p and sleeps, or is about to, on m->wake; whoever takes it off the list
@@ -11,7 +11,7 @@
  *   I5  a pending timer has somebody awake (a worker with a p, which looks before it sleeps, or the monitor, which
  *       watches while anybody runs), or a sleeper whose duty is no later than it. duty_until is the earliest duty.
  *       Model: tests/model/duty.pml.
- *   I8  a p that is left alone (p->alone, set by a thief: runq.c) has somebody who runs it, and the monitor watches while
+ *   I8  a p that is left alone (p->alone, set by a thief: rob.c) has somebody who runs it, and the monitor watches while
  *       anybody runs: it ends that in time, or when the p's goroutine goes on and on. Until then its queue is no other's work.
  *   I6  nbusy counts the ps with an owner or between two: also one beyond weft_procs until its owner retires it, for
  *       somebody runs there. So nidle == procs does not say that all are idle, nbusy == 0 does.

@@ -3,7 +3,7 @@
  *
  * Role    The ring is touched by the owner inside enter/leave or by a claimer, so it needs no atomic read-modify-write;
  *         head and tail are atomic only because thieves and the monitor look at the length from outside.
- * Near    worker.c (who takes), idle.c (who steals), sched_int.h (the claim). Layer 2.
+ * Near    worker.c (who takes), idle.c (who steals), rob.c (whom), sched_int.h (the claim). Layer 2.
  * Invariants
  *   Q1  tail - head <= slots; ring[head .. tail-1] are runnable: goroutines, or spawn records (spawn.c) whose goroutine
  *       has not run yet; each in no other queue.
@@ -16,13 +16,7 @@
 
 #include <string.h>
 
-enum { THEFT_FEW = 32, THEFT_MANY = 512, DUE_SAVED_MAX = 8192 };
-
-#define WATCH_MIN (2 * WEFT_US)   /* shorter says nothing about how quick a p is */
-#define WATCH_MAX (500 * WEFT_US) /* longer ago was another time */
-#define THEFT_GAP (20 * WEFT_US)  /* between two thefts of few: a claim costs both sides 3 us */
-#define THEFT_GAP_MANY (300 * WEFT_US)  /* from one whose goroutine readies others, and goes on */
-#define ALONE_AGAIN (10 * WEFT_MS) /* and so it is after this for a p that was left alone */
+enum { DUE_SAVED_MAX = 8192 };
 
 bool weft__runq_grow(struct weft__p *p)
 {
@@ -167,58 +161,6 @@ static weft__runnable runq_move_half(struct weft__p *from, struct weft__p *to)
     return first;
 }
 
-/*
- * v is quick: its queue is not worth the trip. Each such verdict in a row doubles the time. True: it was left alone just
- * before, so this one theft is made all the same, in case that it does pay.
- */
-static bool runq_leave_alone(struct weft__p *v, weft_time now)
-{
-    uint32_t patience = atomic_load_explicit(&v->patience, memory_order_relaxed);
-    bool again = patience != 0 && now - atomic_load_explicit(&v->alone_until, memory_order_relaxed) < ALONE_AGAIN;
-
-    patience = again ? patience * 2 : weft__policy.quick_patience;
-    if (patience > weft__policy.quick_patience_max)
-        patience = weft__policy.quick_patience_max;
-    atomic_store_explicit(&v->patience, patience, memory_order_relaxed);
-    atomic_store_explicit(&v->alone_until, now + patience, memory_order_relaxed);
-    atomic_store_explicit(&v->alone, 1, memory_order_relaxed); /* I8 */
-    return again;
-}
-
-/*
- * Is robbing v a gain? A stolen goroutine costs the thief some cache misses of 0.4 us, and what it shares with those that
- * stay costs as much again and again. So one that runs for less is better left to a v that gets on with its queue: "quick".
- * What v does for long is stolen. Thieves share what they have seen of v; a mix-up between them only moves the moment of
- * the theft.
- */
-static bool runq_worth_a_theft(struct weft__p *v, uint32_t waiting)
-{
-    uint32_t act = atomic_load_explicit(&v->tick, memory_order_relaxed) + atomic_load_explicit(&v->tail, memory_order_relaxed);
-    weft_time now = weft__now(), at = atomic_load_explicit(&v->watch_at, memory_order_relaxed);
-    weft_time since = atomic_load_explicit(&v->watch_since, memory_order_relaxed);
-    uint32_t done = act - atomic_load_explicit(&v->watch_act, memory_order_relaxed);
-    weft_dur since_theft = now - atomic_load_explicit(&v->robbed_at, memory_order_relaxed);
-
-    if (weft__policy.quick_ns == 0)
-        return true;
-    if (waiting < THEFT_FEW && since_theft < THEFT_GAP)
-        return false;
-    if (since != 0 && now - at < WATCH_MIN)
-        return false;
-    atomic_store_explicit(&v->watch_at, now, memory_order_relaxed);
-    atomic_store_explicit(&v->watch_act, act, memory_order_relaxed);
-    if (since == 0 || now - at > WATCH_MAX) {
-        atomic_store_explicit(&v->watch_since, now, memory_order_relaxed);
-        return false;
-    }
-    atomic_store_explicit(&v->watch_since, 0, memory_order_relaxed);
-    if (done >= (now - at) / weft__policy.quick_ns)
-        return atomic_load_explicit(&v->still, memory_order_relaxed) == 0 ? runq_leave_alone(v, now)
-                                                                          : waiting >= THEFT_MANY || since_theft >= THEFT_GAP_MANY;
-    atomic_store_explicit(&v->patience, 0, memory_order_relaxed);
-    return true;
-}
-
 struct weft__g *weft__steal(struct weft__m *me, struct weft__p *p)
 {
     struct weft__sched *s = &weft__sched;
@@ -230,7 +172,7 @@ struct weft__g *weft__steal(struct weft__m *me, struct weft__p *p)
         struct weft__m *m = v ? atomic_load_explicit(&v->m, memory_order_acquire) : NULL;
         uint32_t waiting = v ? weft__runq_len(v) : 0;
         if (v == p || !m || waiting == 0 || atomic_load_explicit(&v->alone, memory_order_relaxed) != 0 || /* I8 */
-            !runq_worth_a_theft(v, waiting) || !weft__claim(m))
+            !weft__rob_pays(v, waiting) || !weft__claim(m))
             continue;
         weft__runnable r = 0;
         if (atomic_load_explicit(&m->p, memory_order_relaxed) == v)

@@ -104,14 +104,13 @@ struct weft__p {
     uint32_t mon_row;                 /* [monitor] tick when its goroutine was last found blocked */
     int64_t mon_last;                /* [monitor] CPU time of the owner's thread at its last look, since mon_since */
     struct weft__m *mon_m;            /* [monitor] owner then */
-    _Atomic weft_time watch_since;    /* [stat, thieves'] a thief has had an eye on it since then, 0: none */
-    _Atomic weft_time watch_at;       /* [stat, thieves'] and last looked then, */
+    _Atomic weft_time watch_at;       /* [stat, thieves'] a thief has looked at it then, */
     _Atomic uint32_t watch_act;       /* [stat, thieves'] when this many were started and queued */
-    _Atomic uint32_t alone;           /* [I8] 1: nobody robs it, and what it queues wakes nobody; runq.c */
+    _Atomic uint32_t watched;         /* [stat, thieves'] 1: that was the first of two looks */
+    _Atomic uint32_t alone;           /* [I8] 1: nobody robs it, and what it queues wakes nobody; rob.c */
     _Atomic uint32_t still;           /* [stat, monitor's] 1: its goroutine goes on, so it is not quick */
     _Atomic weft_time alone_until;    /* [stat, thieves'] when that ends, or ended */
     _Atomic weft_time robbed_at;      /* [stat, thieves'] last theft */
-    _Atomic uint32_t patience;        /* [stat, thieves'] ns that it was left alone for; 0: was not */
 } __attribute__((aligned(128)));
 
 struct weft__m {
@@ -317,6 +316,10 @@ void weft__runq_due_first(struct weft__p *p, uint32_t before);
 struct weft__g *weft__global_get(struct weft__p *p, uint32_t n);
 /* Half of a busy p's queue into p's; the first is returned. NULL: nothing or no luck. */
 struct weft__g *weft__steal(struct weft__m *me, struct weft__p *p);
+
+/* ---- rob.c ---- */
+/* Is it a gain to rob v, in whose queue so many wait? Asked again and again by who has nothing to run. */
+bool weft__rob_pays(struct weft__p *v, uint32_t waiting);
 
 /* ---- workers: worker.c, idle.c ---- */
 void weft__drop_p(struct weft__m *m);          /* the running goroutine goes on without its p; who has use for it gets it */

@@ -1,5 +1,5 @@
 /*
- * idle_alone.pml - a thief leaves a processor's queue alone, the monitor ends that: runq.c runq_leave_alone, monitor.c
+ * idle_alone.pml - a thief leaves a processor's queue alone, the monitor ends that: rob.c rob_leave_alone, monitor.c
  * mon_end_alone, sched_int.h weft__wants_help, idle.c idle_work_left (I8).
  *
  * Thread 0 owns a processor, pushes goroutines to its own queue, may run one before each, and then computes for ever: the worker

@@ -51,8 +51,8 @@ static struct {
      {{0}}},
     {OSSL_OP_MAC, true, LEAN_NAMES("HMAC"), {{0}}},
     {OSSL_OP_KDF, true, LEAN_NAMES("HKDF", OSSL_KDF_NAME_TLS1_3_KDF, "TLS1-PRF"), {{0}}},
-    {OSSL_OP_KEYEXCH, true, LEAN_NAMES("DH", "ECDH", "X25519", "X448"), {{0}}},
-    {OSSL_OP_SIGNATURE, true, LEAN_NAMES("RSA", "ECDSA", "ED25519", "ED448", "HMAC"), {{0}}},
+    {OSSL_OP_KEYEXCH, false, LEAN_NAMES("TLS1-PRF", "HKDF", "SCRYPT"), {{0}}},
+    {OSSL_OP_SIGNATURE, false, LEAN_NAMES("DSA", "SM2", "SIPHASH", "POLY1305", "CMAC"), {{0}}},
     {OSSL_OP_KEYMGMT, false, LEAN_NAMES("DSA", "SM2", "DHX", "SIPHASH", "POLY1305", "CMAC", "HKDF", "TLS1-PRF", "SCRYPT", "id-scrypt"),
      {{0}}},
 }};

@@ -1,8 +1,10 @@
 /*
  * server.c - the floor: what an HTTP hello costs with epoll alone. Not a server to use.
  *
+ * usage   floor-server [PORT [defer]]     defer: connections are accepted with their first bytes (TCP_DEFER_ACCEPT), as weft does
+ *
  * Role    One thread, one epoll set, one registration per connection for its life, recv and send. It looks for the empty
- *         lines that end requests and believes everything else. bench/http.py divides other servers' CPU time by its.
+ *         lines that end requests and believes everything else. bench/http.py divides other servers' CPU time by its (without defer).
  * Limits  A request that arrives in pieces is kept in 4 KiB per connection; larger ones end it. Descriptors up to 65,535.
  */
 #include <errno.h>
@@ -121,13 +123,15 @@ static void accept_all(int ep, int ln)
     }
 }
 
-static int listen_on(int port)
+static int listen_on(int port, bool defer)
 {
     struct sockaddr_in a = {.sin_family = AF_INET, .sin_port = htons((unsigned short)port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
     socklen_t len = sizeof a;
     int one = 1, fd = socket(AF_INET, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);   /* connections inherit it */
+    if (defer)
+        setsockopt(fd, IPPROTO_TCP, TCP_DEFER_ACCEPT, &one, sizeof one);
     if (bind(fd, (struct sockaddr *)&a, len) < 0 || listen(fd, 4096) < 0 || getsockname(fd, (struct sockaddr *)&a, &len) < 0)
         return -1;
     printf("ready 127.0.0.1:%d\n", ntohs(a.sin_port));
@@ -142,7 +146,8 @@ int main(int argc, char **argv)
     getrlimit(RLIMIT_NOFILE, &r);
     r.rlim_cur = r.rlim_max;
     setrlimit(RLIMIT_NOFILE, &r);
-    int ep = epoll_create1(EPOLL_CLOEXEC), ln = listen_on(argc > 1 ? (int)strtol(argv[1], NULL, 10) : 0);
+    bool defer = argc > 2 && strcmp(argv[2], "defer") == 0;
+    int ep = epoll_create1(EPOLL_CLOEXEC), ln = listen_on(argc > 1 ? (int)strtol(argv[1], NULL, 10) : 0, defer);
     ev[0] = (struct epoll_event){.events = EPOLLIN, .data.fd = ln};
     if (ep < 0 || ln < 0 || epoll_ctl(ep, EPOLL_CTL_ADD, ln, ev) < 0) {
         perror("floor-server");

@@ -71,8 +71,6 @@ struct weft__p {
     struct weft__g *_Atomic next;     /* [own/claim] runs before the queue; never stolen at once */
     _Atomic uint32_t turn;            /* [stat] monitor: those that hand over by next compute long: the queue's turn */
     int32_t next_run;                 /* [own] times in a row that next jumped the queue; below 0 they do not count yet */
-    uint32_t due_tick;                /* [own] tick at the last weft__runq_due_first */
-    uint32_t due_saved;               /* [own] turns since then, and before, that were not spent on it */
     bool from_global;                 /* [own] the last one that was taken out of turn came from the global queue */
     _Atomic uint32_t head, tail;      /* [own/claim; stat for others] free running, queue is ring[head .. tail-1] */
     uint32_t slots;                   /* [own/claim] 0 or a power of two */
@@ -97,6 +95,8 @@ struct weft__p {
     struct weft__timer *_Atomic firing; /* [stat] its fn is running now, on heap_runner's thread (edge T2) */
     struct weft__m *_Atomic heap_runner; /* [tlock for writes; stat] who runs this heap's due timers, or NULL */
 
+    uint32_t due_tick;                /* [own] tick at the last weft__runq_due_first */
+    uint32_t due_saved;               /* [own] turns since then, and before, that were not spent on it */
     uint32_t mon_tick;                /* [monitor] tick when last seen */
     weft_time mon_since;              /* [monitor] first time it was seen at mon_tick */
     int64_t mon_cpu;                  /* [monitor] CPU of the owner's thread then */

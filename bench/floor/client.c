@@ -3,6 +3,7 @@
  *
  * Role    One thread, one epoll set, one registration per connection for its life; send, recv, find the empty line and
  *         the length, count the body. bench/fetch.py divides other clients' CPU time by its.
+ *         -x and -r show what a slower client costs, and what comes of the order of its calls (docs/perf/limits.md).
  * Limits  Believes the answer, which must begin with its head in one piece. 64 KiB of buffer for all connections.
  */
 #include <arpa/inet.h>
@@ -13,6 +14,8 @@
 #include <sys/socket.h>
 
 #include "../http/fetch_args.h"
+
+enum { EVENTS = 128 };
 
 struct conn {
     int fd;
@@ -26,6 +29,8 @@ static int ep;
 static char request[256], in[65536];
 static size_t request_len;
 static uint64_t fetches, errors;
+static struct conn *answered[EVENTS];   /* with -r: what is to be asked again */
+static int answered_len;
 
 static void die(const char *what)
 {
@@ -58,17 +63,27 @@ static void conn_open(struct conn *c)
         conn_ask(c);
 }
 
+static void conn_again(struct conn *c)
+{
+    if (args.each)
+        conn_open(c);
+    else
+        conn_ask(c);
+}
+
 /* A whole answer: on to the next. */
 static void conn_next(struct conn *c)
 {
     fetches++;
     c->reading = false;
-    if (!args.each) {
-        conn_ask(c);
-        return;
-    }
-    close(c->fd);
-    conn_open(c);
+    for (double end = args.work > 0 ? fetch_now() + args.work : 0; end > 0 && fetch_now() < end;)
+        ;
+    if (args.each)
+        close(c->fd);
+    if (args.read_first)
+        answered[answered_len++] = c;
+    else
+        conn_again(c);
 }
 
 /* n bytes have come to in. */
@@ -114,11 +129,14 @@ static void conn_event(struct conn *c, uint32_t events)
 
 static void run_until(double end)
 {
-    struct epoll_event ev[128];
+    struct epoll_event ev[EVENTS];
     while (fetch_now() < end) {
-        int n = epoll_wait(ep, ev, 128, 20);
+        int n = epoll_wait(ep, ev, EVENTS, 20);
+        answered_len = 0;
         for (int i = 0; i < n; i++)
             conn_event(ev[i].data.ptr, ev[i].events);
+        for (int i = 0; i < answered_len; i++)
+            conn_again(answered[i]);
     }
 }
 

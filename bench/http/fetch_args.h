@@ -18,6 +18,8 @@ struct fetch_args {
     bool wait;           /* CONNS fetches that get no answer: memory instead of time */
     const char *ca;      /* https, with this authority */
     bool full;           /* no session is resumed */
+    double work;         /* the floor only: us of computing for each fetch, as a client that does more has it */
+    bool read_first;     /* the floor only: no request before all answers that are there have been read */
     bool h2;             /* CONNS fetches at a time over one connection of HTTP/2 */
     double seconds, warm;
 };
@@ -27,7 +29,7 @@ static inline void fetch_parse(int argc, char **argv, struct fetch_args *ret)
     struct rlimit r;
     int o;
     *ret = (struct fetch_args){.conns = 64, .seconds = 1, .warm = 0.3};
-    while ((o = getopt(argc, argv, "p:c:s:w:t:neW2")) > 0) {
+    while ((o = getopt(argc, argv, "p:c:s:w:t:x:rneW2")) > 0) {
         if (o == 'p')
             ret->port = (int)strtol(optarg, NULL, 10);
         else if (o == 'c')
@@ -46,11 +48,15 @@ static inline void fetch_parse(int argc, char **argv, struct fetch_args *ret)
             ret->h2 = true;
         else if (o == 'n')
             ret->full = true;
+        else if (o == 'x')
+            ret->work = strtod(optarg, NULL) / 1e6;
+        else if (o == 'r')
+            ret->read_first = true;
         else
             exit(2);
     }
     if (!ret->port || ret->conns < 1) {
-        fprintf(stderr, "usage: %s -p PORT [-c CONNS] [-e | -W | -2] [-t CA_FILE [-n]] [-s SECONDS] [-w WARM_UP]\n", argv[0]);
+        fprintf(stderr, "usage: %s -p PORT [-c CONNS] [-e | -W | -2] [-x US] [-r] [-t CA_FILE [-n]] [-s SECONDS] [-w WARM_UP]\n", argv[0]);
         exit(2);
     }
     getrlimit(RLIMIT_NOFILE, &r);

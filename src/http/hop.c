@@ -12,7 +12,7 @@
  *   C4  between the last byte sent and the first received a response has no rx: no buffer, no head.
  *
  * Locks   none here. Order: none here; a response belongs to one goroutine.
- * Turns   Before a request is sent, and before a connection is made for one, those who are ready run first: in a client with
+ * Turns   Before a request goes out on a kept connection, or a new one is made, those who are ready run first: in a client with
  *         many calls under way most of them have an answer to read. Then requests leave one right after another, and a peer on
  *         this machine, which the sender has to wake, finds the next one there instead of falling asleep: a fetch costs a sixth
  *         less, on the peer's side too (docs/perf/limits.md). Where the others compute for long, a call would only be late: a turn
@@ -405,7 +405,8 @@ static weft_err hop_exchange(weft_ctx *ctx, struct weft_http_response *r, struct
     r->keep = true;
     r->head_wire_bytes = 0;
     s->proxy = r->hc->relayed ? &r->client->proxies->http : NULL;
-    hop_turn(r);
+    if (r->reused)
+        hop_turn(r);   /* a new connection has had its turn */
     int state = hop_send(ctx, r, s);
     if (state == 0)
         state = hop_receive(ctx, r, s->call, false);

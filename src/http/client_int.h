@@ -55,7 +55,9 @@ struct weft_http_client {
     uint32_t idle_len;                /* [lock] */
     struct weft__hlink h2s;           /* [lock] connections of HTTP/2 */
     uint32_t h2_round;                /* [lock] counts weft__h2_clear */
-    _Atomic weft_time turns_from;     /* [stat] hop.c: until this instant none are given */
+    _Atomic weft_time turns_from;     /* [stat] hop.c, Turns: until this instant none are given */
+    _Atomic uint32_t turns;           /* [stat] about how many have begun and ended: threads may lose one */
+    atomic_bool turn_was_long;        /* [stat] the last one that was timed */
     _Atomic uint32_t refs;            /* [H1] the owner, responses, calls, and the reaper while armed */
     bool closed;                      /* [lock] nothing is kept any more */
     bool reaping;                     /* [lock] the timer is armed or its function runs */

@@ -16,7 +16,8 @@
  *         many calls under way most of them have an answer to read. Then requests leave one right after another, and a peer on
  *         this machine, which the sender has to wake, finds the next one there instead of falling asleep: a fetch costs a sixth
  *         less, on the peer's side too (docs/perf/limits.md). Where the others compute for long, a call would only be late: a turn
- *         in eight is timed, and after one that took TURN_MAX none are given for TURN_PAUSE.
+ *         in eight is timed, and the next one after one longer than TURN_SHARE for each call that began or ended one meanwhile; when that
+ *         is longer too, none are given for 256 times as long.
  * Limits  head_bytes_max for the head, 1xx responses before it included; one deadline for everything; 1 s for a
  *         100-continue, then the body goes out unasked (RFC 9110 10.1.1).
  * Failure the hop is over; words for it go to call->reterr_text.
@@ -34,8 +35,9 @@
 #include <string.h>
 
 #define CONTINUE_WAIT WEFT_SEC
-#define TURN_MAX (2 * WEFT_MS)
-#define TURN_PAUSE (50 * WEFT_MS)
+#define TURN_SHARE (250 * WEFT_US)
+#define TURN_PAUSE_MAX (10 * WEFT_SEC)
+#define TURN_PAUSE_FOR 256
 #define TURN_LOOK 7       /* calls whose start has one of these bits do not time their turn */
 #define UNTOUCHED_MAX 3   /* times that a request is sent again which a server of HTTP/2 has not looked at */
 
@@ -131,17 +133,38 @@ weft_err weft__hconn_keep(struct weft_http_response *r, weft_conn *conn, bool re
     return hc ? 0 : WEFT_ENOMEM;
 }
 
+/* One more begun or ended. */
+static uint32_t turn_count(struct weft_http_client *c)
+{
+    uint32_t n = atomic_load_explicit(&c->turns, memory_order_relaxed) + 1;
+    atomic_store_explicit(&c->turns, n, memory_order_relaxed);
+    return n;
+}
+
+/* calls have begun or ended a turn since it began, this one too. One long turn may be the system's doing, which had another program run. */
+static void turn_took(struct weft_http_client *c, weft_dur d, uint32_t calls)
+{
+    bool was = atomic_load_explicit(&c->turn_was_long, memory_order_relaxed), is = d > TURN_SHARE * calls;
+    weft_dur pause = d < TURN_PAUSE_MAX / TURN_PAUSE_FOR ? d * TURN_PAUSE_FOR : TURN_PAUSE_MAX;
+    if (was && is)
+        atomic_store_explicit(&c->turns_from, weft_now() + pause, memory_order_relaxed);
+    if (was != is)
+        atomic_store_explicit(&c->turn_was_long, is, memory_order_relaxed);
+}
+
 /* See Turns. Not for a thread's own goroutine: its yield is a system call, and nobody is behind it. */
 static WEFT_PARKS void hop_turn(struct weft_http_response *r)
 {
     struct weft_http_client *c = r->client;
     if (r->start < atomic_load_explicit(&c->turns_from, memory_order_relaxed) || weft__g()->tied)
         return;
-    bool look = (r->start & TURN_LOOK) == 0;
+    bool look = (r->start & TURN_LOOK) == 0 || atomic_load_explicit(&c->turn_was_long, memory_order_relaxed);
     weft_time t = look ? weft_now() : 0;
+    uint32_t n = turn_count(c);
     weft_yield();
-    if (look && weft_now() - t > TURN_MAX)
-        atomic_store_explicit(&c->turns_from, weft_now() + TURN_PAUSE, memory_order_relaxed);
+    uint32_t calls = turn_count(c) - n;
+    if (look)
+        turn_took(c, weft_now() - t, calls);
 }
 
 static weft_err hconn_new(weft_ctx *ctx, struct weft_http_response *r, const struct weft_http_call *call)

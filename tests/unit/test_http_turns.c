@@ -60,8 +60,8 @@ TEST(http_turns, who_is_ready_runs_before_a_connection_is_made)
     weft_procs(procs);
 }
 
-/* One turn in eight is timed, as the clock's last digits fall. */
-TEST(http_turns, a_turn_that_took_long_is_the_last_for_a_while)
+/* One turn in eight is timed, as the clock's last digits fall, and the one behind a long one. */
+TEST(http_turns, after_turns_that_took_long_none_are_given)
 {
     struct turn t = {.work = 3 * WEFT_MS};
     int procs = weft_procs(1), given = 0;

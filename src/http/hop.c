@@ -14,10 +14,10 @@
  * Locks   none here. Order: none here; a response belongs to one goroutine.
  * Turns   Before a request goes out on a kept connection, or a new one is made, those who are ready run first: in a client with
  *         many calls under way most of them have an answer to read. Then requests leave one right after another, and a peer on
- *         this machine, which the sender has to wake, finds the next one there instead of falling asleep: a fetch costs a sixth
- *         less, on the peer's side too (docs/perf/limits.md). Where the others compute for long, a call would only be late: a turn
- *         in eight is timed, and the next one after one longer than TURN_SHARE for each call that began or ended one meanwhile; when that
- *         is longer too, none are given for 256 times as long.
+ *         this machine, which the sender has to wake, finds the next one there instead of falling asleep (docs/perf/limits.md).
+ *         Where the others compute for long, a call would only be late: a turn in eight is timed, and the next one after one that
+ *         was longer than TURN_SHARE for each call that began or ended one meanwhile; when that is too, none are given for 256
+ *         times as long.
  * Limits  head_bytes_max for the head, 1xx responses before it included; one deadline for everything; 1 s for a
  *         100-continue, then the body goes out unasked (RFC 9110 10.1.1).
  * Failure the hop is over; words for it go to call->reterr_text.

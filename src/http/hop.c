@@ -90,7 +90,7 @@ void weft__response_end_hop(struct weft_http_response *r)
         bool clean = w && sent && r->keep && weft__wire_skip_buffered(w) && w->pos == w->end;   /* R2 */
         r->hc = NULL;
         if (clean) {
-            /* Most answers come whole with their first bytes: the server's time for an idle connection began about then. */
+            /* Most answers come whole with their head: the server's time for an idle connection began about then. */
             weft__pool_put(r->client, hc, !slots, w->wire_bytes == r->rx->have ? r->rx->heard : weft_now());
             r->host = slots ? r->host : NULL;
         } else {
@@ -252,10 +252,9 @@ static weft_err head_read(weft_ctx *ctx, struct weft_http_response *r, const str
     }
     if (n <= 0)
         return head_ended(r, call, n);
-    if (!r->got_bytes) {
-        r->rx->heard = weft_now();
+    r->rx->heard = weft_now();   /* rx may be a second one, behind a 100 */
+    if (!r->got_bytes)
         r->sent = r->rx->heard - r->sent;
-    }
     r->got_bytes = true;
     r->rx->have += (uint32_t)n;
     return 0;

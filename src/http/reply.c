@@ -380,7 +380,8 @@ weft_err weft_http_reply_write(weft_http_writer *w, const void *buf, size_t len)
             return err;
         if (!fits)   /* framed by nothing: straight from the caller's memory, with the head in front */
             return reply_push(w, s, len, false);
-        memcpy(w->out->data + w->len, s, len);
+        if (len)
+            memcpy(w->out->data + w->len, s, len);
         w->len += (uint32_t)len;
         return 0;
     }

@@ -105,7 +105,8 @@ static inline ssize_t weft__sock_send(int fd, const void *buf, size_t n)
     return WEFT__SOCK_RETRY(WEFT__SOCK_SEND(fd, buf, n, MSG_NOSIGNAL));
 }
 
-/* More follows at once: the kernel may wait for it, 200 ms at most, and send both as one segment. */
+/* More follows at once: the kernel may wait for it, for a retransmission's time-out (200 ms or more), and send both as one segment. A close
+ * with bytes unread drops what waits. */
 static inline ssize_t weft__sock_send_more(int fd, const void *buf, size_t n)
 {
     if (weft__sys_quick_calls())

@@ -121,6 +121,13 @@ static void epoll_drain_break(void)
     (void)atomic_exchange_explicit(&ep.break_pending, 0, memory_order_acq_rel); /* E3 */
 }
 
+/* What epoll_wait asks, for a filter of system calls that knows it. Where there is none, there is no quick way either. */
+#ifdef SYS_epoll_wait
+#define EPOLL_WAIT_CALL SYS_epoll_wait
+#else
+#define EPOLL_WAIT_CALL SYS_epoll_pwait
+#endif
+
 /* Number of events, 0 on interruption too. */
 static int epoll_collect(weft_dur timeout)
 {
@@ -132,7 +139,7 @@ static int epoll_collect(weft_dur timeout)
         ep.no_pwait2 = true;
     }
     int ms = timeout < 0 ? -1 : timeout >= INT32_MAX * WEFT_MS ? INT32_MAX : (int)((timeout + WEFT_MS - 1) / WEFT_MS);
-    long n = weft__sys_quick_calls() ? weft__sys_quick(SYS_epoll_pwait, ep.fd, (long)ep.event, EPOLL_BATCH, ms)
+    long n = weft__sys_quick_calls() ? weft__sys_quick(EPOLL_WAIT_CALL, ep.fd, (long)ep.event, EPOLL_BATCH, ms)
                                      : epoll_wait(ep.fd, ep.event, EPOLL_BATCH, ms);
     return n < 0 ? 0 : (int)n;
 }

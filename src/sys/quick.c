@@ -31,7 +31,7 @@ static bool quick_wanted(void)
     ssize_t n = read(fd, text, sizeof text - 1);
     (void)close(fd);
     text[n > 0 ? n : 0] = '\0';
-    return strstr(text, "Safe RET") != NULL;
+    return strcasestr(text, "safe ret") != NULL;
 }
 #endif
 

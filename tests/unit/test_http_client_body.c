@@ -125,11 +125,12 @@ TEST(http_client_body, a_body_is_kept_back_when_the_server_answers_first)
     peer_stop(&p);
 }
 
-/* One connection: says `first` after the head (NULL: nothing), then reads the rest up to `last_bytes`, then 200. */
+/* One connection: says `first` after the head (NULL: nothing), then reads the rest up to `last_bytes`, then 200. And once more a head, and
+ * 200, if more is asked. */
 struct slow_server {
     weft_listener *ln;
     const char *first, *last_bytes;
-    bool all;
+    bool more, all, again;
 };
 
 static void slow_serve(struct slow_server *s)
@@ -151,7 +152,11 @@ static void slow_serve(struct slow_server *s)
         }
         s->all = strstr(buf, s->last_bytes) != NULL;
     }
-    (void)weft_conn_write(NULL, c, "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", 40);
+    static const char answer[] = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+    (void)weft_conn_write(NULL, c, answer, sizeof answer - 1);
+    s->again = s->more && peer_read_head(NULL, c, buf, sizeof buf) > 0;
+    if (s->again)
+        (void)weft_conn_write(NULL, c, answer, sizeof answer - 1);
     (void)weft_conn_close(c);
 }
 
@@ -176,6 +181,24 @@ TEST(http_client_body, a_body_goes_after_100_and_after_a_second_of_silence)
         weft_http_client_free(c);
         (void)weft_listener_close(s.ln);
     }
+}
+
+TEST(http_client_body, a_connection_that_brought_a_100_is_used_again)
+{
+    struct slow_server s = {.first = "HTTP/1.1 100 Continue\r\n\r\n", .last_bytes = "\r\n3\r\nbbb\r\n0\r\n\r\n", .more = true};
+    weft_waitgroup wg = {0};
+    char url[WEFT_ADDR_TEXT + 8] = "http://", got[64];
+    REQUIRE(weft_listen(&s.ln, "tcp", "127.0.0.1:0") == 0);
+    weft_listener_addr(s.ln, url + 7, WEFT_ADDR_TEXT);
+    weft_waitgroup_go(&wg, slow_serve, &s);
+    weft_http_client *c = client_with(&(struct weft_http_client_opts){.timeout = 10 * WEFT_SEC});
+    struct source src = {.left = 3, .piece = 3};
+    EXPECT_EQ(send_body(c, url, &src, 0, true, got, sizeof got), 200);
+    EXPECT_EQ(fetch(c, url, got, sizeof got), 200);
+    weft_http_client_free(c);
+    weft_waitgroup_wait(&wg);
+    EXPECT(s.again);
+    (void)weft_listener_close(s.ln);
 }
 
 TEST(http_client_body, a_body_from_a_reader_is_not_sent_twice)

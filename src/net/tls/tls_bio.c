@@ -34,11 +34,12 @@ static int tls_bio_read(BIO *b, char *ret_buf, int n)
     return (int)(got < 0 ? -1 : got);
 }
 
-/* Does something follow what is written now? The first request the client's Finished, the end of the stream a farewell: each
- * goes into one segment with it. */
+/* Does something follow what is written now? The first request the client's Finished, the end of the stream its farewell: each
+ * goes into one segment with it. Not a server's farewell: a client has often sent what is not read any more, and a close with
+ * bytes unread drops what waits to be sent; without that word its answer looks cut off. */
 static bool tls_bio_more(const struct weft__tls *tls)
 {
-    return tls->leaving ||
+    return (tls->leaving && !SSL_is_server(tls->ssl)) ||
            (tls->talks && SSL_get_state(tls->ssl) == TLS_ST_CW_FINISHED && SSL_version(tls->ssl) == TLS1_3_VERSION);
 }
 

@@ -129,7 +129,7 @@ static bool kdf_digest(struct kdf_in *k, const OSSL_PARAM *p)
     return false;
 }
 
-/* One parameter. False: unknown, or not of its type. */
+/* One parameter. False: not of its type. One that is not known is nothing to us, as provider-kdf(7) has it: a later libssl may send more. */
 static bool kdf_param(struct kdf_in *k, const OSSL_PARAM *p)
 {
     struct {
@@ -146,7 +146,7 @@ static bool kdf_param(struct kdf_in *k, const OSSL_PARAM *p)
             *bytes[i].to = (struct kdf_bytes){p->data, p->data ? p->data_size : 0};
             return p->data_type == OSSL_PARAM_OCTET_STRING;
         }
-    return false;
+    return true;
 }
 
 static int kdf_derive(void *none, unsigned char *ret, size_t n, const OSSL_PARAM params[])

@@ -24,7 +24,8 @@
 
 #include "tls_int.h"
 
-enum { X_BYTES = 32, X_CALLS = 40 };
+enum { X_BYTES = 32, X_CALLS = 40,
+       X_GEN_GET_PARAMS = 15 };   /* OSSL_FUNC_KEYMGMT_GEN_GET_PARAMS, which 3.0's headers have not */
 
 typedef void x_fn(void);
 
@@ -141,7 +142,7 @@ static bool x_fast(void)
 #endif
 }
 
-/* OpenSSL's functions with four of ours in their places. False: there are others than are known. */
+/* OpenSSL's functions with four of ours in their places. False: there are some that would meet what is ours. */
 static bool x_copy(const OSSL_DISPATCH *from)
 {
     int n = 0, ours = 0;
@@ -152,7 +153,8 @@ static bool x_copy(const OSSL_DISPATCH *from)
         case OSSL_FUNC_KEYMGMT_GEN_SET_PARAMS: x.keys[n].function = (x_fn *)x_gen_set; break;
         case OSSL_FUNC_KEYMGMT_GEN: x.keys[n].function = (x_fn *)x_gen; break;
         case OSSL_FUNC_KEYMGMT_GEN_CLEANUP: x.keys[n].function = (x_fn *)x_gen_end; break;
-        case OSSL_FUNC_KEYMGMT_GEN_SET_TEMPLATE: return false;
+        case OSSL_FUNC_KEYMGMT_GEN_SET_TEMPLATE:
+        case X_GEN_GET_PARAMS: return false;   /* they would get what x_gen_begin made */
         default: continue;
         }
         ours++;

@@ -17,8 +17,8 @@
 
 enum { BLOCKY_SURE = 8, BLOCKY_SEEN = 2, BLOCKY_PARKS = 64, BLOCKY_PARKS_MAX = 65536 };
 #define BLOCKY_FOR (2 * WEFT_MS)
-#define BLOCKY_NEAR_MS 100 /* a verdict in that time costs a processor a hundredth of it at most */
-#define BLOCKY_TIED_MS 1000 /* and two in this time a few thousandths */
+#define BLOCKY_NEAR_MS 100 /* a verdict in that time costs a processor a hundredth of it, after a calm a sixth at most */
+#define BLOCKY_TIED_MS 1000 /* and two in this time a few hundredths */
 
 static uint32_t blocky_ms(weft_time t)
 {

@@ -3,7 +3,7 @@
  *
  * Role    A C library that blocks inside has state in its thread: errno whose address the compiler kept, an error queue,
  *         a recursive mutex. So the thread blocks with it, and only the processor is handed on, at once instead of
- *         after the monitor's millisecond. Afterwards the goroutine goes on without one until it parks or finds one idle,
+ *         after the monitor's look. Afterwards the goroutine goes on without one until it parks or finds one idle,
  *         as after the monitor took it: a thousand returns at a time wait for nobody.
  * Near    start.c (weft__drop_p), worker.c (W4, tied parks), src/posix, docs/design/posix.md, ADR 0007. Layer 2.
  * Invariants

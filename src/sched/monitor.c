@@ -22,7 +22,7 @@
  *         them a second were an eighth of an echo server's CPU time. So after MON_CALM looks in a row at which nothing was wrong
  *         (every p went on by many switches or slept, nobody waited long) a tick lasts 2, 4, then 8 ms, but never past the first
  *         timer. Anything wrong: 1 ms again.
- * Limits  Blocked goroutines lose the processor after 1 ms, the first one after a calm after 9 at most; while one follows
+ * Limits  Blocked goroutines lose the processor after 1 ms, the first one after a calm after 16 at most; while one follows
  *         another, after a whole tick of 50 us without CPU
  *         time, so that a thousand such calls do not take a thousand ticks. Computing ones after 2 or 10 ms (MON_SLICE) of which they had a
  *         CPU for half at least, or as soon as a timer is due and no processor is idle. Blocked means that its thread used
@@ -73,7 +73,8 @@ enum mon_why {
 
 static struct weft__blocks mon_blocks;
 static uint32_t mon_calm;               /* looks in a row at which all was well */
-static uint32_t mon_ticks = 1;          /* milliseconds that the current tick was to last */
+static weft_time mon_calm_at;           /* when the last of them was counted */
+static uint32_t mon_ticks = 1;          /* milliseconds that the last tick lasted, if it was a long one */
 
 /* When to look for a deadlock again. */
 struct mon_look {
@@ -262,6 +263,15 @@ static void mon_restless(void)
     mon_calm = 0;
 }
 
+/* One look more, if it comes a whole tick after the last that was counted: quick ones say little. */
+static void mon_calmer(weft_time now)
+{
+    if (now - mon_calm_at < MON_TICK)
+        return;
+    mon_calm_at = now;
+    mon_calm++;
+}
+
 /* How long a tick is while nobody has said that all is calm. */
 static weft_dur mon_wait(weft_time now)
 {
@@ -284,7 +294,9 @@ static weft_dur mon_short_tick(struct weft__sched *s, weft_time now)
 /* How long to wait when all has been calm for a while; 0: a short tick. */
 static weft_dur mon_long_tick(struct weft__sched *s, weft_time now)
 {
-    if (mon_calm < MON_CALM || s->fenced || weft__blocks_quick(&mon_blocks, now))
+    if (weft__blocks_quick(&mon_blocks, now))
+        mon_restless();
+    if (mon_calm < MON_CALM || s->fenced)
         return 0;
     uint32_t step = mon_calm - MON_CALM + 1;
     weft_time start = weft__now(), until = start + (MON_TICK << (step < MON_CALM_STEPS ? step : MON_CALM_STEPS));
@@ -313,11 +325,15 @@ void weft__monitor_sooner(void)
 static void mon_nap(struct weft__sched *s, weft_time now)
 {
     weft_dur wait = mon_long_tick(s, now);
+    weft_time start = weft__now();
 
-    mon_ticks = wait ? (uint32_t)(wait / MON_TICK) : 1;
+    mon_ticks = 1;
     weft__sys_futex_wait(&s->asked, 0, wait ? wait : mon_short_tick(s, now));
     if (!wait)
         return;
+    weft_dur slept = weft__now() - start; /* a timer's starter may have ended it */
+    if (slept >= 2 * MON_TICK)
+        mon_ticks = (uint32_t)(slept / MON_TICK);
     if (atomic_load_explicit(&s->mon_until, memory_order_relaxed) == 0) /* a timer is to be watched */
         mon_restless();
     atomic_store_explicit(&s->mon_until, 0, memory_order_relaxed);
@@ -459,7 +475,7 @@ static void *mon_main(void *arg)
         now = weft__now();
         mon_expect(now);
         if (weft__all_idle()) {
-            mon_calm++;
+            mon_calmer(now);
             if ((idle_ticks += (int)mon_ticks) >= MON_IDLE_TICKS) {
                 if (weft__spawn_trim(true))
                     continue;
@@ -475,7 +491,7 @@ static void *mon_main(void *arg)
         }
         idle_ticks = 0;
         look.at = WEFT__NEVER; /* who goes to sleep last looks itself */
-        mon_calm++;
+        mon_calmer(now);
         mon_tick(s, now);
         if ((ticks += mon_ticks) >= MON_TRIM_TICKS) {
             (void)weft__spawn_trim(false);

@@ -10,7 +10,7 @@
  *         measured, a program has as many of them this way as that, within some per cent (docs/perf/limits.md).
  * Invariants
  *   RB1  rob is read and written under its lock; who does not get the lock at once robs nobody this time.
- *   RB2  a p is left alone until rob.until at most, which the monitor sees to (I8).
+ *   RB2  a p is left alone until rob.until and the monitor's look after that at most (I8): the present tick may be a long one.
  * Limits  The words that thieves share of one v (watch_*, robbed_at) may be mixed up between them: that moves the moment of a
  *         theft, no more. Rates are those of the last milliseconds: a program that changes sooner is judged by chance.
  */
@@ -70,7 +70,7 @@ static void rob_leave_alone(struct weft__p *v)
 }
 
 /* Nobody robs the quick ones: how much gets done? Each time in a row lasts twice as long. */
-static void rob_count_alone(struct weft__p *v, weft_time now)
+static void rob_count_alone(weft_time now)
 {
     weft_dur max = weft__policy.quick_patience_max;
 
@@ -81,7 +81,6 @@ static void rob_count_alone(struct weft__p *v, weft_time now)
     rob.acts = rob_acts();
     rob.until = now + rob.patience;
     atomic_store_explicit(&rob.how, ROB_NOT, memory_order_relaxed);
-    rob_leave_alone(v);
 }
 
 /* Everybody robs them: how much gets done? */
@@ -112,12 +111,13 @@ static bool rob_quick(struct weft__p *v, weft_time now)
         return true;
     }
     rob.patience = 0;
-    rob_count_alone(v, now);
+    rob_count_alone(now);
+    rob_leave_alone(v);
     return false;
 }
 
-/* They are robbed freely. Is that still a gain? */
-static bool rob_freely(struct weft__p *v, weft_time now)
+/* They are robbed freely. Is that still a gain? If not, who is quick shows at the next look. */
+static bool rob_freely(weft_time now)
 {
     weft_dur wall = now - rob.since;
     uint32_t acts = rob_acts();
@@ -133,7 +133,7 @@ static bool rob_freely(struct weft__p *v, weft_time now)
         rob.trial = ROB_WINDOW;
         return true;
     }
-    rob_count_alone(v, now);
+    rob_count_alone(now);
     return false;
 }
 
@@ -143,7 +143,7 @@ static bool rob_judge(struct weft__p *v, weft_time now, bool freely)
     if (!weft__lock_at_once(&rob.lock)) /* RB1 */
         return false;
     bool still = (atomic_load_explicit(&rob.how, memory_order_relaxed) == ROB_FREELY) == freely;
-    bool yes = still && (freely ? rob_freely(v, now) : rob_quick(v, now));
+    bool yes = still && (freely ? rob_freely(now) : rob_quick(v, now));
     weft__unlock(&rob.lock);
     return yes;
 }
@@ -163,6 +163,8 @@ static bool rob_watch(struct weft__p *v, weft_time now, bool *ret_quick)
     atomic_store_explicit(&v->watch_act, acts, memory_order_relaxed);
     if (first)
         return false;
+    if ((int32_t)done < 0)   /* its ring grew, or who was due went ahead */
+        done = 0;
     *ret_quick = done >= watched / weft__policy.quick_ns;
     return true;
 }

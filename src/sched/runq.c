@@ -33,6 +33,7 @@ bool weft__runq_grow(struct weft__p *p)
     weft__tsan_release(p);
     p->ring = ring;
     p->slots = slots;
+    p->due_head -= head;
     atomic_store_explicit(&p->head, 0, memory_order_relaxed);
     atomic_store_explicit(&p->tail, n, memory_order_relaxed);
     return true;
@@ -92,8 +93,8 @@ static void runq_jump(struct weft__p *p, uint32_t before, uint32_t n)
 
 void weft__runq_due_first(struct weft__p *p, uint32_t before)
 {
-    uint32_t tick = atomic_load_explicit(&p->tick, memory_order_relaxed), len = weft__runq_len(p);
-    uint32_t n = len - before, saved = p->due_saved + (tick - p->due_tick), room = p->slots - len;
+    uint32_t len = weft__runq_len(p), n = len - before, room = p->slots - len;
+    uint32_t saved = p->due_saved + (atomic_load_explicit(&p->head, memory_order_relaxed) - p->due_head);
 
     if (saved > DUE_SAVED_MAX)
         saved = DUE_SAVED_MAX;
@@ -103,7 +104,7 @@ void weft__runq_due_first(struct weft__p *p, uint32_t before)
         n = 0;
     if (n > 0)
         runq_jump(p, before, n);
-    p->due_tick = tick;
+    p->due_head = atomic_load_explicit(&p->head, memory_order_relaxed);
     p->due_saved = saved - 2 * n;
 }
 

@@ -185,8 +185,8 @@ void weft__small_check(const struct weft__g *g);
 /* Make a parked (S3: or parking) goroutine runnable. Any thread, any stack; holds no lock. */
 void weft__ready(struct weft__g *g);
 
-/* Timers (sched/timer.c). start of an active timer moves it; move does only that, false: it was not active, or has a period.
- * stop: true if it was active. fn may still be running on another thread when stop or move returns false: seq tells. None
+/* Timers (sched/timer.c). start of an active timer moves it; move does only that, false: it was not active. Not for
+ * one with a period. stop: true if it was active. fn may still be running on another thread when stop or move returns false. None
  * parks; all take only the heap's lock, and after it is dropped none looks at t again. */
 void weft__timer_start(struct weft__timer *t, weft_time when);
 bool weft__timer_move(struct weft__timer *t, weft_time when);

@@ -95,8 +95,8 @@ struct weft__p {
     struct weft__timer *_Atomic firing; /* [stat] its fn is running now, on heap_runner's thread (edge T2) */
     struct weft__m *_Atomic heap_runner; /* [tlock for writes; stat] who runs this heap's due timers, or NULL */
 
-    uint32_t due_tick;                /* [own] tick at the last weft__runq_due_first */
-    uint32_t due_saved;               /* [own] turns since then, and before, that were not spent on it */
+    uint32_t due_head;                /* [own/claim] head after the last weft__runq_due_first */
+    uint32_t due_saved;               /* [own] how many have left the queue since then, and before, for whom nobody went ahead */
     uint32_t mon_tick;                /* [monitor] tick when last seen */
     weft_time mon_since;              /* [monitor] first time it was seen at mon_tick */
     int64_t mon_cpu;                  /* [monitor] CPU of the owner's thread then */
@@ -309,8 +309,8 @@ void weft__global_put(weft__runnable r);
 /* All that waits for p to the global queue, as it is: a record gets no stack for that. Owner inside enter/leave, claimer,
  * or who holds a p without an owner. */
 void weft__runq_spill(struct weft__p *p);
-/* What timers have queued behind the `before` that were there goes ahead of them, but for half of all turns at most: who waits
- * in the queue waits twice as long in the end. Owner inside enter/leave. */
+/* What timers have queued behind the `before` that were there goes ahead of them, but for half of those at most that leave the
+ * queue (the next slot's turns are no turns of the queue): who waits there waits twice as long in the end. Owner inside enter/leave. */
 void weft__runq_due_first(struct weft__p *p, uint32_t before);
 /* Up to n from the global queue: the first is returned, the others go to p's queue. */
 struct weft__g *weft__global_get(struct weft__p *p, uint32_t n);

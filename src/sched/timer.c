@@ -114,6 +114,7 @@ static inline weft_time timer_publish(struct weft__p *p)
 /* Without the lock, after that. */
 static inline void timer_tell(weft_time first)
 {
+    atomic_signal_fence(memory_order_seq_cst); /* MT3: heap_when's store comes before; the monitor's membarrier does the rest */
     if (weft__unlikely(first < atomic_load_explicit(&weft__sched.mon_until, memory_order_relaxed))) /* MT3 sb */
         weft__monitor_sooner();
 }
@@ -201,9 +202,11 @@ static inline weft_time timer_within(weft_time when)
 static inline void timer_set(struct weft__p *p, struct weft__timer *t)
 {
     weft_time first = timer_publish(p);
+    bool leads = t->heap_i == 0; /* else whoever set the first one has told */
     weft__tsan_release(t); /* what the starter did happens before fn */
     weft__unlock(&p->tlock);
-    timer_tell(first);
+    if (leads)
+        timer_tell(first);
 }
 
 /* t is in p's heap, which is locked: have it fire at when instead, and unlock. */
@@ -340,9 +343,8 @@ static bool timers_fire(struct weft__p *p, weft_time now)
         } else {
             timer_remove(p, t, 0);
         }
-        weft_time first = timer_publish(p);
+        (void)timer_publish(p); /* later than before: nobody need be told */
         weft__unlock(&p->tlock);
-        timer_tell(first);
         weft__tsan_acquire(t);
         kind->fn(t);
         weft__tsan_release(p); /* not t: its storage may be gone */

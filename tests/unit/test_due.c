@@ -22,9 +22,13 @@ static void queue(uint32_t first, uint32_t n)
         REQUIRE(weft__runq_push(&p, fake(first + i)));
 }
 
+/* n leave the queue, which is empty before and after. */
 static void turns(uint32_t n)
 {
-    atomic_fetch_add(&p.tick, n);
+    for (uint32_t i = 0; i < n; i++) {
+        queue(i, 1);
+        REQUIRE(weft__runq_pop(&p) == fake(i));
+    }
 }
 
 static void expect_next(uint32_t first, uint32_t n)
@@ -35,8 +39,8 @@ static void expect_next(uint32_t first, uint32_t n)
 
 TEST(due, goes_ahead_of_the_queue_in_its_own_order)
 {
-    queue(0, 100);
     turns(1000);
+    queue(0, 100);
     queue(1000, 30);
     weft__runq_due_first(&p, 100);
     EXPECT_EQ(weft__runq_len(&p), 130);
@@ -47,8 +51,8 @@ TEST(due, goes_ahead_of_the_queue_in_its_own_order)
 
 TEST(due, gets_half_of_the_turns_and_the_rest_waits_behind)
 {
-    queue(0, 100);
     turns(40);
+    queue(0, 100);
     queue(1000, 30);
     weft__runq_due_first(&p, 100); /* 40 turns: 20 of the 30 */
     queue(2000, 10);
@@ -59,10 +63,33 @@ TEST(due, gets_half_of_the_turns_and_the_rest_waits_behind)
     expect_next(2000, 10);
 }
 
+/* Two that hand over to each other by the next slot take nothing from the queue. */
+TEST(due, switches_by_the_next_slot_are_no_turns)
+{
+    queue(0, 100);
+    atomic_fetch_add(&p.tick, 1000);
+    queue(1000, 30);
+    weft__runq_due_first(&p, 100);
+    expect_next(0, 100);
+    expect_next(1000, 30);
+}
+
+TEST(due, a_ring_that_grows_keeps_the_count)
+{
+    turns(40);
+    queue(0, WEFT__RUNQ_START);
+    REQUIRE(weft__runq_grow(&p));
+    queue(1000, 30);
+    weft__runq_due_first(&p, WEFT__RUNQ_START);
+    expect_next(1000, 20);
+    expect_next(0, WEFT__RUNQ_START);
+    expect_next(1020, 10);
+}
+
 TEST(due, turns_that_it_did_not_use_count_later_but_not_for_ever)
 {
-    queue(0, 1);
     turns(100 * SAVED_MAX);
+    queue(0, 1);
     weft__runq_due_first(&p, 1);
     queue(1000, SAVED_MAX);
     weft__runq_due_first(&p, 1);
@@ -73,8 +100,8 @@ TEST(due, turns_that_it_did_not_use_count_later_but_not_for_ever)
 
 TEST(due, stays_in_place_where_the_ring_is_full)
 {
-    queue(0, WEFT__RUNQ_START - 10);
     turns(1000);
+    queue(0, WEFT__RUNQ_START - 10);
     queue(1000, 10);
     weft__runq_due_first(&p, WEFT__RUNQ_START - 10);
     expect_next(0, WEFT__RUNQ_START - 10);

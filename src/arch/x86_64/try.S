@@ -82,6 +82,9 @@ weft__try_entry_regs:
 	.type weft__try_entry,@function
 	.p2align 4
 weft__try_entry:
+	.globl weft__try_entry_here
+	.hidden weft__try_entry_here
+weft__try_entry_here:
 	.cfi_startproc
 	.cfi_personality 0x9b,DW.ref.weft__try_personality
 	endbr64

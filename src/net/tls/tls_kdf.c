@@ -129,7 +129,8 @@ static bool kdf_digest(struct kdf_in *k, const OSSL_PARAM *p)
     return false;
 }
 
-/* One parameter. False: not of its type. One that is not known is nothing to us, as provider-kdf(7) has it: a later libssl may send more. */
+/* One parameter. False: not of its type. One that is not known is nothing to us, as provider-kdf(7) has it: a later libssl may
+ * send more. */
 static bool kdf_param(struct kdf_in *k, const OSSL_PARAM *p)
 {
     struct {

@@ -134,6 +134,23 @@ struct weft__call {
                                          WEFT__INTS_ONLY(fn_, __VA_ARGS__), __func__}
 #endif
 
+/* The entry's own address, by the global offset table also where the program is not position independent. What such a program takes
+ * for a function's address is its stub, and the dynamic linker, which finds the function behind it at the first call, keeps the
+ * registers of arguments but not the static chain's. (aarch64's entries are .variant_pcs: those it finds at the start.) */
+#if defined(__aarch64__)
+#define WEFT__AT(entry) entry
+#else
+#define WEFT__QUOTE_(text) #text
+#define WEFT__QUOTE(text) WEFT__QUOTE_(text)
+#define WEFT__GOT_LOAD(name) "mov{q}\t{" name "@GOTPCREL(%%rip), %0|%0, QWORD PTR " name "@GOTPCREL[rip]}"
+#define WEFT__AT(entry)                                               \
+    __extension__({                                                   \
+        void (*weft__at)(void);                                       \
+        __asm__(WEFT__GOT_LOAD(WEFT__QUOTE(entry)) : "=r"(weft__at)); \
+        weft__at;                                                     \
+    })
+#endif
+
 /* Make the call fn_(args...) arrive at `entry`, with `rec` (an lvalue) in the static-chain register. */
 #define WEFT__ENTER(entry, rec, fn_, ...)                                         \
     __extension__({                                                               \

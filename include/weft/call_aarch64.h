@@ -70,7 +70,7 @@ extern WEFT_API void weft__refs_entry_x15(void);
     __extension__({                                                                                               \
         if (WEFT__HAS_REFS(__VA_ARGS__) && __atomic_load_n(&(site_).refs->ready, __ATOMIC_ACQUIRE) != 2) {        \
             struct weft__refs_trial weft__trial_ = {.site = &(site_), .frame_end = (const char *)__builtin_dwarf_cfa()}; \
-            WEFT__ENTER(weft__refs_entry, weft__trial_, fn_, WEFT__TAIL(0 WEFT__MAP(WEFT__ATRIAL, __VA_ARGS__))); \
+            WEFT__ENTER(WEFT__AT(weft__refs_entry), weft__trial_, fn_, WEFT__TAIL(0 WEFT__MAP(WEFT__ATRIAL, __VA_ARGS__))); \
         }                                                                                                         \
     })
 

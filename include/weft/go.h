@@ -61,7 +61,7 @@
         WEFT__SITE(weft__site_, fn_, __VA_ARGS__);                                     \
         struct weft__call weft__call_ = {(void *)(fn_), &weft__site_, label_, at_end_, owner_, bytes_}; \
         WEFT__FIND_REFS(weft__site_, fn_, __VA_ARGS__);                                \
-        WEFT__ENTER(WEFT__ENTRY(weft__go_entry), weft__call_, fn_, __VA_ARGS__);       \
+        WEFT__ENTER(WEFT__AT(WEFT__ENTRY(weft__go_entry)), weft__call_, fn_, __VA_ARGS__);       \
     })
 extern WEFT_API void WEFT__ENTRY(weft__go_entry)(void);
 

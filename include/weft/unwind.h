@@ -97,9 +97,9 @@ WEFT_API _Noreturn void weft__try_nil(void) __attribute__((cold));
 #define WEFT__TRY_BEGIN(t, site_, bytes) ((bytes) ? (void)((t).site = (site_)) : (void)0)
 /* The second one is for calls whose arguments are in registers. */
 extern WEFT_API void weft__try_entry_regs(void);
-#define WEFT__TRY_ENTRY(fn_, ...) (WEFT__STACK_BYTES(fn_, __VA_ARGS__) ? weft__try_entry : weft__try_entry_regs)
+#define WEFT__TRY_ENTRY(fn_, ...) (WEFT__STACK_BYTES(fn_, __VA_ARGS__) ? WEFT__AT(weft__try_entry) : WEFT__AT(weft__try_entry_regs))
 #else
-#define WEFT__TRY_ENTRY(fn_, ...) WEFT__ENTRY(weft__try_entry)
+#define WEFT__TRY_ENTRY(fn_, ...) WEFT__AT(WEFT__ENTRY(weft__try_entry))
 #define WEFT__TRY_BEGIN(t, site_, bytes) ((t).site = (site_), weft__try_begin(&(t)))
 #endif
 
@@ -126,9 +126,9 @@ static inline __attribute__((unused)) void weft__defer_end(struct weft__defer **
         rec_.d.fn = (void *)(fn_);                                                                             \
         rec_.d.site = &weft__site_;                                                                            \
         WEFT__FIND_REFS(weft__site_, fn_, __VA_ARGS__);                                                        \
-        WEFT__ENTER((WEFT__INTS_ONLY(fn_, __VA_ARGS__) == 2   ? WEFT__ENTRY(weft__defer_entry_few)             \
-                     : WEFT__INTS_ONLY(fn_, __VA_ARGS__) == 1 ? WEFT__ENTRY(weft__defer_entry_ints)            \
-                                                              : WEFT__ENTRY(weft__defer_entry_all)),           \
+        WEFT__ENTER((WEFT__INTS_ONLY(fn_, __VA_ARGS__) == 2   ? WEFT__AT(WEFT__ENTRY(weft__defer_entry_few))   \
+                     : WEFT__INTS_ONLY(fn_, __VA_ARGS__) == 1 ? WEFT__AT(WEFT__ENTRY(weft__defer_entry_ints))  \
+                                                              : WEFT__AT(WEFT__ENTRY(weft__defer_entry_all))), \
                     rec_, fn_, __VA_ARGS__);                                                                   \
         __asm__ volatile("" : "=r"(weft__d_) : "0"(&rec_.d) : "memory");                                       \
         weft__d_;                                                                                              \

@@ -67,6 +67,11 @@ static void put(int *to, int a, int b, int c, int d, int e, int f, int g)
     *to = a + b + c + d + e + f + g;
 }
 
+static void hand(weft_sender(int) out, int v)
+{
+    weft_send(out, v);
+}
+
 static void deferred(int *to)
 {
     weft_defer(put, to, 1, 2, 3, 4, 5, 6, 7);
@@ -76,10 +81,16 @@ static void deferred(int *to)
 int main(void)
 {
     int sum = 0;
-    char *x = weft_try(many, 1, 2, 3, 4, 5, 6, 7, 8), *y = weft_try(few, 7);
 
+    weft_chan(int) c = weft_make(int);
+    weft_go(hand, c, 1);
+    sum = weft_recv(c);
+    weft_free(c);
+    printf("%d ", sum);
+    printf("%s ", weft_try(many, 1, 2, 3, 4, 5, 6, 7, 8));
+    printf("%s ", weft_try(few, 7));
     deferred(&sum);
-    printf("%s %s %d\n", x, y, sum);
+    printf("%d\n", sum);
     return 0;
 }
 C
@@ -94,10 +105,10 @@ for cc in $compilers; do
         $cc -std=gnu11 -Wall -Wextra -Werror $opt "$tmp/x.c" -o "$tmp/x" $(pkg-config --cflags --libs weft) || fail "$cc $opt does not build x.c"
         out=$(timeout 300 "$tmp/x") || fail "$cc $opt: x ends with $?"
         [ "$out" = 385 ] || fail "$cc $opt: x prints $out, expected 385"
-        # a program at fixed addresses has stubs for the library's functions: the unwinder meets other addresses than it knows
-        $cc -std=gnu11 -Wall -Wextra -Werror $opt -fno-pie -no-pie "$tmp/y.c" -o "$tmp/y" $(pkg-config --cflags --libs weft) || fail "$cc $opt does not build y.c"
+        # a program at fixed addresses has stubs for the library's functions, and the linker behind them keeps few registers
+        $cc -std=gnu11 -Wall -Wextra -Werror $opt -fno-pie -no-pie -Wl,-z,lazy "$tmp/y.c" -o "$tmp/y" $(pkg-config --cflags --libs weft) || fail "$cc $opt does not build y.c"
         out=$(timeout 300 "$tmp/y") || fail "$cc $opt: y ends with $?"
-        [ "$out" = "36 7 28" ] || fail "$cc $opt: y prints $out, expected 36 7 28"
+        [ "$out" = "1 36 7 28" ] || fail "$cc $opt: y prints $out, expected 1 36 7 28"
         $cc -std=gnu11 $opt "$tmp/x.c" -o "$tmp/xs" $(pkg-config --static --cflags --libs weft | sed 's/-lweft/-l:libweft.a/') || fail "$cc $opt: no static link"
         out=$(timeout 300 "$tmp/xs") || fail "$cc $opt: static x ends with $?"
         [ "$out" = 385 ] || fail "$cc $opt: static x prints $out, expected 385"

@@ -376,9 +376,9 @@ static bool mon_look(struct weft__p *p, weft_time now, bool outside, bool due)
         mon_moved(p, m, tick, now, outside);
         return false;
     }
-    if (atomic_load_explicit(&m->in, memory_order_relaxed))
-        return false; /* in the scheduler: it looks around by itself */
     mon_restless();
+    if (atomic_load_explicit(&m->in, memory_order_relaxed))
+        return false; /* in the scheduler: it looks around by itself; if it is always found there, look often */
     bool idle = atomic_load_explicit(&weft__sched.nidle, memory_order_relaxed) != 0;
     atomic_store_explicit(&p->still, 1, memory_order_relaxed);
     if (idle) {

@@ -136,7 +136,8 @@ static inline struct weft__g *worker_pick(struct weft__p *p)
 {
     struct weft__g *g = atomic_load_explicit(&p->next, memory_order_relaxed);
 
-    bool turn = weft__unlikely(atomic_load_explicit(&p->turn, memory_order_relaxed) != 0);
+    /* Not twice in a row: where the queue's goroutines take a tick each, the monitor asks for their turn each time. */
+    bool turn = weft__unlikely(atomic_load_explicit(&p->turn, memory_order_relaxed) != 0) && p->next_run != -WORKER_TURN;
     if (g && ((p->next_run < weft__policy.next_max && !turn) || weft__runq_len(p) == 0)) {
         p->next_run++;
         atomic_store_explicit(&p->next, NULL, memory_order_relaxed);

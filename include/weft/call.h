@@ -135,8 +135,8 @@ struct weft__call {
 #endif
 
 /* The entry's own address, by the global offset table also where the program is not position independent. What such a program takes
- * for a function's address is its stub, and the dynamic linker, which finds the function behind it at the first call, keeps the
- * registers of arguments but not the static chain's. (aarch64's entries are .variant_pcs: those it finds at the start.) */
+ * for a function's address is its own entry in the procedure linkage table (PLT), and the dynamic linker, which binds that at the first
+ * call, keeps the registers of arguments but not the static chain's. (aarch64's entries are .variant_pcs: bound at the start.) */
 #if defined(__aarch64__)
 #define WEFT__AT(entry) entry
 #else

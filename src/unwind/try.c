@@ -37,8 +37,8 @@ _Static_assert(offsetof(struct weft__g, panic) == 0x70, "try.S");
 void weft__try_land(void);
 #if defined(__x86_64__)
 void weft__try_land_stack(void);
-/* The two entries are functions of their own to the unwinder. The second by a name that a program does not bind: to one that is not
- * position independent weft__try_entry is a stub in the program. */
+/* The two entries are functions of their own to the unwinder. The second by a name that a program does not bind: of one that is not
+ * position independent weft__try_entry is an address in its linkage table. */
 extern const char weft__try_entry_here[] __attribute__((visibility("hidden")));
 #define TRY_ON_STACK(ctx) (_Unwind_GetRegionStart(ctx) == (uintptr_t)weft__try_entry_here)
 #else

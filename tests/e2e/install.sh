@@ -105,7 +105,7 @@ for cc in $compilers; do
         $cc -std=gnu11 -Wall -Wextra -Werror $opt "$tmp/x.c" -o "$tmp/x" $(pkg-config --cflags --libs weft) || fail "$cc $opt does not build x.c"
         out=$(timeout 300 "$tmp/x") || fail "$cc $opt: x ends with $?"
         [ "$out" = 385 ] || fail "$cc $opt: x prints $out, expected 385"
-        # a program at fixed addresses has stubs for the library's functions, and the linker behind them keeps few registers
+        # a program at fixed addresses calls by its linkage table, and the dynamic linker behind that keeps few registers
         $cc -std=gnu11 -Wall -Wextra -Werror $opt -fno-pie -no-pie -Wl,-z,lazy "$tmp/y.c" -o "$tmp/y" $(pkg-config --cflags --libs weft) || fail "$cc $opt does not build y.c"
         out=$(timeout 300 "$tmp/y") || fail "$cc $opt: y ends with $?"
         [ "$out" = "1 36 7 28" ] || fail "$cc $opt: y prints $out, expected 1 36 7 28"

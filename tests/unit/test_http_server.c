@@ -36,6 +36,7 @@ static void handle(weft_http_request *rq, weft_http_writer *w, void *arg)
         weft_http_reply_length(w, 2);
         EXPECT_EQ(weft_http_reply_write(w, "abc", 3), WEFT_EINVAL);
     } else if (strcmp(path, "/panic") == 0) {
+        EXPECT_EQ(weft_http_reply_write(w, NULL, 0), 0);
         (void)weft_http_reply_text(w, 200, "text/plain", "half");
         weft_panic("handler %d", 7);
     } else if (strcmp(path, "/panic_late") == 0) {

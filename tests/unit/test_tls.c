@@ -271,6 +271,40 @@ TEST(tls, a_good_end_is_zero_and_a_cut_is_an_error)
     certs_remove(&f);
 }
 
+static void answer_without_reading(weft_conn *c, struct weft_tls_config *config, weft_receiver(int) more, weft_waitgroup *wg)
+{
+    weft_conn *t;
+    REQUIRE(weft_tls_server(NULL, c, config, &t) == 0);
+    (void)weft_recv(more);
+    EXPECT_EQ(weft_conn_write(NULL, t, "body", 4), 4);
+    weft_conn_close(t);
+    weft_waitgroup_done(wg);
+}
+
+/* The kernel answers a close with bytes unread by a reset, and drops what it still holds back: the farewell has to be out by then. */
+TEST(tls, a_server_that_has_not_read_all_says_farewell_too)
+{
+    struct certs f = certs_make();
+    struct weft_tls_config server = {.cert_file = f.good, .key_file = f.key};
+    struct weft_tls_config c = {.ca_file = f.ca, .server_name = "good.test"};
+    struct net_pair p = net_pair("tcp");
+    weft_chan(int) more = weft_make(int);
+    weft_waitgroup wg = {0};
+    weft_conn *t;
+    char buf[16];
+    weft_waitgroup_add(&wg, 1);
+    weft_go(answer_without_reading, p.a, &server, more, &wg);
+    REQUIRE(weft_tls_client(NULL, p.b, &c, &t) == 0);
+    EXPECT_EQ(weft_conn_write(NULL, t, "more", 4), 4);
+    weft_send(more, 1);
+    EXPECT_EQ(weft_conn_read_full(NULL, t, buf, 4), 4);
+    EXPECT_EQ(weft_conn_read(NULL, t, buf, sizeof buf), 0);
+    weft_conn_close(t);
+    weft_waitgroup_wait(&wg);
+    weft_free(more);
+    certs_remove(&f);
+}
+
 static void cut_after_handshake(weft_conn *c, struct weft_tls_config *config)
 {
     weft_conn *t;

@@ -301,6 +301,7 @@ TEST(tls, a_server_that_has_not_read_all_says_farewell_too)
     EXPECT_EQ(weft_conn_read(NULL, t, buf, sizeof buf), 0);
     weft_conn_close(t);
     weft_waitgroup_wait(&wg);
+    weft_listener_close(p.ln);
     weft_free(more);
     certs_remove(&f);
 }

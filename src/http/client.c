@@ -10,6 +10,8 @@
  */
 #include <weft/ctx.h>
 
+#include "../base/keyhash.h"
+#include "../sys/sys.h"
 #include "client_int.h"
 
 #include <stdlib.h>
@@ -67,6 +69,7 @@ weft_err weft_http_client_new(const struct weft_http_client_opts *opts, weft_htt
         free(c);
         return err;
     }
+    c->hash_key = weft__keyhash_key(weft__sys_entropy());
     c->o.user_agent = c->user_agent;   /* what the caller gave may go */
     c->o.proxy = NULL;
     atomic_store_explicit(&c->refs, 1, memory_order_relaxed);

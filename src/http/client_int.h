@@ -51,6 +51,7 @@ struct weft_http_client {
     struct weft__lock lock;
     struct weft__host **buckets;      /* [lock] power of two of them */
     uint32_t buckets_len, hosts_len;  /* [lock] */
+    uint64_t hash_key;                /* [const] of host->hash */
     struct weft__hlink lru;           /* [lock] idle connections, longest idle first */
     uint32_t idle_len;                /* [lock] */
     struct weft__hlink h2s;           /* [lock] connections of HTTP/2 */
@@ -128,8 +129,8 @@ void weft__response_end_hop(struct weft_http_response *r);
 /* ---- hop.c ---- */
 /* r->rx, with its buffer. False when memory is short. */
 bool weft__rx_take(struct weft_http_response *r);
-/* conn, of HTTP/1, into the pool. */
-weft_err weft__hconn_keep(struct weft_http_response *r, weft_conn *conn, bool relayed);
+/* conn, new and of HTTP/1, is r's with host and slot (C1, C2); or, where all slots are taken, the pool's. */
+weft_err weft__hconn_found(struct weft_http_response *r, weft_conn *conn, bool relayed);
 /* One request and its response's head, on a kept connection or a new one. */
 WEFT_PARKS weft_err weft__hop(weft_ctx *ctx, struct weft_http_response *r, struct weft__send *s);
 

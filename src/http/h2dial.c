@@ -105,7 +105,7 @@ static struct weft__h2 *h2_client_new(struct weft_http_response *r, weft_conn *c
     return c;
 }
 
-/* Dial: r->h2c, or host->h1 and the connection in the pool. */
+/* Dial: r->h2c; or host->h1 and the connection r's own, or in the pool (weft__hconn_found). */
 static weft_err dial(weft_ctx *ctx, struct weft_http_response *r, struct weft__host *host, const struct weft_http_call *call)
 {
     bool relayed;
@@ -126,7 +126,7 @@ static weft_err dial(weft_ctx *ctx, struct weft_http_response *r, struct weft__h
     weft__lock(&r->client->lock);
     host->h1 = true;   /* Y3 */
     weft__unlock(&r->client->lock);
-    return weft__hconn_keep(r, conn, relayed);
+    return weft__hconn_found(r, conn, relayed);
 }
 
 /* With the gate: 1, 0 or an error as weft__h2_connect. */

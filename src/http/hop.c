@@ -125,12 +125,20 @@ static struct weft__hconn *hconn_of(struct weft_http_response *r, weft_conn *con
     return hc;
 }
 
-weft_err weft__hconn_keep(struct weft_http_response *r, weft_conn *conn, bool relayed)
+weft_err weft__hconn_found(struct weft_http_response *r, weft_conn *conn, bool relayed)
 {
     struct weft__hconn *hc = hconn_of(r, conn, relayed);
-    if (hc)
+    if (!hc)
+        return WEFT_ENOMEM;
+    if (hc->host->slots && !weft_try_send(hc->host->slots, 0)) {
         weft__pool_put(r->client, hc, false, weft_now());
-    return hc ? 0 : WEFT_ENOMEM;
+        return 0;
+    }
+    r->host = weft__host_get(r->client, &r->url, 0, NULL);   /* hc's, which is there: it cannot fail */
+    r->hc = hc;
+    r->reused = false;
+    r->sent = weft_now();
+    return 0;
 }
 
 /* One more begun or ended. */
@@ -464,7 +472,7 @@ weft_err weft__hop(weft_ctx *ctx, struct weft_http_response *r, struct weft__sen
     for (;;) {
         r->untouched = false;
         int h2 = s->call->upgrade ? 0 : weft__h2_connect(ctx, r, s->call);
-        err = h2 ? (h2 < 0 ? h2 : 0) : hop_connect(ctx, r, s->call, fresh);
+        err = h2 ? (h2 < 0 ? h2 : 0) : r->hc ? 0 : hop_connect(ctx, r, s->call, fresh);
         if (err == 0)
             err = h2 ? weft__h2_exchange(ctx, r, s) : hop_exchange(ctx, r, s);
         if (err == 0)

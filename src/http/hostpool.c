@@ -15,6 +15,7 @@
  * Locks   client->lock for list operations only; connections are closed and memory comes and goes outside of it.
  * Limits  Idle longer than a second: one recv(MSG_PEEK) tells a connection that the server has closed meanwhile.
  *         Younger ones are trusted; the retry in client.c covers the rest.
+ *         Names of hosts come from links and redirects, so buckets go by a hash with the client's own key (keyhash.h).
  * Not so  A goroutine reading each idle connection, as Go has it: a stack and a poll registration for nothing but to
  *         notice a close earlier.
  */
@@ -22,6 +23,7 @@
 #include <weft/ctx.h>
 #include <weft/select.h>
 
+#include "../base/keyhash.h"
 #include "client_int.h"
 #include "h2.h"
 
@@ -48,21 +50,6 @@ static void link_out(struct weft__hlink *x)
 }
 
 /* ---- hosts ---- */
-
-/* Of a key, which is 8 bytes long at least ("http://x"): a word at a time, the last one perhaps over the one before. */
-static uint64_t host_hash(const char *s, size_t len)
-{
-    const uint64_t odd = 0x9e3779b97f4a7c15u;
-    uint64_t h = len * odd, word;
-    for (size_t i = 0; i + 8 < len; i += 8) {
-        memcpy(&word, s + i, 8);
-        h = (h ^ word) * odd;
-        h ^= h >> 32;
-    }
-    memcpy(&word, s + len - 8, 8);
-    h = (h ^ word) * odd;
-    return h ^ (h >> 32);
-}
 
 static struct weft__host *host_find(struct weft_http_client *c, uint64_t hash, const char *key, uint32_t len)
 {
@@ -161,7 +148,7 @@ struct weft__host *weft__host_get(struct weft_http_client *c, const struct weft_
 {
     const char *key = url->text;
     uint32_t len = url->authority + url->authority_len;
-    uint64_t hash = host_hash(key, len);
+    uint64_t hash = weft__keyhash(c->hash_key, key, len);
     struct weft__host *fresh = NULL;
     for (;;) {
         struct weft__hconn *hc = NULL;

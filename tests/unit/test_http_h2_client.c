@@ -345,6 +345,81 @@ TEST(http_h2_client, over_tls_the_server_chooses)
     cert_drop(&cert);
 }
 
+/* ---- a server of HTTP/1.1 over TLS that counts its connections ---- */
+
+struct counted {
+    weft_listener *ln;
+    const struct weft_tls_config *tls;
+    char url[WEFT_ADDR_TEXT + 16];
+    int conns;
+    atomic_int requests;
+    weft_waitgroup wg;
+};
+
+/* Answers what is a POST without a body, one read each, until the client goes. */
+static void counted_serve(struct counted *s, weft_conn *plain_conn)
+{
+    static const char answer[] = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok";
+    char buf[2000];
+    weft_conn *conn;
+    ssize_t n;
+    if (weft_tls_server(NULL, plain_conn, s->tls, &conn) < 0)
+        return;
+    while ((n = weft_conn_read(NULL, conn, buf, sizeof buf)) > 0) {
+        EXPECT(n > 4 && memcmp(buf, "POST", 4) == 0);
+        atomic_fetch_add(&s->requests, 1);
+        (void)weft_conn_write(NULL, conn, answer, sizeof answer - 1);
+    }
+    (void)weft_conn_close(conn);
+}
+
+static void counted_run(struct counted *s)
+{
+    weft_conn *conn;
+    while (weft_accept(NULL, s->ln, &conn) == 0) {
+        s->conns++;
+        weft_waitgroup_go(&s->wg, counted_serve, s, conn);
+    }
+}
+
+static void post_where_http2_is_not_spoken(int conns_per_host_max)
+{
+    struct cert cert;
+    cert_make(&cert);
+    struct weft_tls_config tls = {.cert_file = cert.crt, .key_file = cert.key}, trust = {.ca_file = cert.crt};
+    struct counted s = {.tls = &tls};
+    weft_http_response *r;
+    struct weft_http_times t;
+    REQUIRE(weft_listen(&s.ln, "tcp", "127.0.0.1:0") == 0);
+    memcpy(s.url, "https://", 8);
+    REQUIRE(weft_listener_addr(s.ln, s.url + 8, WEFT_ADDR_TEXT) > 0);
+    weft_waitgroup_go(&s.wg, counted_run, &s);
+    weft_http_client *c = client_with(&(struct weft_http_client_opts){
+        .http2 = WEFT_HTTP2_TLS, .tls = &trust, .timeout = 60 * WEFT_SEC, .conns_per_host_max = conns_per_host_max});
+    struct weft_http_call call = {.url = s.url, .method = "POST"};
+    REQUIRE(weft_http_do(NULL, c, &call, &r) == 0);
+    EXPECT_EQ(weft_http_version(r), 11);
+    weft_http_times(r, &t);
+    EXPECT(!t.reused && t.tls > 0);   /* its own dial, though made to find out */
+    weft_http_response_free(r);
+    weft_http_client_free(c);
+    (void)weft_listener_close(s.ln);
+    weft_waitgroup_wait(&s.wg);
+    EXPECT_EQ(s.conns, 1);
+    EXPECT_EQ(atomic_load(&s.requests), 1);
+    cert_drop(&cert);
+}
+
+TEST(http_h2_client, a_post_goes_by_the_connection_that_found_http_1)
+{
+    post_where_http2_is_not_spoken(0);
+}
+
+TEST(http_h2_client, so_it_does_within_a_limit_of_connections)
+{
+    post_where_http2_is_not_spoken(1);
+}
+
 /* ---- a server of raw frames ---- */
 
 struct fake {

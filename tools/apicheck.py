@@ -13,6 +13,9 @@ WEFT_API function of include/weft:
   owns      who gives back what it hands out (a new object through a ret_ pointer or as its result)
   source    where its meaning comes from, in the block or at the head of the header
 
+  tested    a test in tests/unit, tests/death or tests/conf uses it
+  told      what a block says that a call panics or ends the process with stands in a test, too
+
   example   each section has two examples, by examples/README.md, which lists every example
 
 With --page it compares NAMES with the names in the page instead: those of the page that are missing here. Ends with 1 and
@@ -182,7 +185,23 @@ def check_headers():
                     say(h.lines(pos), "block", f"{name} has no /** block")
                 elif "Source" not in block[2] + h.opening and "Go" not in block[2] + h.opening:
                     say(h.lines(pos), "source", f"{name} has no source")
+    check_tests(headers, promised)
     return len(promised), sum(len(h.functions) for h in headers)
+
+
+def check_tests(headers, promised):
+    text = "".join(open(p, encoding="utf-8").read() for kind in ("unit", "death", "conf")
+                   for p in glob.glob(os.path.join(ROOT, "tests", kind, "*.[ch]")))
+    used = set(re.findall(r"\bweft_\w+", text))
+    for h in headers:
+        for name in sorted((set(h.functions) | (promised & h.declares())) - used - {"weft_errno_location"}):    # the word errno
+            say(h.path, "tested", f"no test uses {name}")
+        for start, _, flat, _ in h.blocks:
+            for said in re.findall(r"\b(?:[Pp]anics?|Ends|fatal error)\b[^.]*", flat):
+                for words in re.findall(r'"([^"]+)"', said):
+                    pattern = re.escape(words.replace("fatal error: ", "")).replace(r"\ N\ ", r"\ \d+\ ")
+                    if not re.search(pattern, text):
+                        say(h.lines(start), "told", f"no test expects \"{words}\"")
 
 
 def check_examples():

@@ -36,6 +36,8 @@ void use(void)
     weft_once_do(&once, takes_int_and_text, 1, "a", 2); /* ERROR "too many arguments" */
     weft_once_do(&once, makes_big); /* ERROR "weft_once_do: the function must return void or a scalar" */
     weft_errgroup_go(&group, infallible, 1); /* ERROR "weft_errgroup_go: the function must return weft_err" */
+    (void)weft_errgroup_try_go(&group, infallible, 1); /* ERROR "weft_errgroup_try_go: the function must return weft_err" */
+    (void)weft_errgroup_try_go(&group, fallible); /* ERROR "too few arguments" */
     weft_errgroup_go(&group, fallible, "one"); /* ERROR "makes integer from pointer|pointer to integer" */
     weft_signal_notify(longs, SIGINT); /* ERROR "weft_signal_notify: the channel must be a weft_chan" */
     weft_signal_notify(only_in, SIGINT); /* ERROR "weft_signal_notify: cannot send on a receive-only channel" */

@@ -22,6 +22,7 @@ void all(weft_chan(int) both, weft_receiver(int) in, weft_sender(int) out, weft_
     (void)weft_select(weft_on_send_ptr(in, &v));        /* ERROR "cannot send on a receive-only channel" */
     (void)weft_select(weft_on_recv(out, &v));           /* ERROR "cannot receive from a send-only channel" */
     (void)weft_select(weft_on_recv_ok(out, NULL, NULL)); /* ERROR "cannot receive from a send-only channel" */
+    (void)weft_select(weft_on_timeout(xy));             /* ERROR "" */
     k = weft_on_recv(out, &v);                          /* ERROR "cannot receive from a send-only channel" */
     (void)weft_select(weft_on_recv(in, &l));            /* ERROR "incompatible pointer type" */
     (void)weft_select(weft_on_recv_ok(in, &v, &v));     /* ERROR "incompatible pointer type" */
@@ -34,6 +35,8 @@ void all(weft_chan(int) both, weft_receiver(int) in, weft_sender(int) out, weft_
     weft_select_begin
         weft_when_recv(x, in) { (void)x; }
         weft_when_recv(x, out) { (void)x; }             /* ERROR "cannot receive from a send-only channel" */
+        weft_when_recv_ok(x, y, out) { (void)x, (void)y; } /* ERROR "cannot receive from a send-only channel" */
+        weft_when_timeout(xy) {}                        /* ERROR "" */
         weft_when_send(in, 1) {}                        /* ERROR "cannot send on a receive-only channel" */
         weft_when_send(out, xy) {}                      /* ERROR "" */
         weft_when_recv(x, p) { (void)x; }               /* ERROR "this is not a channel" */

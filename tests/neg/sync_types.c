@@ -48,6 +48,11 @@ void use(struct pair p, double d)
     (void)weft_map_load(&map, 1, &number); /* ERROR "incompatible pointer type" */
     weft_map_store(&map, 1, 2); /* ERROR "pointer from integer|integer to pointer" */
     weft_map_range(&map, each_number, NULL); /* ERROR "incompatible (function )?pointer type" */
+    weft_map_swap(&map, p, &number, &out); /* ERROR "weft_map: a key is an integer, a pointer or a string" */
+    (void)weft_map_load_or_store(&map, d, &number, &out); /* ERROR "weft_map: a key is an integer, a pointer or a string" */
+    (void)weft_map_load_and_delete(&map, d, &out); /* ERROR "weft_map: a key is an integer, a pointer or a string" */
+    (void)weft_map_compare_and_swap(&map, p, &number, &slot); /* ERROR "weft_map: a key is an integer, a pointer or a string" */
+    (void)weft_map_compare_and_delete(&map, p, &number); /* ERROR "weft_map: a key is an integer, a pointer or a string" */
     weft_map_clear(&pool); /* ERROR "incompatible pointer type" */
     pool.make = make_of; /* ERROR "incompatible (function )?pointer type" */
     weft_pool_put(&pool, 7); /* ERROR "pointer from integer|integer to pointer" */
@@ -67,6 +72,8 @@ void use(struct pair p, double d)
     weft_sleep(text); /* ERROR "integer from pointer|pointer to integer" */
     (void)weft_try(later); /* ERROR "too few arguments" */
     weft_defer(later, NULL, 1); /* ERROR "too many arguments" */
+    weft_go_stack(65536, later); /* ERROR "too few arguments" */
+    weft_go_stack(text, later, NULL); /* ERROR "integer from pointer|pointer to integer" */
     weft_go_named(5, later, NULL); /* ERROR "pointer from integer|integer to pointer" */
     weft_panic(p); /* ERROR "incompatible type" */
     (void)p, (void)d, (void)slot, (void)text, (void)sem, (void)limiter, (void)cond, (void)rw, (void)mutex, (void)timer, (void)pool;

@@ -486,6 +486,30 @@ TEST(chan, freeing_a_channel_in_use_panics)
     weft_free(ch);
 }
 
+static void free_channel_of(weft_timer *t)
+{
+    weft_free(weft_timer_chan(t));
+}
+
+static void free_done_of(weft_ctx *ctx)
+{
+    weft_free(weft_ctx_done(ctx));
+}
+
+TEST(chan, freeing_a_channel_of_a_timer_or_a_context_panics)
+{
+    static const char want[] = "free of a channel that belongs to a timer or a context";
+    weft_timer t = {0};
+    weft_ctx *ctx = weft_with_cancel(NULL);
+    weft_timer_start(&t, 3600 * WEFT_SEC);
+    EXPECT_STR(weft_try(free_channel_of, &t), want);
+    EXPECT_STR(weft_try(free_done_of, ctx), want);
+    EXPECT(weft_timer_stop(&t));            /* both go on as before */
+    weft_cancel(ctx);
+    EXPECT(!weft_recv_ok(weft_ctx_done(ctx), NULL));
+    weft_ctx_unref(ctx);
+}
+
 TEST(chan, free_drops_what_is_buffered)
 {
     weft_chan(int) ch = weft_make(int, 4);

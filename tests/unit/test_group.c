@@ -412,3 +412,25 @@ TEST(once_value, panics_each_time_when_the_function_did)
     EXPECT_STR(weft_try(ask_never, &o), "cannot");
     EXPECT_STR(weft_try(ask_never, &o), "cannot");
 }
+
+/* A goroutine that ends inside leaves no value: whoever asks later is told so, as often as it asks. */
+static int leave(void)
+{
+    weft_goexit();
+}
+
+static void value_of_leaver(weft_once *o, int *slot)
+{
+    (void)weft_once_value(o, slot, leave);
+}
+
+TEST(once_value, panics_each_time_when_the_functions_goroutine_ended)
+{
+    static weft_once o;
+    static int slot;
+    weft_waitgroup wg = {0};
+    weft_waitgroup_go(&wg, value_of_leaver, &o, &slot);
+    weft_waitgroup_wait(&wg);
+    for (int i = 0; i < 2; i++)
+        EXPECT_STR(weft_try(value_of_leaver, &o, &slot), "weft_once_value: the function did not return");
+}

@@ -30,6 +30,30 @@ TEST(http_coding, gzip_deflate_and_raw_deflate_are_decoded)
     peer_stop(&p);
 }
 
+TEST(http_coding, a_response_says_whether_it_is_decoded_and_how_many_bytes_came)
+{
+    struct peer p;
+    static const char plain[] = "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi";
+    PEER_START(&p, BIN(HEAD("gzip", "37") GZ), BIN(HEAD("compress", "3") "\1\2\3"), {plain});
+    static const bool decoded[] = {true, false, true};
+    static const size_t wire[] = {sizeof(HEAD("gzip", "37") GZ) - 1, sizeof(HEAD("compress", "3") "\1\2\3") - 1, sizeof plain - 1};
+    weft_http_client *c = client_with(NULL);
+    weft_http_response *r;
+    char *body;
+    size_t len;
+    for (int i = 0; i < p.answers_len; i++) {
+        REQUIRE(weft_http_get(NULL, c, peer_url(&p, "/"), &r) == 0);
+        EXPECT_EQ(weft_http_decoded(r), decoded[i]);
+        EXPECT_EQ(weft_http_body_read_all(NULL, r, 0, &body, &len), 0);
+        EXPECT_EQ(weft_http_decoded(r), decoded[i]);
+        EXPECT_EQ(weft_http_wire_bytes(r), wire[i]);
+        free(body);
+        weft_http_response_free(r);
+    }
+    weft_http_client_free(c);
+    peer_stop(&p);
+}
+
 TEST(http_coding, a_coded_body_that_is_cut_off_or_broken_is_an_error)
 {
     struct peer p;

@@ -44,6 +44,50 @@ static void log_line(const char *text, size_t len, void *arg)
     logged_len += len;
 }
 
+/* ---- what a middleware sees of an answer, and of a request's fields ---- */
+
+struct seen {
+    int status_before, status;
+    uint64_t bytes_before, bytes, bytes_by_parts;
+    bool past_the_last;
+    char fields[200];
+};
+
+static void noted(weft_http_request *rq, weft_http_writer *w, void *arg)
+{
+    struct seen *s = arg;
+    struct weft_http_field f;
+    s->status_before = weft_http_reply_sent_status(w);
+    s->bytes_before = weft_http_reply_sent_bytes(w);
+    for (size_t i = 0; weft_http_request_header_at(rq, i, &f); i++)
+        snprintf(s->fields + strlen(s->fields), sizeof s->fields - strlen(s->fields), "%s=%s;", f.name, f.value);
+    s->past_the_last = !weft_http_request_header_at(rq, SIZE_MAX, &f);
+    weft_http_reply_status(w, 202);
+    EXPECT_EQ(weft_http_reply_write(w, "abc", 3), 0);
+    s->bytes_by_parts = weft_http_reply_sent_bytes(w);
+    EXPECT_EQ(weft_http_reply_write(w, "defg", 4), 0);
+    s->status = weft_http_reply_sent_status(w);
+    s->bytes = weft_http_reply_sent_bytes(w);
+}
+
+TEST(http_more, a_handler_reads_fields_by_number_and_what_it_has_answered)
+{
+    struct site s;
+    struct seen seen = {0};
+    struct weft_http_server_opts o = {.handler = noted, .arg = &seen};
+    site_start(&s, &o);
+    const char *out = ask_raw(&s, "GET / HTTP/1.1\r\nHost: h\r\nA: 1\r\na: 2\r\nConnection: close\r\n\r\n", 0);
+    EXPECT(strncmp(out, "HTTP/1.1 202 ", 13) == 0);
+    site_stop(&s);
+    EXPECT_EQ(seen.status_before, 200);
+    EXPECT_EQ(seen.bytes_before, 0);
+    EXPECT_EQ(seen.bytes_by_parts, 3);
+    EXPECT_EQ(seen.status, 202);
+    EXPECT_EQ(seen.bytes, 7);
+    EXPECT(seen.past_the_last);
+    EXPECT_STR(seen.fields, "Host=h;A=1;a=2;Connection=close;");
+}
+
 TEST(http_more, the_access_log_has_a_line_for_each_request)
 {
     struct site s;

@@ -182,6 +182,34 @@ TEST(select_block, a_panic_passes_through)
     weft_free(ch);
 }
 
+/* ---- too many ---- */
+
+#define FOUR_CASES(ch) weft_when_recv(a, ch) {} weft_when_recv(b, ch) {} weft_when_recv(c, ch) {} weft_when_recv(d, ch) {}
+
+TEST(select_block, sixteen_cases_are_taken)
+{
+    weft_chan(int) none = NULL;
+    bool by_default = false;
+    weft_select_begin
+        FOUR_CASES(none) FOUR_CASES(none) FOUR_CASES(none)
+        weft_when_recv(a, none) {}
+        weft_when_recv(b, none) {}
+        weft_when_recv(c, none) {}
+        weft_when_default { by_default = true; }
+    weft_select_end
+    EXPECT(by_default);
+}
+
+DEATH(select_block, a_seventeenth_case_is_fatal, 2,
+      "^fatal error: select: more than 16 cases between weft_select_begin and weft_select_end: use weft_selectv")
+{
+    weft_chan(int) none = NULL;
+    weft_select_begin
+        FOUR_CASES(none) FOUR_CASES(none) FOUR_CASES(none) FOUR_CASES(none)
+        weft_when_default {}
+    weft_select_end
+}
+
 /* ---- short names ---- */
 
 static void short_producer(sender(int) out, int n)

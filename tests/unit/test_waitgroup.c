@@ -105,6 +105,15 @@ TEST_ENV(waitgroup, reuse_before_a_wait_has_returned_panics, "WEFT_PROCS=1")
     weft_waitgroup_wait(&wg);
 }
 
+/* The word while its last done, seen to be the last, still lets the waiters go: zero, and somebody waits. */
+TEST(waitgroup, an_add_while_those_who_wait_are_let_go_panics)
+{
+    weft_waitgroup wg = {0};
+
+    atomic_store(&wg.weft__state, 1);
+    EXPECT_STR(weft_try(weft_waitgroup_add, &wg, 1), "sync: WaitGroup misuse: Add called concurrently with Wait");
+}
+
 static void bump(_Atomic int *n, int by, double d, long unused)
 {
     (void)unused;

@@ -5,6 +5,7 @@
  */
 #include <pthread.h>
 #include <stdatomic.h>
+#include <time.h>
 #include <unistd.h>
 #include <weft/weft.h>
 
@@ -15,22 +16,49 @@
 
 #ifdef WEFT_SIM
 enum { PROCS = 20, CROWD = 100, TURNS = 10, STEPS = 1000, MOST = 60 };
-#elif defined(__SANITIZE_THREAD__)
-enum { PROCS = 32, CROWD = 300, TURNS = 20, STEPS = 6000, MOST = 80 };
-#else
-enum { PROCS = 32, CROWD = 300, TURNS = 20, STEPS = 60000, MOST = 80 };
-#endif
 
-/* Computes for far less than a slice between two parks, but with so many beside it that takes long. */
-static void takes_turns(weft_chan(int) turns, weft_waitgroup *wg)
+static void compute_a_piece(void)
 {
     _Atomic long steps = 0;
 
+    for (int k = 0; k < STEPS; k++)
+        atomic_fetch_add(&steps, 1);
+}
+#else
+/*
+ * A piece is CPU time and not a number of steps, which cost several times as much under qemu: it is shorter than half of a slice
+ * while others wait (1 ms), so that no thread is rightly found to compute, and longer than the tick of a wait for a CPU.
+ * MOST: a worker for each processor, the monitor and a thread of qemu's are 34; where the machine stands still for a second
+ * each thread may rightly be given up once, which makes 66.
+ */
+enum { PROCS = 32, CROWD = 300, TURNS = 8, PIECE_NS = 800000, MOST = 80 };
+
+static int64_t thread_cpu_ns(void)
+{
+    struct timespec t;
+
+    clock_gettime(CLOCK_THREAD_CPUTIME_ID, &t);
+    return (int64_t)t.tv_sec * WEFT_SEC + t.tv_nsec;
+}
+
+static void compute_a_piece(void)
+{
+    _Atomic long steps = 0;
+
+    for (int64_t end = thread_cpu_ns() + PIECE_NS; thread_cpu_ns() < end;)
+        for (int k = 0; k < 1000; k++)
+            atomic_fetch_add(&steps, 1);
+}
+#endif
+
+/* Computes for less than a slice between two switches (a receive that finds a value is none), but beside so many that takes long. */
+static void takes_turns(weft_chan(int) turns, weft_waitgroup *wg)
+{
     for (int i = 0; i < TURNS; i++) {
         int turn = weft_recv(turns);
-        for (int k = 0; k < STEPS; k++)
-            atomic_fetch_add(&steps, 1);
+        compute_a_piece();
         weft_send(turns, turn);
+        weft_yield();
     }
     weft_waitgroup_done(wg);
 }

@@ -333,6 +333,8 @@ struct weft_http_server_opts {
     const struct weft_tls_config *tls; /* serve https with this certificate; copied, its strings borrowed */
     bool no_http2;               /* HTTP/1.1 only */
     int streams_max;             /* HTTP/2: requests of one connection at a time: default 250; more are refused */
+    bool accept_silent;          /* accept connections as they come, not with their first bytes: a client that has said nothing yet
+                                  * counts for conns_max and idle_timeout then, and shutdown closes it */
 };
 
 /**
@@ -351,7 +353,8 @@ weft_err weft_http_server_new(const struct weft_http_server_opts *opts, weft_htt
  * goroutine may read a request while another one writes the answer.
  *
  * @ctx      cancelling it stops accepting, as shutdown does, without waiting for anybody.
- * @ln       listener; closed when this returns. Several may be served at a time. A client that says nothing is accepted after 1 s.
+ * @ln       listener; closed when this returns. Several may be served at a time. Without accept_silent a client that says nothing
+ *           is accepted after 1 s; one that speaks first when the listener is closed gets -ECONNRESET, as one that was not accepted.
  *
  * Returns   0 after weft_http_server_shutdown or cancel; or an error as weft_accept gave it for good.
  * Parks     all the time. A goroutine per connection.

@@ -248,7 +248,8 @@ weft_err weft_http_serve(weft_ctx *ctx, weft_http_server *s, weft_listener *ln)
         (void)weft_listener_close(ln);
         return WEFT_ECLOSED;
     }
-    weft__listener_peers_first(ln);   /* as HTTP has it, TLS and HTTP/2 too */
+    if (!s->o.accept_silent)
+        weft__listener_peers_first(ln);   /* as HTTP has it, TLS and HTTP/2 too */
     weft_err err = accept_loop(ctx, s, ln);
     if (listener_out(s, ln))
         (void)weft_listener_close(ln);

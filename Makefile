@@ -81,6 +81,7 @@ check: setup
 	@python3 tools/layers.py
 	@python3 tools/lint.py
 	@python3 tools/apicheck.py
+	@python3 tools/proofcheck.py
 	@python3 tools/parklint.py
 	@python3 tools/parklint.py --expect tests/tools/keeps.c
 
@@ -93,6 +94,7 @@ bench: setup build
 ## bench-go: all rows beside Go; ARGS="--rounds 3 --only chan --procs 1"
 bench-go: setup build
 	@python3 bench/run.py --build $(B) --all $(ARGS)
+	@python3 bench/goals.py
 
 .PHONY: bench-net
 ## bench-net: CPU time and memory of the net, HTTP, HTTP/2, TLS and DNS beside floors, Go, nginx, h2o: docs/perf/net.md (about 13 minutes)
@@ -103,6 +105,7 @@ bench-net: setup build
 	-@python3 bench/echo.py --build $(B) $(ARGS)
 	-@python3 bench/tls.py --build $(B) $(ARGS)
 	@$(B)/bench/net-bulk
+	@python3 bench/goals.py
 
 .PHONY: bench-connections
 ## bench-connections: 50,000 idle connections at once over several processes; ARGS="--conns 200000 --per-process 18500"

@@ -108,3 +108,40 @@ TEST(chan_many, a_foreign_thread_may_send_and_close)
     weft_block_end();
     weft_free(ch);
 }
+
+struct tries {
+    weft_chan(int) ch;
+    int taken;
+    long sum;
+};
+
+static void *thread_tries(void *arg)
+{
+    struct tries *t = arg;
+    int v, r;
+    while ((r = weft_try_recv(t->ch, &v)) >= 0) {
+        t->taken += r;
+        t->sum += r > 0 ? v : 0;
+        if (r == 0)
+            sched_yield();
+    }
+    return NULL;
+}
+
+TEST(chan_many, a_foreign_thread_may_try_to_receive)
+{
+    struct tries t = {.ch = weft_make(int, 3)};
+    pthread_t thread;
+    REQUIRE(pthread_create(&thread, NULL, thread_tries, &t) == 0);
+    for (int i = 1; i <= 1000; i++) {
+        weft_send(t.ch, i);
+        EXPECT_EQ(weft_num_goroutines(), 1); /* a call that does not park makes no goroutine of its thread */
+    }
+    weft_close(t.ch);
+    weft_block_begin();
+    pthread_join(thread, NULL);
+    weft_block_end();
+    EXPECT_EQ(t.taken, 1000);
+    EXPECT_EQ(t.sum, 500500);
+    weft_free(t.ch);
+}

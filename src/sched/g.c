@@ -8,6 +8,8 @@
  *   F2  a goroutine that ends puts itself on its own p's list while still on its stack: nobody else takes from that list
  *       before the switch, for the section (enter) lasts until the next goroutine has left it. It is never moved to
  *       the global list before then: only entries below the top are.
+ *   F3  a goroutine that ends and is taken over by the next (g_again) is never dead for others: not cleared by halves when the
+ *       section ends, in no list, RUNNING and on_cpu all the time. Tied ones, main and sized ones are not taken over.
  * Limits  A p keeps WEFT__GFREE_KEEP dead goroutines, the rest are shared. scavenge.c gives their memory back.
  * Failure No memory for a stack: fatal error, as Go.
  */
@@ -175,26 +177,61 @@ static weft__runnable g_spawn_now(struct weft__m *m, struct weft__p *p, const st
     return (weft__runnable)g;
 }
 
-/* As a record, which gets its stack when its turn comes. 0: no memory for one. */
-static inline weft__runnable g_spawn_later(struct weft__m *m, struct weft__p *p, const struct weft__call *call, const void *regs)
+static inline weft__runnable g_record(struct weft__spawn *s, const struct weft__call *call, const void *regs, uint64_t parent_id,
+                                      uint64_t id)
 {
-    struct weft__spawn *s = weft__spawn_alloc(p);
+    const volatile uint64_t *from = regs; /* just stored, a word each: a wider load would wait until they are in the cache */
 
-    if (weft__unlikely(!s))
-        return 0;
     s->site = call->site;
     s->fn = call->fn;
     s->at_end = call->at_end;
-    s->owner = call->owner;
-    s->parent_id = g_parent_id(m);
-    memcpy(s->args, regs, sizeof s->args);
-    atomic_store_explicit(&s->id, g_new_id(p), memory_order_relaxed);
+    if (weft__unlikely(call->at_end != NULL))
+        s->owner = call->owner;
+    s->parent_id = parent_id;
+    s->args[0] = from[0];
+    s->args[1] = from[1];
+    if (call->site->ints_only != 2)
+        for (uint32_t i = 2; i < WEFT__INT_REGS; i++)
+            s->args[i] = from[i];
+    atomic_store_explicit(&s->id, id, memory_order_relaxed);
     return (weft__runnable)s + 1;
 }
 
-/* Called by weft__go_entry with the saved argument registers and the caller's stack arguments. */
-void weft__go_c(const void *regs, const void *stack_args, const struct weft__call *call);
-void weft__go_c(const void *regs, const void *stack_args, const struct weft__call *call)
+/* As a record, which gets its stack when its turn comes. 0: no memory for one. */
+static weft__runnable g_spawn_later(struct weft__m *m, struct weft__p *p, const struct weft__call *call, const void *regs)
+{
+    struct weft__spawn *s = weft__spawn_alloc(p);
+
+    return weft__likely(s != NULL) ? g_record(s, call, regs, g_parent_id(m), g_new_id(p)) : 0;
+}
+
+/* The usual case, without a call: false when it is another, and then nothing has been done. */
+static inline bool g_spawn_fast(const void *regs, const struct weft__call *call)
+{
+    struct weft__m *m = weft__m();
+
+    if (weft__unlikely(!m || !m->g || !call->fn || !call->site->ints_only || call->label || call->stack_bytes != 0) ||
+        weft__unlikely(!weft__enter_try(m)))
+        return false;
+    struct weft__p *p = atomic_load_explicit(&m->p, memory_order_relaxed);
+    struct weft__spawn *s = p ? p->spawn_free : NULL;
+    if (weft__unlikely(!s || p->id_next == p->id_end || weft__runq_full(p))) {
+        weft__leave(m);
+        return false;
+    }
+    p->spawn_free = s->free_next;
+    p->spawn_free_n--;
+    weft__runnable r = g_record(s, call, regs, atomic_load_explicit(&m->g->id, memory_order_relaxed), p->id_next++);
+    g_count(p, 1);
+    weft__runq_add(p, r);
+    weft__leave(m);
+    if (weft__unlikely(weft__wants_help(p)))
+        weft__wake_worker();
+    return true;
+}
+
+/* Any case. */
+static __attribute__((noinline)) void g_spawn(const void *regs, const void *stack_args, const struct weft__call *call)
 {
     if (weft__unlikely(!call->fn))
         weft__fatal("go of nil func value");
@@ -219,6 +256,14 @@ void weft__go_c(const void *regs, const void *stack_args, const struct weft__cal
         weft__wake_worker();
 }
 
+/* Called by weft__go_entry with the saved argument registers and the caller's stack arguments. */
+void weft__go_c(const void *regs, const void *stack_args, const struct weft__call *call);
+void weft__go_c(const void *regs, const void *stack_args, const struct weft__call *call)
+{
+    if (weft__unlikely(!g_spawn_fast(regs, call)))
+        g_spawn(regs, stack_args, call);
+}
+
 /* First C code on a new goroutine's stack: the switch that brought us here began a section; end it. */
 void weft__g_enter(void);
 void weft__g_enter(void)
@@ -230,6 +275,7 @@ void weft__g_enter(void)
     weft__leave(m);
 }
 
+/* What the next user of the stack finds. */
 static inline void g_clear(struct weft__g *g)
 {
     if (weft__unlikely(g->panic_text != NULL)) {
@@ -243,8 +289,6 @@ static inline void g_clear(struct weft__g *g)
     g->blocky = false;
     if (WEFT__ASAN)
         g->fake_stack = NULL;
-    atomic_store_explicit(&g->id, 0, memory_order_relaxed);
-    atomic_store_explicit(&g->state, WEFT__G_DEAD, memory_order_release); /* G1: after on_cpu = 1 */
 }
 
 #if WEFT__TSAN || WEFT__ASAN
@@ -284,10 +328,27 @@ void weft__g_reclaim(struct weft__m *m, struct weft__g *g)
     weft__g_free(atomic_load_explicit(&m->p, memory_order_relaxed), g);
 }
 
-_Noreturn void weft__g_finish(long result)
+/* Inside the section, counted out. */
+static _Noreturn __attribute__((noinline)) void g_leave(struct weft__m *m, struct weft__p *p, struct weft__g *g)
 {
-    struct weft__m *m = weft__m();
-    struct weft__g *g = m->g;
+    bool is_main = g->is_main, was_tied = g->tied;
+    if (weft__unlikely(was_tied)) {
+        m->ends = g->lock_thread_depth != 0; /* thread.c */
+        g->tied = false;
+        g->lock_thread_depth = g->pins = 0;
+    }
+    if (weft__unlikely(is_main))
+        atomic_store_explicit(&weft__sched.main_exited, 1, memory_order_relaxed);
+    g_clear(g);
+    atomic_store_explicit(&g->id, 0, memory_order_relaxed);
+    atomic_store_explicit(&g->state, WEFT__G_DEAD, memory_order_release); /* G1: after on_cpu = 1 */
+    weft__run_next_after_end(m, p, g, is_main || was_tied || g->sized); /* sized: F2 holds for p's own list only */
+}
+
+/* What is called at the end, then a section and the p. */
+static inline struct weft__p *g_count_out(struct weft__m **ret_m, struct weft__g *g, long result)
+{
+    struct weft__m *m = *ret_m;
 
     if (weft__unlikely(g->has_locals)) {
         weft__local_end(g);
@@ -299,19 +360,67 @@ _Noreturn void weft__g_finish(long result)
     }
     weft__tsan_release(g); /* the next user of this stack starts after us */
     weft__tsan_release(m->errno_at);
+    *ret_m = m;
     struct weft__p *p = weft__enter(m);
     g_count(p, -1);
     weft__hook_end(g);
-    bool is_main = g->is_main, was_tied = g->tied;
-    if (weft__unlikely(was_tied)) {
-        m->ends = g->lock_thread_depth != 0; /* thread.c */
-        g->tied = false;
-        g->lock_thread_depth = g->pins = 0;
-    }
-    if (weft__unlikely(is_main))
-        atomic_store_explicit(&weft__sched.main_exited, 1, memory_order_relaxed);
+    return p;
+}
+
+_Noreturn void weft__g_finish(long result)
+{
+    struct weft__m *m = weft__m();
+    struct weft__g *g = m->g;
+    struct weft__p *p = g_count_out(&m, g, result);
+
+    g_leave(m, p, g);
+}
+
+/* g is s's goroutine now. */
+static inline void g_again(struct weft__p *p, struct weft__g *g, struct weft__spawn *s)
+{
     g_clear(g);
-    weft__run_next_after_end(m, p, g, is_main || was_tied || g->sized); /* sized: F2 holds for p's own list only */
+    g->parent_id = s->parent_id;
+    g->site = s->site;
+    g->at_end = s->at_end;
+    if (weft__unlikely(s->at_end != NULL))
+        g->owner = s->owner;
+    g->label[0] = 0;
+    atomic_store_explicit(&g->wait, WEFT__WAIT_NONE, memory_order_relaxed);
+    atomic_store_explicit(&g->id, atomic_load_explicit(&s->id, memory_order_relaxed), memory_order_relaxed);
+    weft__hook_spawn(g);
+    weft__spawn_free(p, s);
+    weft__hook_run(g);
+}
+
+_Static_assert(offsetof(struct weft__spawn, site) == 16 && offsetof(struct weft__spawn, fn) == 24 &&
+               offsetof(struct weft__spawn, args) == 48, "switch.S");
+
+/*
+ * Called by weft__g_start when fn has returned: as weft__g_finish, but where the next to run is a spawn record its goroutine takes
+ * over this one, the descriptor and the stack, without a switch: that is where it would be bound to in any case, for the warmest
+ * stack is this one. Returns it, free already but not to be touched by others before the caller has ended the section:
+ * it loads what it needs first.
+ */
+struct g_next {
+    const struct weft__spawn *s;
+    _Atomic uint32_t *in; /* to be 0 then (M2) */
+};
+struct g_next weft__g_end(long result);
+struct g_next weft__g_end(long result)
+{
+    struct weft__m *m = weft__m();
+    struct weft__g *g = m->g;
+    struct weft__p *p = g_count_out(&m, g, result);
+
+    if (!WEFT__TSAN && !WEFT__ASAN && !WEFT__SMALL && weft__likely(p && !g->tied && !g->is_main && !g->sized)) {
+        struct weft__spawn *s = weft__runq_spawn(p);
+        if (weft__likely(s != NULL)) {
+            g_again(p, g, s);
+            return (struct g_next){s, &m->in};
+        }
+    }
+    g_leave(m, p, g);
 }
 
 size_t weft__g_count(void)

@@ -32,6 +32,7 @@ enum {
     WEFT__GFREE_KEEP = 256,           /* dead goroutines a p keeps for itself */
     WEFT__GFREE_BATCH = 64,           /* and takes from the shared list at once */
     WEFT__SPAWN_KEEP = 2048,          /* free spawn records that a p keeps for itself */
+    WEFT__LOOK_EVERY = 16,            /* looks at the global queue between looks at timers and net; a power of two */
     WEFT__GUARD_BYTES = 16384,
     WEFT__SCHED_STACK_BYTES = 128 * 1024
 };
@@ -46,15 +47,18 @@ typedef uintptr_t weft__runnable;
  * on a stack that is warm by then.
  */
 struct weft__spawn {
-    struct weft__spawn *free_next;    /* [own of the free list] */
-    weft__runnable next;              /* [sched.lock] in the global queue */
+    union {
+        struct weft__spawn *free_next; /* [own of the free list] */
+        weft__runnable next;           /* [sched.lock] in the global queue */
+    };
     _Atomic uint64_t id;              /* [stat] 0 while free */
     const struct weft__site *site;    /* [const, as the rest] struct weft__call */
     void *fn;
-    void (*at_end)(void *, long);
-    void *owner;
     uint64_t parent_id;
-    uint64_t args[WEFT__INT_REGS];    /* the integer argument registers, as weft__go_entry saves them */
+    void (*at_end)(void *, long);
+    uint64_t args[WEFT__INT_REGS];    /* the integer argument registers, as weft__go_entry saves them; of a site with
+                                         ints_only == 2 the first two, and the second line is not touched */
+    void *owner;                      /* only with at_end */
 } __attribute__((aligned(128)));
 
 /* One entry of the timer heap; when is copied here so that sifting looks at no timer. */
@@ -317,6 +321,46 @@ struct weft__g *weft__global_get(struct weft__p *p, uint32_t n);
 /* Half of a busy p's queue into p's; the first is returned. NULL: nothing or no luck. */
 struct weft__g *weft__steal(struct weft__m *me, struct weft__p *p);
 
+/* One more is started. */
+static inline void weft__p_tick(struct weft__p *p)
+{
+    atomic_store_explicit(&p->tick, atomic_load_explicit(&p->tick, memory_order_relaxed) + 1, memory_order_relaxed);
+}
+
+static inline bool weft__p_long_since(uint32_t tick)
+{
+    return (tick & (WEFT__LOOK_EVERY * weft__policy.global_every - 1)) == 0;
+}
+
+/* Before the next one is started, should the scheduler look at timers, net or the global queue? */
+static inline bool weft__p_wants_look(const struct weft__p *p)
+{
+    uint32_t tick = atomic_load_explicit(&p->tick, memory_order_relaxed);
+
+    return atomic_load_explicit(&p->poke, memory_order_relaxed) != 0 ||
+           ((tick & (weft__policy.global_every - 1)) == 0 &&
+            (atomic_load_explicit(&weft__sched.gq_n, memory_order_relaxed) != 0 || weft__p_long_since(tick)));
+}
+
+/* If p's next is the first in the queue, and a spawn record, and nothing else is to be looked at before it: that, its turn has
+ * begun. Owner inside enter/leave. */
+static inline struct weft__spawn *weft__runq_spawn(struct weft__p *p)
+{
+    if (atomic_load_explicit(&p->next, memory_order_relaxed) || atomic_load_explicit(&p->turn, memory_order_relaxed) != 0 ||
+        weft__runq_len(p) == 0 || weft__p_wants_look(p))
+        return NULL;
+    weft__runnable r = p->ring[atomic_load_explicit(&p->head, memory_order_relaxed) & (p->slots - 1)];
+    if (!(r & 1))
+        return NULL;
+    struct weft__spawn *s = (struct weft__spawn *)(r - 1);
+    if (weft__unlikely(atomic_load_explicit(&weft__sched.blocky_site, memory_order_relaxed) == s->site))
+        return NULL;
+    (void)weft__runq_pop(p);
+    p->next_run = 0;
+    weft__p_tick(p);
+    return s;
+}
+
 /* ---- rob.c ---- */
 /* Is it a gain to rob v, in whose queue so many wait? Asked again and again by who has nothing to run. */
 bool weft__rob_pays(struct weft__p *v, uint32_t waiting);
@@ -369,6 +413,16 @@ _Noreturn void weft__g_no_memory(void);
 void weft__g_init(struct weft__g *g, const struct weft__call *call, const void *regs, const void *stack_args);
 /* A record for a spawn by p, or by a thread without a p; NULL when memory is short. */
 struct weft__spawn *weft__spawn_alloc(struct weft__p *p);
+void weft__spawn_share(struct weft__p *p); /* p has too many free ones */
+/* A record that is free from now on; what it holds stays until the section ends. */
+static inline void weft__spawn_free(struct weft__p *p, struct weft__spawn *s)
+{
+    atomic_store_explicit(&s->id, 0, memory_order_relaxed); /* N2 */
+    s->free_next = p->spawn_free;
+    p->spawn_free = s;
+    if (weft__unlikely(++p->spawn_free_n > WEFT__SPAWN_KEEP))
+        weft__spawn_share(p);
+}
 /* Some memory of records that nobody uses back to the system; the monitor's. now: also what was in use a moment ago. False:
  * there is none. */
 bool weft__spawn_trim(bool now);

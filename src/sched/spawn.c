@@ -2,7 +2,8 @@
  * spawn.c - goroutines that have not run yet: records of two cache lines that wait without a stack.
  *
  * Role    weft_go (g.c) queues a record where the arguments are integers and nothing special is asked; the worker whose
- *         turn it is binds it to the stack that is warmest then. A thousand short goroutines so run on one or two stacks,
+ *         turn it is binds it to the stack that is warmest then; a goroutine that ends hands that over itself (weft__g_end).
+ *         A thousand short goroutines so run on one or two stacks,
  *         and a theft moves two lines a goroutine. Near runq.c, worker.c. Layer 2.
  * Invariants
  *   N1  a record with id != 0 is in exactly one run queue (entry with bit 0 set), or is just being bound by who took it out.
@@ -148,7 +149,7 @@ struct weft__spawn *weft__spawn_alloc(struct weft__p *p)
 }
 
 /* The coldest half of p's list back to the chunks. */
-static __attribute__((noinline)) void spawn_share(struct weft__p *p)
+void weft__spawn_share(struct weft__p *p)
 {
     struct weft__spawn *last = p->spawn_free, *s;
 
@@ -215,7 +216,7 @@ bool weft__spawn_trim(bool now)
 
 struct weft__g *weft__spawn_bind(struct weft__p *p, struct weft__spawn *s)
 {
-    const struct weft__call call = {.fn = s->fn, .site = s->site, .at_end = s->at_end, .owner = s->owner};
+    const struct weft__call call = {.fn = s->fn, .site = s->site, .at_end = s->at_end, .owner = s->at_end ? s->owner : NULL};
     struct weft__g *g = weft__stack_for(p, &call);
 
     if (weft__unlikely(!g))
@@ -224,11 +225,7 @@ struct weft__g *weft__spawn_bind(struct weft__p *p, struct weft__spawn *s)
     weft__g_init(g, &call, s->args, NULL);
     atomic_store_explicit(&g->id, atomic_load_explicit(&s->id, memory_order_relaxed), memory_order_relaxed);
     weft__hook_spawn(g);
-    atomic_store_explicit(&s->id, 0, memory_order_relaxed); /* N2 */
-    s->free_next = p->spawn_free;
-    p->spawn_free = s;
-    if (weft__unlikely(++p->spawn_free_n > WEFT__SPAWN_KEEP))
-        spawn_share(p);
+    weft__spawn_free(p, s);
     return g;
 }
 

@@ -24,8 +24,6 @@
 
 #include <sched.h>
 
-enum { LOOK_EVERY = 16 }; /* looks at the global queue between looks at timers and net; a power of two */
-
 struct weft__sched weft__sched;
 struct weft__policy weft__policy = {.next_max = 16, .global_every = 64, .steal_max = 256, .quick_ns = 2000,
                                     .quick_patience = WEFT_MS, .quick_patience_max = 16 * WEFT_MS};
@@ -107,11 +105,6 @@ static inline void worker_set_running(struct weft__m *m, struct weft__g *g)
     atomic_store_explicit(&g->sw.on_cpu, 1, memory_order_relaxed); /* nobody looks before it parks again */
 }
 
-static inline void worker_tick(struct weft__p *p)
-{
-    atomic_store_explicit(&p->tick, atomic_load_explicit(&p->tick, memory_order_relaxed) + 1, memory_order_relaxed);
-}
-
 /* from (a goroutine that goes away, or NULL: it never comes back) to a runnable goroutine, inside the section. */
 static inline void worker_to_g(struct weft__m *m, struct weft__g *from, struct weft__g *to)
 {
@@ -162,20 +155,6 @@ static inline void worker_unpick(struct weft__p *p, struct weft__g *g)
 
 /* Is it time to look at the timers and the net, though the monitor has not asked for it? Its thread may be kept from running
  * where this one has a real-time class, or all of the CPU. */
-static inline bool worker_long_since(uint32_t tick)
-{
-    return (tick & (LOOK_EVERY * weft__policy.global_every - 1)) == 0;
-}
-
-static inline bool worker_wants_look(struct weft__p *p)
-{
-    uint32_t tick = atomic_load_explicit(&p->tick, memory_order_relaxed);
-
-    return atomic_load_explicit(&p->poke, memory_order_relaxed) != 0 ||
-           ((tick & (weft__policy.global_every - 1)) == 0 &&
-            (atomic_load_explicit(&weft__sched.gq_n, memory_order_relaxed) != 0 || worker_long_since(tick)));
-}
-
 static inline void worker_save_errno(struct weft__m *m, struct weft__g *g)
 {
     g->saved_errno = *m->errno_at;
@@ -226,10 +205,10 @@ WEFT_PARKS void weft__park(enum weft__wait why)
     }
     struct weft__p *p = weft__enter(m);
     struct weft__g *next = NULL;
-    if (weft__likely(p && !worker_wants_look(p)))
+    if (weft__likely(p && !weft__p_wants_look(p)))
         next = worker_pick(p);
     if (weft__likely(next && !next->blocky)) {
-        worker_tick(p);
+        weft__p_tick(p);
         worker_to_g(m, g, next);
     } else {
         if (next)
@@ -371,17 +350,17 @@ void weft_yield(void)
     atomic_store_explicit(&g->wait, WEFT__WAIT_YIELD, memory_order_relaxed);
     struct weft__p *p = weft__enter_regain(m);
     struct weft__g *next = NULL;
-    if (weft__likely(p && !worker_wants_look(p)))
+    if (weft__likely(p && !weft__p_wants_look(p)))
         next = worker_pick(p);
     if (next && !next->blocky && weft__runq_push(p, (weft__runnable)g)) {
         /* In the queue before it is off its stack: only this m takes from it in the section, and thieves are kept
          * out until the next goroutine has left the section, when this one's stack is saved (W1). */
         atomic_store_explicit(&g->state, WEFT__G_RUNNABLE, memory_order_relaxed);
-        worker_tick(p);
+        weft__p_tick(p);
         weft__tsan_release(g);
         worker_to_g(m, g, next);
-    } else if (!next && p && !worker_wants_look(p) && atomic_load_explicit(&weft__sched.gq_n, memory_order_relaxed) == 0) {
-        worker_tick(p); /* alone */
+    } else if (!next && p && !weft__p_wants_look(p) && atomic_load_explicit(&weft__sched.gq_n, memory_order_relaxed) == 0) {
+        weft__p_tick(p); /* alone */
         weft__leave(m);
         return;
     } else {
@@ -401,11 +380,11 @@ _Noreturn void weft__run_next_after_end(struct weft__m *m, struct weft__p *p, st
 {
     struct weft__g *next = NULL;
 
-    if (!WEFT__TSAN && !WEFT__ASAN && weft__likely(p && !keep && !worker_wants_look(p)))
+    if (!WEFT__TSAN && !WEFT__ASAN && weft__likely(p && !keep && !weft__p_wants_look(p)))
         next = worker_pick(p);
     if (weft__likely(next && !next->blocky)) {
         weft__g_free(p, g); /* F2 */
-        worker_tick(p);
+        weft__p_tick(p);
         worker_set_running(m, next);
         weft__arch_switch(&g->sw, &next->sw);
     } else {
@@ -447,7 +426,7 @@ static struct weft__g *worker_find(struct weft__m *m, struct weft__p *p)
     uint32_t tick = atomic_load_explicit(&p->tick, memory_order_relaxed);
     bool poked = atomic_load_explicit(&p->poke, memory_order_relaxed) != 0;
 
-    if (poked || worker_long_since(tick)) {
+    if (poked || weft__p_long_since(tick)) {
         atomic_store_explicit(&p->poke, 0, memory_order_relaxed);
         worker_look_outside(m, true);
     }
@@ -587,7 +566,7 @@ void weft__schedule(void)
             weft__run_tied(g);
             continue;
         }
-        worker_tick(p);
+        weft__p_tick(p);
         worker_run(m, g);
     }
 }

@@ -52,7 +52,7 @@ static void waitgroup_check_reuse(weft_waitgroup *wg)
         weft_panic("sync: WaitGroup is reused before previous Wait has returned");
 }
 
-void weft_waitgroup_add(weft_waitgroup *wg, int n)
+static inline void waitgroup_add(weft_waitgroup *wg, int n)
 {
     if (n > 0 && atomic_load_explicit(&wg->weft__state, memory_order_acquire) == 0) /* WG4 */
         waitgroup_check_reuse(wg);
@@ -68,15 +68,20 @@ void weft_waitgroup_add(weft_waitgroup *wg, int n)
         waitgroup_release(wg);
 }
 
+void weft_waitgroup_add(weft_waitgroup *wg, int n)
+{
+    waitgroup_add(wg, n);
+}
+
 void weft_waitgroup_done(weft_waitgroup *wg)
 {
-    weft_waitgroup_add(wg, -1);
+    waitgroup_add(wg, -1);
 }
 
 void weft__waitgroup_end(void *wg, long result)
 {
     (void)result;
-    weft_waitgroup_add(wg, -1);
+    waitgroup_add(wg, -1);
 }
 
 /* WG2: the counter was zero; let whoever brought it there leave the group. */

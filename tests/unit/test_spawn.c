@@ -145,6 +145,94 @@ TEST_ENV(spawn, each_has_a_number_of_its_own, "WEFT_PROCS=2")
     }
 }
 
+static void local_gone(void *value)
+{
+    atomic_fetch_add((_Atomic long *)value, 1);
+}
+
+static weft_local a_local = {.drop = local_gone};
+
+static void panics(void)
+{
+    weft_panic("left behind");
+}
+
+/* Each leaves something behind where the next one begins. */
+static void leaves_traces(int kind)
+{
+    static _Atomic long gone;
+
+    if (kind == 0)
+        weft_local_set(&a_local, &gone);
+    else if (kind == 1)
+        (void)weft_try(panics);
+    else if (kind == 2)
+        weft_lock_thread();
+    else if (kind == 3)
+        errno = EDOM;
+    weft_waitgroup_done(&all);
+    if (kind == 4)
+        weft_goexit();
+    if (kind == 5)
+        weft_yield();
+}
+
+static void finds_nothing(uint64_t parent, uint64_t *ret_id)
+{
+    const struct weft__g *g = weft__g();
+
+    EXPECT(g->try_top == NULL && g->defer_top == NULL && g->panic == NULL && g->panic_text == NULL);
+    EXPECT(!g->has_locals && !g->tied && g->exiting == 0 && g->label[0] == 0 && g->at_end == NULL);
+    EXPECT(weft_local_get(&a_local) == NULL);
+    EXPECT_EQ(g->parent_id, parent);
+    EXPECT_STR(g->site->name, "finds_nothing");
+    EXPECT_EQ(atomic_load(&g->wait), WEFT__WAIT_NONE);
+    EXPECT((char *)&g < g->stack_hi && (char *)&g > g->stack_hi - 4096); /* from the top again */
+    *ret_id = weft_goid();
+    weft_waitgroup_done(&all);
+}
+
+TEST_ENV(spawn, one_that_takes_over_an_ended_ones_stack_finds_nothing_of_it, "WEFT_PROCS=1")
+{
+    static uint64_t id[1200];
+    const uint64_t me = weft_goid();
+    const int n = WEFT__TSAN ? 60 : 1200;
+
+    for (int i = 0; i < n; i++) {
+        weft_waitgroup_add(&all, 2);
+        if (i % 7 == 6)
+            weft_go_named("a name", leaves_traces, i % 7);
+        else
+            weft_go(leaves_traces, i % 7);
+        weft_go(finds_nothing, me, &id[i]);
+    }
+    weft_waitgroup_wait(&all);
+    for (int i = 1; i < n; i++)
+        EXPECT(id[i] != id[i - 1]);
+    while (weft_num_goroutines() > 1) /* those that yielded at their end */
+        weft_yield();
+}
+
+static long returns_three(void)
+{
+    return 3;
+}
+
+/* What is called at the end is the goroutine's own, whoever had the stack before. */
+TEST_ENV(spawn, those_with_and_without_something_to_do_at_the_end_take_turns, "WEFT_PROCS=1")
+{
+    weft_waitgroup counted = {0};
+
+    atomic_store(&sum, 0);
+    for (int i = 0; i < 500; i++) {
+        weft_waitgroup_go(&counted, returns_three);
+        start_with_six(1);
+    }
+    weft_waitgroup_wait(&counted);
+    weft_waitgroup_wait(&all);
+    EXPECT_EQ(sum, 500 * expected_of_six(1));
+}
+
 /* One stack after another would be 400 MB for these. */
 TEST_ENV(spawn, short_goroutines_share_a_few_stacks, "WEFT_PROCS=1")
 {

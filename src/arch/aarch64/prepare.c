@@ -84,7 +84,7 @@ void *weft__arch_prepare(char *top, const struct weft__call *call, const void *r
 
     if (call->site->ints_only) { /* stack_args may be NULL */
         top -= WEFT__REGS_BYTES;
-        memcpy(top, regs, 8 * WEFT__INT_REGS);
+        memcpy(top, regs, call->site->ints_only == 2 ? 16 : 8 * WEFT__INT_REGS);
         return prepare_frame(top, weft__g_start, call->fn, true);
     }
     most = (most + 15) & ~(size_t)15;

@@ -134,9 +134,21 @@ weft__g_start:
 	ldp q4,q5,[sp,128]
 	ldp q6,q7,[sp,160]
 1:	add sp,sp,192
-	blr x19
-	bl weft__g_finish
-	brk 1
+2:	blr x19
+	bl weft__g_end			/* x0 = a record that goes on here, x1: the word that ends the section */
+	mov x9,x0
+	mov x10,x1
+	ldr x11,[x9,16]
+	ldr x19,[x9,24]
+	ldp x0,x1,[x9,48]
+	ldr w11,[x11,24]
+	cmp w11,2
+	b.eq 3f
+	ldp x2,x3,[x9,64]
+	ldp x4,x5,[x9,80]
+	ldr x6,[x9,96]
+3:	stlr wzr,[x10]			/* M2 */
+	b 2b
 	.cfi_endproc
 	.size weft__g_start,.-weft__g_start
 

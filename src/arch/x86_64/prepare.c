@@ -41,7 +41,12 @@ void *weft__arch_prepare(char *top, const struct weft__call *call, const void *r
 
     if (call->site->ints_only) { /* two copies of fixed size: one of either is a slow rep movs */
         top -= WEFT__REGS_BYTES;
-        memcpy(top, regs, 8 * WEFT__INT_REGS);
+        if (call->site->ints_only == 2) {
+            memcpy(top, regs, 16);
+            ((uint64_t *)top)[WEFT__INT_REGS - 1] = 0; /* rax */
+        } else {
+            memcpy(top, regs, 8 * WEFT__INT_REGS);
+        }
         return prepare_frame(top, weft__g_start, call->fn, true);
     }
     if (n) {

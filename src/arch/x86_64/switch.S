@@ -122,10 +122,26 @@ weft__g_start:
 	movaps 0xa0(%rsp),%xmm6
 	movaps 0xb0(%rsp),%xmm7
 1:	addq $0xc0,%rsp
-	call *%rbx
+2:	call *%rbx
 	movq %rax,%rdi
-	call weft__g_finish
-	ud2
+	call weft__g_end		/* rax = a record that goes on here, rdx: the word that ends the section */
+	movq %rdx,%r11
+	movq 16(%rax),%rcx
+	movq 24(%rax),%rbx
+	movq 48(%rax),%rdi
+	movq 56(%rax),%rsi
+	cmpl $2,24(%rcx)
+	je 3f
+	movq 64(%rax),%rdx
+	movq 72(%rax),%rcx
+	movq 80(%rax),%r8
+	movq 88(%rax),%r9
+	movq 96(%rax),%rax
+	movl $0,(%r11)			/* M2 */
+	jmp 2b
+3:	xorl %eax,%eax
+	movl $0,(%r11)			/* M2 */
+	jmp 2b
 	.cfi_endproc
 	.size weft__g_start,.-weft__g_start
 

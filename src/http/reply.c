@@ -267,7 +267,23 @@ static uint32_t reply_close_gap(struct weft_http_writer *w, uint32_t from)
     return w->base + n;
 }
 
-static weft_err reply_send(struct weft_http_writer *w, uint32_t from, const void *more, size_t more_len)
+bool weft__reply_post_try(struct weft_http_writer *w)
+{
+    ssize_t n = weft__conn_try_write(w->sc->conn, w->out->data + w->post_at, w->post_end - w->post_at);
+    if (n > 0)
+        w->post_at += (uint32_t)n;
+    return w->post_at == w->post_end;   /* an error comes again with the next attempt */
+}
+
+weft_err weft__reply_post_send(struct weft_http_writer *w)
+{
+    uint32_t at = w->post_at;
+    w->post_at = w->post_end;
+    return w->post_end > at ? reply_bytes(w, w->out->data + at, w->post_end - at) : 0;
+}
+
+/* out[from .. len), behind what is held, and more. post: it only is made ready for that, in out[post_at .. post_end). */
+static weft_err reply_send(struct weft_http_writer *w, uint32_t from, const void *more, size_t more_len, bool post)
 {
     uint32_t end = w->len;
     if (w->base) {
@@ -277,8 +293,11 @@ static weft_err reply_send(struct weft_http_writer *w, uint32_t from, const void
     }
     w->base = 0;
     w->len = w->fields_end = CHUNK_GAP;   /* the buffer is empty; chunks now have their gap */
-    if (!more_len)
-        return end > from ? reply_bytes(w, w->out->data + from, end - from) : 0;
+    if (!more_len) {
+        w->post_at = from;
+        w->post_end = end;
+        return post ? 0 : weft__reply_post_send(w);
+    }
     struct iovec iov[2] = {{w->out->data + from, end - from}, {(void *)(uintptr_t)more, more_len}};
     weft__sconn_write_limit(w->sc, w->sc->server->o.io_timeout);
     ssize_t n = weft_conn_writev(NULL, w->sc->conn, iov, 2);
@@ -291,7 +310,7 @@ static weft_err reply_send(struct weft_http_writer *w, uint32_t from, const void
 static weft_err reply_last_chunk(struct weft_http_writer *w, uint32_t *from)
 {
     if (w->len + w->trailers_len + 5 > w->out->cap) {
-        weft_err err = reply_send(w, *from, NULL, 0);
+        weft_err err = reply_send(w, *from, NULL, 0, false);
         if (err < 0)
             return err;
         *from = w->len;
@@ -328,7 +347,7 @@ static weft_err reply_push(struct weft_http_writer *w, const void *more, size_t 
             return w->err;
     }
     w->head_sent = true;
-    return reply_send(w, from, more, more_len);
+    return reply_send(w, from, more, more_len, false);
 }
 
 char *weft__reply_room(struct weft_http_writer *w, size_t *ret_len)
@@ -428,7 +447,7 @@ weft_err weft_http_reply_flush(weft_http_writer *w)
     return w->h2 ? weft__h2_flush(w) : reply_push(w, NULL, 0, false);
 }
 
-bool weft__reply_finish(struct weft_http_writer *w, bool hold)
+bool weft__reply_finish(struct weft_http_writer *w, enum weft__finish how)
 {
     if (w->err)
         return false;
@@ -441,13 +460,14 @@ bool weft__reply_finish(struct weft_http_writer *w, bool hold)
         w->close = true;   /* A2: sent as far as it goes; the peer sees a message cut off */
     if (!w->head_sent && (w->has_length || w->no_body)) {   /* all of it is in out */
         uint32_t from = reply_fixed(w);
-        if (hold && !w->close) {
+        if (how == WEFT__FINISH_HOLD && !w->close) {
             w->len = w->fields_end = w->base = reply_close_gap(w, from);   /* A3 */
             weft__late_hold(w->sc->x, w->base);
             return true;
         }
         w->head_sent = true;
-        return reply_send(w, from, NULL, 0) == 0 && !w->close;
+        bool post = how == WEFT__FINISH_POST && !w->close && w->status != 101;
+        return reply_send(w, from, NULL, 0, post) == 0 && !w->close;
     }
     bool pending = !w->head_sent || w->chunked || w->len > CHUNK_GAP;
     return !(pending && reply_push(w, NULL, 0, true) < 0) && !w->close;

@@ -15,6 +15,7 @@
  * Limits  head_bytes_max (431), head_timeout, idle_timeout; a refused request is answered, then the connection lingers
  *         for half a second so that the answer is not lost to a reset.
  */
+#include <weft/go.h>
 #include <weft/time.h>
 #include <weft/unwind.h>
 
@@ -191,7 +192,7 @@ static void refuse(struct weft__exch *x, int status)
     weft__reply_init(&x->w, x->sc, false, false);
     x->w.close = true;
     weft__reply_refusal(&x->w, status);
-    (void)weft__reply_finish(&x->w, false);
+    (void)weft__reply_finish(&x->w, WEFT__FINISH_SEND);
     weft__sconn_linger(x->sc);
 }
 
@@ -204,7 +205,7 @@ static void handler_panicked(struct weft__exch *x, const char *message)
     if (weft__reply_reset(&x->w)) {
         x->w.close = true;
         (void)weft_http_reply_text(&x->w, 500, "text/plain; charset=utf-8", "Internal Server Error\n");
-        (void)weft__reply_finish(&x->w, false);
+        (void)weft__reply_finish(&x->w, WEFT__FINISH_SEND);
     }
 }
 
@@ -219,6 +220,16 @@ static void exch_carry(struct weft__exch *x)
     x->at = 0;
     x->end = w->end - w->pos;   /* fits: both buffers are of the pool's size or x->buf is larger */
     memcpy(x->buf->data, w->buf->data + w->pos, x->end);
+}
+
+/* What may become of the answer. It is not posted where the request's end could park. */
+static enum weft__finish exch_finish(const struct weft__exch *x, bool keep)
+{
+    if (!keep || !x->wire.done)
+        return WEFT__FINISH_SEND;
+    if (x->wire.pos < x->wire.end)
+        return WEFT__FINISH_HOLD;
+    return x->rq.ctx || x->rq.err ? WEFT__FINISH_SEND : WEFT__FINISH_POST;
 }
 
 /* One request. True: the connection can take another one. */
@@ -244,8 +255,7 @@ static bool serve_one(struct weft__exch *x)
         return false;
     }
     sc->server->o.handler(&x->rq, &x->w, sc->server->o.arg);
-    bool more = x->wire.done && x->wire.pos < x->wire.end;
-    keep = weft__reply_finish(&x->w, more && keep) && weft__request_finish(&x->rq) && keep;
+    keep = weft__reply_finish(&x->w, exch_finish(x, keep)) && weft__request_finish(&x->rq) && keep;
     if (keep)
         exch_carry(x);
     return keep;
@@ -255,6 +265,7 @@ static bool serve_one(struct weft__exch *x)
 struct turn {
     struct weft__sconn *sc;        /* NULL: left to another goroutine (S5) */
     bool woken;                    /* it begins where a wait has ended */
+    bool posted;                   /* it begins where the post could not go on */
 };
 
 static void turn_end(struct turn *t)   /* S2 */
@@ -265,16 +276,22 @@ static void turn_end(struct turn *t)   /* S2 */
     weft__sconn_end(t->sc);
 }
 
+/* S1: begins to wait. 1: S5; 0: something may be there; else it cannot be waited for, or the server is closing. */
+static weft_err conn_idle(struct weft__sconn *sc, weft_dur limit)
+{
+    exch_end(sc);
+    if (!weft__sconn_set_idle(sc, true))
+        return WEFT_ECLOSED;
+    weft__sconn_read_limit(sc, limit);
+    return weft__conn_wait_start(sc->conn, &sc->start);
+}
+
 /* S1: waits for the peer's next byte, for so long. True: something may be there. False: closed, timed out, the server is
  * closing; or t->sc is left. */
 static bool conn_wait(struct turn *t, weft_dur limit)
 {
     struct weft__sconn *sc = t->sc;
-    exch_end(sc);
-    if (!weft__sconn_set_idle(sc, true))
-        return false;
-    weft__sconn_read_limit(sc, limit);
-    weft_err err = weft__conn_wait_start(sc->conn, &sc->start);
+    weft_err err = conn_idle(sc, limit);
     if (err == 1)
         t->sc = NULL;   /* S5 */
     return err != 1 && weft__sconn_set_idle(sc, false) && err == 0;
@@ -382,6 +399,14 @@ static bool conn_more(struct turn *t)
         exch_clear(sc->x);
         return !weft__sconn_closing(sc);
     }
+    if (sc->x && sc->x->w.post_at < sc->x->w.post_end) {
+        if (!t->posted && weft__post(sc->x)) {
+            t->sc = NULL;   /* S5 */
+            return false;
+        }
+        if (weft__reply_post_send(&sc->x->w) < 0)
+            return false;
+    }
     return (!sc->x || weft__reply_release(&sc->x->w) == 0) && conn_wait(t, sc->server->o.idle_timeout) &&
            conn_begin(t);
 }
@@ -399,7 +424,10 @@ static void turn_serve(struct turn *t)
     weft_defer(turn_dump, t);
     struct weft__sconn *sc = t->sc;
     bool more;
-    if (t->woken && (sc->secured || !sc->server->o.tls)) {
+    if (t->posted) {
+        more = sc->x ? conn_more(t) : weft__sconn_set_idle(sc, false) && conn_begin(t);
+        t->posted = false;
+    } else if (t->woken && (sc->secured || !sc->server->o.tls)) {
         more = conn_resume(t);
     } else {
         /* The first request nearly always comes with the connection: to read finds out, a wait would ask and then read. */
@@ -437,4 +465,17 @@ void weft__serve_more(void *sc)
 {
     struct turn t = {.sc = sc, .woken = true};
     turn_take(&t);
+}
+
+/* The post has sent less than all, or what comes next is there already. */
+static void serve_rest(struct weft__sconn *sc)
+{
+    struct turn t = {.sc = sc, .posted = true};
+    turn_take(&t);
+}
+
+void weft__serve_posted(struct weft__sconn *sc)
+{
+    if (!weft__reply_post_try(&sc->x->w) || conn_idle(sc, sc->server->o.idle_timeout) != 1)
+        weft_go(serve_rest, sc);
 }

@@ -41,6 +41,7 @@ struct weft_http_writer {
     uint32_t fields_len;           /* HTTP/2: how many fields are in out */
     uint32_t fields_end;           /* where the handler's fields end; body begins behind the empty line there */
     uint32_t len;                  /* end of what out holds */
+    uint32_t post_at, post_end;    /* out[post_at .. post_end): a finished answer in the post, or what is left of it */
     int status;
     bool fields_closed, head_sent, has_length, chunked, no_body, is_head, old, close;
     uint64_t length, written;
@@ -82,6 +83,7 @@ struct weft__late {
 /* A request and its reply. From a pool with its two buffers, only while there is one. */
 struct weft__exch {
     void *pool_next;
+    struct weft__exch *post_next;  /* [lock of the box] post.c */
     struct weft__sconn *sc;
     struct weft__hbuf *buf;        /* heads and bodies as they come */
     uint32_t at, end;              /* buf[at .. end): read, and not yet part of a request that was served */
@@ -119,6 +121,13 @@ WEFT_PARKS void weft__serve_conn(struct weft__sconn *sc);
 WEFT_PARKS void weft__sconn_linger(struct weft__sconn *sc);
 /* The same after its wait for a request has begun without a goroutine, and ended: what sc->start runs. */
 WEFT_PARKS void weft__serve_more(void *sc);
+/* From the post (post.c): the answer is sent as far as the socket takes it, and the wait for the next request begins; what does not go
+ * that way is left to a goroutine of the connection's own. sc may be gone. */
+void weft__serve_posted(struct weft__sconn *sc);
+/* ---- post.c ---- */
+/* Takes x, whose answer is finished, with its connection; it is sent once those who are ready now have had their turn. False: it is
+ * the caller's to send, as nobody is ready, or they take long. */
+bool weft__post(struct weft__exch *x);
 /* ---- server.c ---- */
 /* V4. False when the server is closing: then the connection ends. */
 static inline bool weft__sconn_set_idle(struct weft__sconn *sc, bool idle)
@@ -170,8 +179,14 @@ void weft__reply_init(struct weft_http_writer *w, struct weft__sconn *sc, bool i
 bool weft__reply_reset(struct weft_http_writer *w);
 /* The text of a request that no handler sees. */
 WEFT_PARKS void weft__reply_refusal(struct weft_http_writer *w, int status);
-/* Sends what is left; hold: a small answer stays in out, for more to come (A3). False: the connection ends. */
-WEFT_PARKS bool weft__reply_finish(struct weft_http_writer *w, bool hold);
+/* What may become of a small answer: it is sent; it stays in out, for more to come (A3); it may stay in out[post_at .. post_end). */
+enum weft__finish { WEFT__FINISH_SEND, WEFT__FINISH_HOLD, WEFT__FINISH_POST };
+/* Sends what is left, or see there. False: the connection ends. */
+WEFT_PARKS bool weft__reply_finish(struct weft_http_writer *w, enum weft__finish how);
+/* Sends out[post_at .. post_end) as far as the socket takes it: is nothing left? */
+bool weft__reply_post_try(struct weft_http_writer *w);
+/* All of it. 0 or the error. */
+WEFT_PARKS weft_err weft__reply_post_send(struct weft_http_writer *w);
 /* Sends the held answers (A3), of which there are some. */
 WEFT_PARKS weft_err weft__reply_release_held(struct weft_http_writer *w);
 static inline weft_err weft__reply_release(struct weft_http_writer *w)

@@ -76,6 +76,14 @@ void weft__runq_spill(struct weft__p *p)
         weft__global_put(weft__runq_pop(p));
 }
 
+bool weft__nobody_ready(void)
+{
+    struct weft__m *m = weft__m();
+    struct weft__p *p = m ? atomic_load_explicit(&m->p, memory_order_relaxed) : NULL;
+
+    return !p || (!atomic_load_explicit(&p->next, memory_order_relaxed) && weft__runq_len(p) == 0);
+}
+
 /* The n behind the `before` first to the front, in their order; there is room for n more, and before > 0: so whoever looks at head
  * and tail from outside, an old one and a new one perhaps, does not find them equal (I1; tests/model/due.pml). */
 static void runq_jump(struct weft__p *p, uint32_t before, uint32_t n)

@@ -1,0 +1,122 @@
+/*
+ * post.c - finished answers leave together, once those who are ready have had their turn.
+ *
+ * Role    A server with many connections answers one request right after another: what user space runs for a request is
+ *         out of the caches after each send, and a peer on this machine, which the sender has to wake, falls asleep between two
+ *         answers. So a small finished answer waits in its exchange until the goroutines that were ready before it have run,
+ *         and all of them then leave one after another, from one goroutine (docs/perf/limits.md).
+ * Near    serveconn.c, which posts and is called back; hop.c, Turns: the same of a client's requests. Layer 5.
+ *
+ * Invariants
+ *   B1  an exchange in a box belongs to the box, with its connection; who takes it out goes on with it.
+ *   B2  a box that is not empty has a goroutine in a run queue, or about to be put there, that empties it (queued).
+ *
+ * Turns   Where the others compute for long an answer would only be late. Each turn of a box, from its first answer to its
+ *         emptying, is timed; after two in a row that were longer than TURN_SHARE for each answer none are posted for 256 times as
+ *         long.
+ * Locks   one per box, for list operations and a look at the clock.
+ * Limits  BOX_MAX answers in a box: who brings the last sends them all. Boxes are chosen by thread, which is a hint only.
+ * Failure none: what cannot be posted is sent by its own goroutine.
+ */
+#include <weft/go.h>
+#include <weft/time.h>
+
+#include "server_int.h"
+
+enum { BOXES = 16, BOX_MAX = 64, TURN_PAUSE_FOR = 256 };
+#define TURN_SHARE (25 * WEFT_US)
+#define TURN_PAUSE_MAX (10 * WEFT_SEC)
+
+struct post_box {
+    _Alignas(64) struct weft__lock lock;
+    bool queued;                   /* [lock] B2 */
+    bool was_long;                 /* [lock] the last turn */
+    uint32_t len;                  /* [lock] */
+    struct weft__exch *first, *last; /* [lock] */
+    weft_time since;               /* [lock] when the first of them came */
+    weft_time from;                /* [lock] until then none are taken */
+};
+
+static struct post_box boxes[BOXES];
+
+static struct post_box *box_here(void)
+{
+    return &boxes[((uintptr_t)weft__m() >> 8) % BOXES];
+}
+
+/* Lock held: how long was this turn? */
+static void box_judge(struct post_box *b)
+{
+    weft_time now = weft_now();
+    weft_dur d = now - b->since;
+    bool is = d > TURN_SHARE * b->len;
+    if (is && b->was_long)
+        b->from = now + (d < TURN_PAUSE_MAX / TURN_PAUSE_FOR ? d * TURN_PAUSE_FOR : TURN_PAUSE_MAX);
+    b->was_long = is;
+}
+
+/* Lock held. */
+static struct weft__exch *box_take(struct post_box *b)
+{
+    struct weft__exch *first = b->first;
+    if (first)
+        box_judge(b);
+    b->first = b->last = NULL;
+    b->len = 0;
+    return first;
+}
+
+static void post_send(struct weft__exch *x)
+{
+    while (x) {
+        struct weft__exch *next = x->post_next;
+        if (next)
+            __builtin_prefetch(next->w.out);
+        weft__serve_posted(x->sc);
+        x = next;
+    }
+}
+
+static void box_empty(struct post_box *b)
+{
+    weft__lock(&b->lock);
+    b->queued = false;
+    struct weft__exch *first = box_take(b);
+    weft__unlock(&b->lock);
+    post_send(first);
+}
+
+/* Lock held. */
+static void box_add(struct post_box *b, struct weft__exch *x)
+{
+    x->post_next = NULL;
+    if (b->last)
+        b->last->post_next = x;
+    else
+        b->first = x;
+    b->last = x;
+    b->len++;
+}
+
+bool weft__post(struct weft__exch *x)
+{
+    struct weft__exch *all = NULL;
+    if (weft__nobody_ready())
+        return false;
+    struct post_box *b = box_here();
+    weft__lock(&b->lock);
+    if (b->len == 0 && (b->since = weft_now()) < b->from) {
+        weft__unlock(&b->lock);
+        return false;
+    }
+    box_add(b, x);
+    bool start = !b->queued;
+    b->queued = true;
+    if (b->len == BOX_MAX)
+        all = box_take(b);
+    weft__unlock(&b->lock);
+    if (start)
+        weft_go(box_empty, b);
+    post_send(all);
+    return true;
+}

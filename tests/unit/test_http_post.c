@@ -1,0 +1,188 @@
+/*
+ * test_http_post.c - small answers of many connections wait for each other: src/http/post.c.
+ *
+ * The clients are connections of the test's own goroutine. A handler looks at the clients' sockets to see whose answer is there.
+ */
+#include <stdatomic.h>
+#include <sys/socket.h>
+
+#include "http_site.h"
+
+enum { CONNS = 8, BIG = 16 * 1024, ASKED = 400 };
+
+static struct {
+    weft_conn *conn[CONNS];
+    int fd[CONNS];
+    atomic_int begun, first;   /* handlers of this round; the connection of the first */
+    atomic_bool together;      /* when the last handler began, the first one's answer had not left */
+    weft_dur work;             /* what a handler computes */
+} all;
+
+static bool answer_there(int fd)
+{
+    char byte;
+    return recv(fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) == 1;
+}
+
+static void hello(weft_http_request *rq, weft_http_writer *w, void *arg)
+{
+    weft_time until = weft_now() + all.work;
+    int n = atomic_fetch_add(&all.begun, 1);
+    (void)arg;
+    if (n == 0)
+        atomic_store(&all.first, weft_http_request_path(rq)[1] - '0');
+    if (n == CONNS - 1)
+        atomic_store(&all.together, !answer_there(all.fd[atomic_load(&all.first)]));
+    while (all.work && weft_now() < until)
+        ;
+    (void)weft_http_reply_text(w, 200, "text/plain", "hello\n");
+}
+
+static void read_answer(weft_conn *c)
+{
+    char out[1024];
+    size_t n = 0;
+    for (out[0] = '\0'; n < sizeof out - 1 && !strstr(out, "hello\n"); out[n] = '\0') {
+        ssize_t got = weft_conn_read(NULL, c, out + n, sizeof out - 1 - n);
+        REQUIRE(got > 0);
+        n += (size_t)got;
+    }
+}
+
+static void ask_all(void)
+{
+    char rq[64];
+    atomic_store(&all.begun, 0);
+    for (int i = 0; i < CONNS; i++) {
+        snprintf(rq, sizeof rq, "GET /%d HTTP/1.1\r\nHost: h\r\n\r\n", i);
+        REQUIRE(weft_conn_write(NULL, all.conn[i], rq, strlen(rq)) > 0);
+    }
+}
+
+/* A round of one request each: did the answers wait for each other? */
+static bool round_together(void)
+{
+    ask_all();
+    while (atomic_load(&all.begun) < CONNS)   /* nothing is read before the last handler has looked */
+        weft_sleep(WEFT_MS / 10);
+    for (int i = 0; i < CONNS; i++)
+        read_answer(all.conn[i]);
+    return atomic_load(&all.together);
+}
+
+static void open_all(struct site *s, weft_http_handler handler)
+{
+    struct weft_http_server_opts o = {.handler = handler};
+    site_start(s, &o);
+    for (int i = 0; i < CONNS; i++) {
+        all.conn[i] = site_dial(s);
+        all.fd[i] = weft_conn_fd(all.conn[i]);
+    }
+}
+
+static void close_all(void)
+{
+    for (int i = 0; i < CONNS; i++)
+        (void)weft_conn_close(all.conn[i]);
+}
+
+TEST_ENV(http_post, answers_leave_when_those_who_were_ready_have_run, "WEFT_PROCS=1")
+{
+    struct site s;
+    int rounds = 0;
+    open_all(&s, hello);
+    while (rounds < 1000 && !round_together())   /* other programs may have the requests come one by one */
+        rounds++;
+    EXPECT(rounds < 1000);
+    close_all();
+    site_stop(&s);
+}
+
+TEST_ENV(http_post, answers_do_not_wait_for_handlers_that_compute_long, "WEFT_PROCS=1")
+{
+    struct site s;
+    int apart = 0;
+    open_all(&s, hello);
+    all.work = WEFT_MS / 5;
+    for (int round = 0; round < 40; round++)
+        apart += !round_together();
+    EXPECT(apart >= 20);   /* but for two turns each time they are tried */
+    close_all();
+    site_stop(&s);
+}
+
+TEST(http_post, shutdown_leaves_no_answer_in_pieces)
+{
+    for (int round = 0; round < 20; round++) {
+        struct site s;
+        char out[1024];
+        open_all(&s, hello);
+        (void)round_together();
+        ask_all();
+        if (round % 2)
+            weft_yield();
+        site_stop(&s);
+        for (int i = 0; i < CONNS; i++) {
+            size_t n = 0;
+            ssize_t got;
+            while (n < sizeof out - 1 && (got = weft_conn_read(NULL, all.conn[i], out + n, sizeof out - 1 - n)) > 0)
+                n += (size_t)got;
+            out[n] = '\0';
+            EXPECT(n == 0 || strstr(out, "\r\n\r\nhello\n"));
+        }
+        close_all();
+    }
+}
+
+/* ---- peers that do not read ---- */
+
+/* BIG times the letter of the path. */
+static void letters(weft_http_request *rq, weft_http_writer *w, void *arg)
+{
+    char piece[1024];
+    (void)arg;
+    memset(piece, weft_http_request_path(rq)[1], sizeof piece);
+    weft_http_reply_length(w, BIG);
+    for (int i = 0; i < BIG / 1024; i++)
+        (void)weft_http_reply_write(w, piece, sizeof piece);
+}
+
+/* The answers on c, each whole and in its turn. */
+static void read_letters(weft_conn *c)
+{
+    size_t n = 0, cap = ASKED * (BIG + 512), at = 0;
+    char *text = malloc(cap + 1);
+    int whole = 0;
+    REQUIRE(text);
+    while (whole < ASKED) {
+        ssize_t got = weft_conn_read(NULL, c, text + n, cap - n);
+        REQUIRE(got > 0);
+        n += (size_t)got;
+        text[n] = '\0';
+        for (char *body; whole < ASKED && (body = strstr(text + at, "\r\n\r\n")) && text + n - (body + 4) >= BIG; whole++) {
+            at = (size_t)(body + 4 - text) + BIG;
+            char want = (char)('a' + whole % 26);
+            if (body[4] != want || text[at - 1] != want || memcmp(body + 4, body + 5, BIG - 1) != 0)
+                weft_test_fail(__FILE__, __LINE__, "answer %d is not its own", whole);
+        }
+    }
+    EXPECT(at == n);
+    free(text);
+}
+
+TEST_ENV(http_post, peers_that_do_not_read_get_all_in_the_end, "WEFT_PROCS=1")
+{
+    struct site s;
+    char rq[64];
+    open_all(&s, letters);
+    for (int k = 0; k < ASKED; k++) {
+        snprintf(rq, sizeof rq, "GET /%c HTTP/1.1\r\nHost: h\r\n\r\n", 'a' + k % 26);
+        for (int i = 0; i < CONNS; i++)
+            REQUIRE(weft_conn_write(NULL, all.conn[i], rq, strlen(rq)) > 0);
+        weft_sleep(WEFT_MS / 10);   /* so that most are read one at a time; either way is right */
+    }
+    for (int i = 0; i < CONNS; i++)
+        read_letters(all.conn[i]);
+    close_all();
+    site_stop(&s);
+}

@@ -427,6 +427,19 @@ WEFT_API void weft_http_reply_status(weft_http_writer *w, int status);
  * Returns   0; WEFT_EINVAL (control characters, or too late); WEFT_ETOOBIG (fields past 7 KiB).
  */
 WEFT_API weft_err weft_http_reply_field(weft_http_writer *w, const char *name, const char *value);
+/**
+ * weft_http_reply_inform - an answer 1xx before the answer: 103 (Early Hints) with Link fields, 102; as often as wanted.
+ *
+ * @status   102 .. 199: 100 is sent by weft_http_request_read, 101 by weft_http_reply_flush.
+ * @fields   fields_len of them, lent for the call; they are sent at once and are none of the answer's: give those again.
+ *
+ * Returns   0, also where an HTTP/1.0 client is sent nothing; WEFT_EINVAL (status, control characters, a field about framing or the
+ *           connection, or too late); WEFT_ETOOBIG (fields past 7 KiB); WEFT_ENOMEM; or as weft_http_reply_write.
+ * Parks     while the send buffer is full.
+ * Source    RFC 9110 15.2, RFC 8297; Go http.ResponseWriter WriteHeader, which sends the fields of the answer.
+ */
+WEFT_API WEFT_PARKS
+weft_err weft_http_reply_inform(weft_http_writer *w, int status, const struct weft_http_field *fields, size_t fields_len);
 /** weft_http_reply_length - bytes of body to come; less or more than that breaks the connection. Not needed for small bodies. */
 WEFT_API void weft_http_reply_length(weft_http_writer *w, uint64_t len);
 /**

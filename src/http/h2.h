@@ -28,7 +28,8 @@ WEFT_PARKS char *weft__h2_room(struct weft_http_writer *w, size_t *ret_len);
 WEFT_PARKS weft_err weft__h2_write(struct weft_http_writer *w, const char *buf, size_t len);
 WEFT_PARKS weft_err weft__h2_flush(struct weft_http_writer *w);
 void weft__h2_reset(struct weft_http_writer *w);
-
+/* inform.c's, of fields that it has looked at. */
+WEFT_PARKS weft_err weft__h2_inform(struct weft_http_writer *w, int status, const struct weft_http_field *fields, size_t fields_len);
 
 /* ---- the client's side: h2dial.c, h2call.c ---- */
 /* 1: r->h2c is a connection of HTTP/2, and a reference of it; 0: this URL is HTTP/1's; or an error, its words given. */

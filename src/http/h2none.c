@@ -54,6 +54,12 @@ weft_err weft__h2_flush(struct weft_http_writer *w)
     return WEFT_EUNSUPPORTED;
 }
 
+weft_err weft__h2_inform(struct weft_http_writer *w, int status, const struct weft_http_field *fields, size_t fields_len)
+{
+    (void)w, (void)status, (void)fields, (void)fields_len;
+    return WEFT_EUNSUPPORTED;
+}
+
 void weft__h2_reset(struct weft_http_writer *w)
 {
     (void)w;

@@ -139,6 +139,26 @@ void weft__h2_reply_continue(struct weft__h2_stream *st)
         (void)nghttp2_submit_headers(st->c->session, NGHTTP2_FLAG_NONE, st->id, NULL, &nv, 1, NULL);
 }
 
+weft_err weft__h2_inform(struct weft_http_writer *w, int status, const struct weft_http_field *fields, size_t fields_len)
+{
+    struct weft__h2_stream *st = reply_stream(w);
+    struct weft__h2 *c = st->c;
+    char text[3] = {(char)('0' + status / 100), (char)('0' + status / 10 % 10), (char)('0' + status % 10)};
+    nghttp2_nv *nv = malloc((1 + fields_len) * sizeof *nv);
+    if (!nv)
+        return WEFT_ENOMEM;
+    nv[0] = nv_of(":status", 7, text, 3, NGHTTP2_NV_FLAG_NONE);
+    for (size_t i = 0; i < fields_len; i++)
+        nv[1 + i] = nv_of(fields[i].name, strlen(fields[i].name), fields[i].value, strlen(fields[i].value), NGHTTP2_NV_FLAG_NONE);
+    weft_mutex_lock(&c->m);
+    weft_err err = st->err;
+    if (err == 0 && nghttp2_submit_headers(c->session, NGHTTP2_FLAG_NONE, st->id, NULL, nv, 1 + fields_len, NULL))
+        err = WEFT_ENOMEM;
+    weft__h2_send(c);
+    free(nv);
+    return err;
+}
+
 /* "name: value CRLF" lines as fields behind the body. */
 static void reply_trailers(struct weft__h2_stream *st)
 {

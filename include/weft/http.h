@@ -100,6 +100,11 @@ struct weft_http_call {
     weft_dur timeout;                       /* default: the client's; < 0: none */
     char *reterr_text;                      /* on failure: the reason in words, NUL-terminated, cut to reterr_size */
     size_t reterr_size;
+    /* Fields behind the body, with body_read and no body_bytes, else WEFT_EINVAL; borrowed as body_arg. Names are looked at when the
+     * call begins (as weft_http_reply_trailer's), values once body_read has returned 0: NULL is left out; control characters, or over
+     * 16 KiB in all, fail the call as body_read would. A Trailer field that announces them is the caller's to add. */
+    const struct weft_http_field *trailers;
+    size_t trailers_len;
 };
 
 /* Where the time of the last hop went, ns. dns, connect and tls are 0 on a connection that was open already. */

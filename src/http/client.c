@@ -265,6 +265,10 @@ static weft_err call_check(const struct weft_http_call *call, const char *method
     if (ok && call->upgrade)
         ok = *call->upgrade && weft__http_field_ok("Upgrade", call->upgrade) && strcmp(method, "GET") == 0 && !call->body_len &&
              !call->body_read;
+    if (ok && call->trailers_len)
+        ok = call->body_read && call->body_bytes <= 0;
+    for (size_t i = 0; ok && i < call->trailers_len; i++)
+        ok = weft__http_field_ok(call->trailers[i].name, "") && weft__trailer_allowed(call->trailers[i].name);
     for (size_t i = 0; ok && i < call->fields_len; i++) {
         const struct weft_http_field *f = &call->fields[i];
         ok = weft__http_field_ok(f->name, f->value) && strcasecmp(f->name, "content-length") != 0 &&

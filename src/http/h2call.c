@@ -217,6 +217,20 @@ static weft_err call_taken(weft_ctx *ctx, struct weft_http_response *r, bool ear
     return err;
 }
 
+/* With c->m: the fields behind the body, which has ended. */
+static weft_err call_trailers(struct weft__h2_stream *st, const struct weft__body *b)
+{
+    struct weft_http_writer *w = &st->x.w;
+    size_t n = 0;
+    if (!b->trailers_len)
+        return 0;
+    if (!(w->trailers = malloc(WEFT__TRAILERS_MAX)))
+        return WEFT_ENOMEM;
+    weft_err err = weft__trailers_text(b, w->trailers, &n);
+    w->trailers_len = err < 0 ? 0 : (uint32_t)n;
+    return err;
+}
+
 /* Pieces from the reader, each until it is taken. *ret_own: the error is the reader's. */
 static weft_err call_stream(struct weft__upload *u, char *buf, size_t cap, bool *ret_own)
 {
@@ -235,6 +249,11 @@ static weft_err call_stream(struct weft__upload *u, char *buf, size_t cap, bool 
         left -= stated ? (uint64_t)n : 0;
         weft_mutex_lock(&c->m);
         more = n > 0 && left && !call_sent_enough(st);
+        if (n == 0 && !call_sent_enough(st) && (err = call_trailers(st, &u->body)) < 0) {
+            *ret_own = true;
+            weft_mutex_unlock(&c->m);
+            return err;
+        }
         if (!call_sent_enough(st)) {
             st->data = buf;
             st->data_len = (size_t)n;
@@ -293,7 +312,7 @@ static weft_err call_send(weft_ctx *ctx, struct weft_http_response *r, struct we
         int state = s->call->expect_continue ? call_await_continue(ctx, r) : 0;
         if (state != 0)
             return state < 0 ? weft__call_fail(s->call, "request", state) : 0;
-        struct weft__body b = {s->reader, s->call->body_arg, s->call->body_bytes};
+        struct weft__body b = {s->reader, s->call->body_arg, s->call->body_bytes, s->call->trailers, s->call->trailers_len};
         s->spent = true;
         err = weft__upload_start(ctx, r, &b, NULL, 0, call_upload, call_upload_wake);
     } else {

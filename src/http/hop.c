@@ -404,7 +404,7 @@ static int hop_send(weft_ctx *ctx, struct weft_http_response *r, struct weft__se
         }
     }
     if (err == 0 && (s->reader || left)) {
-        struct weft__body b = {s->reader, s->call->body_arg, s->call->body_bytes};
+        struct weft__body b = {s->reader, s->call->body_arg, s->call->body_bytes, s->call->trailers, s->call->trailers_len};
         s->spent = s->reader;
         err = weft__upload_start(ctx, r, &b, left ? (const char *)s->body + s->body_len - left : NULL, left, NULL, NULL);
     }

@@ -75,7 +75,7 @@ static bool field_dropped(const struct weft__send *s, const char *name)
     for (size_t i = 0; s->drop_secrets && i < sizeof secrets / sizeof *secrets; i++)
         if (strcasecmp(name, secrets[i]) == 0)
             return true;
-    if (s->drop_content && strcasecmp(name, "expect") == 0)
+    if (s->drop_content && (strcasecmp(name, "expect") == 0 || strcasecmp(name, "trailer") == 0))
         return true;
     return s->drop_content && strncasecmp(name, "content-", 8) == 0;
 }
@@ -200,7 +200,34 @@ weft_err weft__request_send(weft_ctx *ctx, weft_conn *conn, const struct weft__s
 
 #define CHUNK_ROOM 12   /* in front of a piece: its length in hex and CRLF */
 
-/* The piece at data + CHUNK_ROOM, n bytes, as a chunk: where it starts, and *ret_len. n is 0 for the last. */
+weft_err weft__trailers_text(const struct weft__body *b, char *ret_text, size_t *ret_len)
+{
+    struct text t = {ret_text, 0, WEFT__TRAILERS_MAX};
+    for (size_t i = 0; i < b->trailers_len; i++) {
+        if (!b->trailers[i].value)
+            continue;
+        if (!weft__http_field_ok(b->trailers[i].name, b->trailers[i].value))
+            return WEFT_EINVAL;
+        put_field(&t, b->trailers[i].name, b->trailers[i].value);
+    }
+    *ret_len = t.len;
+    return t.len > t.cap ? WEFT_ETOOBIG : 0;
+}
+
+/* The last chunk and what stands behind it, at data. */
+static weft_err chunk_last(const struct weft__body *b, char *data, size_t *ret_len)
+{
+    size_t n;
+    weft_err err = weft__trailers_text(b, data + 3, &n);
+    if (err < 0)
+        return err;
+    memcpy(data, "0\r\n", 3);
+    memcpy(data + 3 + n, "\r\n", 2);
+    *ret_len = n + 5;
+    return 0;
+}
+
+/* The piece at data + CHUNK_ROOM, n bytes, as a chunk: where it starts, and *ret_len. */
 static char *chunk_frame(char *data, size_t n, size_t *ret_len)
 {
     static const char hex[] = "0123456789abcdef";
@@ -236,7 +263,11 @@ static weft_err stream_run(weft_ctx *ctx, weft_conn *conn, const struct weft__bo
         if (n == 0 && !chunked)
             return stream_own(WEFT_EEOF, ret_own);   /* less than it said */
         len = (size_t)n;
-        if (chunked)
+        if (n == 0) {
+            weft_err err = chunk_last(b, at = buf->data, &len);
+            if (err < 0)
+                return stream_own(err, ret_own);
+        } else if (chunked)
             at = chunk_frame(buf->data, (size_t)n, &len);
         else
             left -= (size_t)n;

@@ -9,6 +9,8 @@ struct weft__body {
     weft_http_body_fn *read;
     void *arg;
     int64_t bytes;               /* in all; 0 or less: not known */
+    const struct weft_http_field *trailers;   /* the caller's, looked at when read has returned 0 */
+    size_t trailers_len;
 };
 
 struct weft__send {
@@ -39,5 +41,9 @@ bool weft__request_field(const struct weft__send *s, size_t i, struct weft_http_
 WEFT_PARKS weft_err weft__request_send(weft_ctx *ctx, weft_conn *conn, const struct weft__send *s, bool *keep, size_t *ret_left);
 /* A body from a reader, framed as the head said. *ret_own: the error is the reader's, not the connection's. */
 WEFT_PARKS weft_err weft__request_stream(weft_ctx *ctx, weft_conn *conn, const struct weft__body *body, bool *ret_own);
+
+/* "name: value CRLF" lines of b's trailers, whose names have been looked at, into WEFT__TRAILERS_MAX bytes of room. 0; WEFT_EINVAL,
+ * WEFT_ETOOBIG. */
+weft_err weft__trailers_text(const struct weft__body *b, char *ret_text, size_t *ret_len);
 
 #endif

@@ -86,3 +86,115 @@ TEST(http_trailers, trailers_of_a_request_past_their_limit_are_refused)
     EXPECT_EQ(count(out, "HTTP/1.1 "), 1);
     site_stop(&s);
 }
+
+/* ---- of our client's requests ---- */
+
+struct give {
+    size_t left;
+    char sum[24];      /* the trailer's value: known when all has been given */
+};
+
+static ssize_t give_piece(weft_ctx *ctx, void *arg, void *ret_buf, size_t n)
+{
+    struct give *g = arg;
+    (void)ctx;
+    n = n < g->left ? n : g->left;
+    memset(ret_buf, 'g', n);
+    g->left -= n;
+    if (n == 0)
+        snprintf(g->sum, sizeof g->sum, "sum%d", 42);
+    return (ssize_t)n;
+}
+
+/* A call with these trailers: its status, or an error; the body is what the handler made of them. */
+static int give_call(weft_http_client *c, const char *url, struct give *g, const struct weft_http_field *trailers, size_t n, char *ret, size_t cap)
+{
+    static const struct weft_http_field announced = {"Trailer", "X-Sum"};
+    struct weft_http_call call = {.method = "POST", .url = url, .fields = &announced, .fields_len = 1, .body_read = give_piece,
+                                  .body_arg = g, .trailers = trailers, .trailers_len = n};
+    *ret = '\0';
+    return fetch_call(c, &call, ret, cap);
+}
+
+TEST(http_trailers, a_client_sends_what_is_known_once_the_body_has_gone)
+{
+    struct site s;
+    char text[500];
+    site_start(&s, &(struct weft_http_server_opts){.handler = handle_request_trailers});
+    for (int http2 = 0; http2 < 2; http2++) {
+        weft_http_client *c = client_with(&(struct weft_http_client_opts){.http2 = http2 ? WEFT_HTTP2_ALWAYS : 0, .timeout = 60 * WEFT_SEC});
+        for (size_t size = 0; size <= 100000; size += 50000) {   /* again on the same connection */
+            struct give g = {.left = size};
+            const struct weft_http_field t[] = {{"x-sum", g.sum}, {"x-none", NULL}, {"x-b", "2"}};
+            EXPECT_EQ(give_call(c, s.url, &g, t, 3, text, sizeof text), 200);
+            EXPECT_STR(text, "x-sum=sum42;x-b=2; sum sum42");
+        }
+        weft_http_client_free(c);
+    }
+    site_stop(&s);
+}
+
+static void trailer_fetch(weft_http_client *c, const struct weft_http_call *call, int *ret_status)
+{
+    char body[100];
+    *ret_status = fetch_call(c, call, body, sizeof body);
+}
+
+TEST(http_trailers, of_a_client_stand_behind_its_last_chunk)
+{
+    weft_conn *conn;
+    weft_listener *ln;   /* the bytes as they are: who reads them all answers then */
+    char addr[WEFT_ADDR_TEXT], url[WEFT_ADDR_TEXT + 16], in[2000] = "";
+    REQUIRE(weft_listen(&ln, "tcp", "127.0.0.1:0") == 0);
+    REQUIRE(weft_listener_addr(ln, addr, sizeof addr) > 0);
+    snprintf(url, sizeof url, "http://%s/", addr);
+    weft_http_client *c = client_with(&(struct weft_http_client_opts){.timeout = 60 * WEFT_SEC});
+    struct give g = {.left = 3};
+    const struct weft_http_field t[] = {{"X-Sum", g.sum}};
+    struct weft_http_call call = {.method = "POST", .url = url, .body_read = give_piece, .body_arg = &g, .trailers = t, .trailers_len = 1};
+    weft_waitgroup wg = {0};
+    int status = 0;
+    weft_waitgroup_go(&wg, trailer_fetch, c, &call, &status);
+    REQUIRE(weft_accept(NULL, ln, &conn) == 0);
+    for (size_t n = 0; !strstr(in, "sum42\r\n\r\n") && n < sizeof in - 1;) {
+        ssize_t got = weft_conn_read(NULL, conn, in + n, sizeof in - 1 - n);
+        REQUIRE(got > 0);
+        in[n += (size_t)got] = '\0';
+    }
+    EXPECT(strstr(in, "\r\n\r\n3\r\nggg\r\n0\r\nX-Sum: sum42\r\n\r\n"));
+    EXPECT(weft_conn_write(NULL, conn, "HTTP/1.1 204 No Content\r\n\r\n", 27) == 27);
+    weft_waitgroup_wait(&wg);
+    EXPECT_EQ(status, 204);
+    (void)weft_conn_close(conn);
+    (void)weft_listener_close(ln);
+    weft_http_client_free(c);
+}
+
+TEST(http_trailers, of_a_client_are_refused_where_they_cannot_be_sent)
+{
+    static char large[20000];
+    struct site s;
+    char text[500];
+    weft_http_response *r;
+    const struct weft_http_field good = {"X", "1"}, host = {"Host", "x"}, name = {"a b", "x"}, broken = {"X", "a\r\nb"}, big = {"X", large};
+    memset(large, 'x', sizeof large - 1);
+    site_start(&s, &(struct weft_http_server_opts){.handler = handle_request_trailers});
+    for (int http2 = 0; http2 < 2; http2++) {
+        weft_http_client *c = client_with(&(struct weft_http_client_opts){.http2 = http2 ? WEFT_HTTP2_ALWAYS : 0, .timeout = 60 * WEFT_SEC});
+        struct give g = {.left = 3};
+        struct weft_http_call call = {.method = "POST", .url = s.url, .body = "abc", .body_len = 3, .trailers = &good, .trailers_len = 1};
+        EXPECT_EQ(weft_http_do(NULL, c, &call, &r), WEFT_EINVAL);
+        call = (struct weft_http_call){.method = "POST", .url = s.url, .body_read = give_piece, .body_arg = &g, .body_bytes = 3,
+                                       .trailers = &good, .trailers_len = 1};
+        EXPECT_EQ(weft_http_do(NULL, c, &call, &r), WEFT_EINVAL);
+        EXPECT_EQ(give_call(c, s.url, &g, &host, 1, text, sizeof text), WEFT_EINVAL);
+        EXPECT_EQ(give_call(c, s.url, &g, &name, 1, text, sizeof text), WEFT_EINVAL);
+        EXPECT_EQ(g.left, 3);   /* nothing was asked of it yet */
+        EXPECT_EQ(give_call(c, s.url, &g, &broken, 1, text, sizeof text), WEFT_EINVAL);
+        EXPECT_EQ(give_call(c, s.url, &g, &big, 1, text, sizeof text), WEFT_ETOOBIG);
+        EXPECT_EQ(give_call(c, s.url, &g, &good, 1, text, sizeof text), 200);
+        EXPECT_STR(text, http2 ? "x=1; sum -" : "X=1; sum -");
+        weft_http_client_free(c);
+    }
+    site_stop(&s);
+}

@@ -1,8 +1,14 @@
 /*
- * test_tls_lean.c - the library context of TLS clients beside OpenSSL's own: src/net/tls/tls_lean.c, tls_x25519.c.
+ * test_tls_lean.c - the library context of TLS clients beside OpenSSL's own: src/net/tls/tls_lean.c, tls_x25519.c,
+ * tls_eckey.c.
  */
+#include <openssl/core_names.h>
+#include <openssl/ec.h>
+#include <openssl/err.h>
 #include <openssl/evp.h>
+#include <openssl/rsa.h>
 #include <openssl/ssl.h>
+#include <openssl/x509.h>
 #include <string.h>
 
 #include "../../src/net/tls/tls_int.h"
@@ -85,4 +91,164 @@ TEST(tls_lean, an_x25519_share_is_of_no_other_group)
     OSSL_LIB_CTX *lean = weft__tls_lean();
     REQUIRE(lean != NULL);
     EXPECT(share(lean, "x448") == NULL);
+}
+
+/* RFC 7748 6.1 as a key encapsulation, which is how libssl asks for it: the peer's public key is what is opened. */
+TEST(tls_lean, a_servers_x25519_share_is_opened)
+{
+    unsigned char opened[32], agreed[32], share_of_peer[32], none[32] = {0};
+    size_t n = 32, m = 32, size = 0;
+    OSSL_LIB_CTX *lean = weft__tls_lean();
+    REQUIRE(lean != NULL);
+    EVP_PKEY *a = share(lean, "x25519"), *b = share(NULL, "x25519");
+    REQUIRE(a && b && EVP_PKEY_get_raw_public_key(b, share_of_peer, &n) == 1);
+    EVP_PKEY_CTX *kem = EVP_PKEY_CTX_new_from_pkey(lean, a, NULL), *exchange = EVP_PKEY_CTX_new_from_pkey(lean, a, NULL);
+    if (kem && EVP_PKEY_decapsulate_init(kem, NULL) == 1) {   /* else: a processor for which nothing is ours */
+        EVP_PKEY *peer = EVP_PKEY_new_raw_public_key_ex(lean, "X25519", NULL, share_of_peer, 32);
+        REQUIRE(exchange && EVP_PKEY_derive_init(exchange) == 1 && EVP_PKEY_derive_set_peer(exchange, peer) == 1);
+        EXPECT_EQ(EVP_PKEY_derive(exchange, agreed, &m), 1);
+        EXPECT(EVP_PKEY_decapsulate(kem, NULL, &size, share_of_peer, 32) == 1 && size == 32);
+        EXPECT(EVP_PKEY_decapsulate(kem, opened, &size, share_of_peer, 32) == 1 && size == 32 && memcmp(opened, agreed, 32) == 0);
+        EXPECT(EVP_PKEY_decapsulate(kem, opened, &size, share_of_peer, 31) != 1);
+        EXPECT(EVP_PKEY_decapsulate(kem, opened, &size, none, 32) != 1);   /* a secret of 0 */
+        size = 31;
+        EXPECT(EVP_PKEY_decapsulate(kem, opened, &size, share_of_peer, 32) != 1);
+        EVP_PKEY_free(peer);
+    }
+    ERR_clear_error();
+    EVP_PKEY_CTX_free(kem);
+    EVP_PKEY_CTX_free(exchange);
+    EVP_PKEY_free(a);
+    EVP_PKEY_free(b);
+}
+
+/* ---- keys of certificates ---- */
+
+/* A public key's DER, malloc'ed by OpenSSL. */
+static int der_of(EVP_PKEY *key, unsigned char **ret)
+{
+    *ret = NULL;
+    int n = i2d_PUBKEY(key, ret);
+    REQUIRE(n > 0);
+    return n;
+}
+
+static EVP_PKEY *decoded(OSSL_LIB_CTX *library, const unsigned char *der, int n)
+{
+    const unsigned char *at = der;
+    EVP_PKEY *key = d2i_PUBKEY_ex(NULL, &at, n, library, NULL);
+    EXPECT(!key || at == der + n);
+    ERR_clear_error();
+    return key;
+}
+
+/* Decoded by the lean context and by OpenSSL a key is the same, and is written the same. */
+static void expect_same_key(EVP_PKEY *key)
+{
+    unsigned char *der, *again;
+    OSSL_LIB_CTX *lean = weft__tls_lean();
+    REQUIRE(lean && key);
+    int n = der_of(key, &der);
+    EVP_PKEY *ours = decoded(lean, der, n), *theirs = decoded(NULL, der, n);
+    REQUIRE(ours && theirs);
+    EXPECT_EQ(EVP_PKEY_eq(ours, theirs), 1);
+    EXPECT_EQ(EVP_PKEY_eq(ours, key), 1);
+    EXPECT_EQ(EVP_PKEY_get_bits(ours), EVP_PKEY_get_bits(theirs));
+    EXPECT_EQ(EVP_PKEY_get_security_bits(ours), EVP_PKEY_get_security_bits(theirs));
+    EXPECT_EQ(EVP_PKEY_get_base_id(ours), EVP_PKEY_get_base_id(theirs));
+    EXPECT_EQ(der_of(ours, &again), n);
+    EXPECT(memcmp(der, again, (size_t)n) == 0);
+    OPENSSL_free(again);
+    OPENSSL_free(der);
+    EVP_PKEY_free(ours);
+    EVP_PKEY_free(theirs);
+    EVP_PKEY_free(key);
+}
+
+static EVP_PKEY *made(const char *kind)
+{
+    EVP_PKEY *key = NULL;
+    EVP_PKEY_CTX *c = EVP_PKEY_CTX_new_from_name(NULL, kind, NULL);
+    REQUIRE(c && EVP_PKEY_keygen_init(c) == 1 && EVP_PKEY_generate(c, &key) == 1);
+    EVP_PKEY_CTX_free(c);
+    return key;
+}
+
+TEST(tls_lean, keys_are_what_openssl_decodes)
+{
+    for (int i = 0; i < 50; i++)
+        expect_same_key(EVP_EC_gen("P-256"));
+    expect_same_key(EVP_EC_gen("P-384"));
+    expect_same_key(EVP_EC_gen("P-521"));
+    expect_same_key(EVP_EC_gen("secp256k1"));   /* as long, on another curve */
+    expect_same_key(EVP_RSA_gen(2048));
+    expect_same_key(EVP_PKEY_Q_keygen(NULL, NULL, "ED25519"));
+    expect_same_key(EVP_PKEY_Q_keygen(NULL, NULL, "ED448"));
+    expect_same_key(made("RSA-PSS"));
+}
+
+TEST(tls_lean, a_p256_key_in_another_form_is_openssls_to_decode)
+{
+    EVP_PKEY *key = EVP_EC_gen("P-256");
+    REQUIRE(key && EVP_PKEY_set_utf8_string_param(key, OSSL_PKEY_PARAM_EC_POINT_CONVERSION_FORMAT, "compressed") == 1);
+    expect_same_key(key);
+    key = EVP_EC_gen("P-256");
+    REQUIRE(key && EVP_PKEY_set_utf8_string_param(key, OSSL_PKEY_PARAM_EC_POINT_CONVERSION_FORMAT, "hybrid") == 1);
+    expect_same_key(key);
+}
+
+TEST(tls_lean, a_key_off_its_curve_is_refused)
+{
+    unsigned char *der;
+    EVP_PKEY *key = EVP_EC_gen("P-256");
+    OSSL_LIB_CTX *lean = weft__tls_lean();
+    REQUIRE(lean && key);
+    int n = der_of(key, &der), refused = 0;
+    for (int i = 26; i < n; i++) {
+        der[i] ^= 1;
+        EVP_PKEY *ours = decoded(lean, der, n), *theirs = decoded(NULL, der, n);
+        EXPECT_EQ(ours != NULL, theirs != NULL);
+        refused += !ours;
+        EVP_PKEY_free(ours);
+        EVP_PKEY_free(theirs);
+        der[i] ^= 1;
+    }
+    EXPECT_EQ(refused, n - 26);
+    EXPECT(decoded(lean, der, n - 1) == NULL);
+    OPENSSL_free(der);
+    EVP_PKEY_free(key);
+}
+
+/* What is copied carries the curve only: a key does not show in the next one. And a signature made by one is checked by it. */
+TEST(tls_lean, a_decoded_p256_key_checks_signatures)
+{
+    static const unsigned char text[] = "text";
+    unsigned char *der, sig[128];
+    OSSL_LIB_CTX *lean = weft__tls_lean();
+    REQUIRE(lean != NULL);
+    EVP_PKEY *key[2], *ours[2];
+    for (int i = 0; i < 2; i++) {
+        key[i] = EVP_EC_gen("P-256");
+        REQUIRE(key[i] != NULL);
+        int n = der_of(key[i], &der);
+        ours[i] = decoded(lean, der, n);
+        REQUIRE(ours[i] != NULL);
+        OPENSSL_free(der);
+    }
+    for (int i = 0; i < 2; i++)
+        for (int j = 0; j < 2; j++) {
+            size_t n = sizeof sig;
+            EVP_MD_CTX *sign = EVP_MD_CTX_new(), *check = EVP_MD_CTX_new();
+            REQUIRE(sign && check && EVP_DigestSignInit_ex(sign, NULL, "SHA256", NULL, NULL, key[i], NULL) == 1);
+            REQUIRE(EVP_DigestSign(sign, sig, &n, text, sizeof text) == 1);
+            REQUIRE(EVP_DigestVerifyInit_ex(check, NULL, "SHA256", lean, NULL, ours[j], NULL) == 1);
+            EXPECT_EQ(EVP_DigestVerify(check, sig, n, text, sizeof text) == 1, i == j);
+            EVP_MD_CTX_free(sign);
+            EVP_MD_CTX_free(check);
+        }
+    for (int i = 0; i < 2; i++) {
+        EVP_PKEY_free(key[i]);
+        EVP_PKEY_free(ours[i]);
+    }
+    ERR_clear_error();
 }

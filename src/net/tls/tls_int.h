@@ -82,8 +82,16 @@ OSSL_LIB_CTX *weft__tls_lean(void);
 /* tls_kdf.c: TLS13-KDF as a provider has it. */
 extern const OSSL_DISPATCH weft__tls_kdf[];
 
-/* tls_x25519.c: functions of X25519 keys that make them faster; from OpenSSL's own, which they are where that is not known. */
-const OSSL_DISPATCH *weft__tls_x25519(void *provider, const OSSL_DISPATCH *keys, const OSSL_DISPATCH *exchange);
+/* tls_x25519.c: functions of X25519 keys that make them faster; from OpenSSL's own, which they are where that is not known.
+ * Sets *ret_kem to those that open a server's share, where it has them. */
+const OSSL_DISPATCH *weft__tls_x25519(void *provider, const OSSL_DISPATCH *keys, const OSSL_DISPATCH *exchange,
+                                      const OSSL_DISPATCH **ret_kem);
+/* A function of a list by its number; NULL: it is not there. */
+void (*weft__tls_call(const OSSL_DISPATCH *d, int id))(void);
+
+/* tls_eckey.c: a decoder of elliptic public keys that has P-256's curve ready; from OpenSSL's own, which it is where that is not
+ * known. core: what a provider is given by OpenSSL. */
+const OSSL_DISPATCH *weft__tls_eckey(void *provider, const OSSL_DISPATCH *core, const OSSL_DISPATCH *keys, const OSSL_DISPATCH *decoder);
 
 /* A BIO over a socket that never waits. NULL when memory is short. */
 BIO *weft__tls_bio(struct weft__tls *tls);

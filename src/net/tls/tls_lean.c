@@ -3,8 +3,8 @@
  *
  * Role    For each public key that it decodes OpenSSL 3.0 goes through all decoders and, to find the kinds of keys, through all
  *         algorithms that its library context has met: a fifth of a full handshake. So clients have a library context of their
- *         own, whose one provider answers as the default provider does and leaves out what cannot come up. Two of its functions
- *         are ours: tls_kdf.c, tls_x25519.c. Near tls_make.c. Layer 4.
+ *         own, whose one provider answers as the default provider does and leaves out what cannot come up. Some of its functions
+ *         are ours: tls_kdf.c, tls_x25519.c, tls_eckey.c. Near tls_make.c. Layer 4.
  *
  * The default provider stays loaded in the process's own context, to which its algorithms refer. Where that one was given
  * other providers (a FIPS module, a configuration file), clients use it as it is: weft__tls_lean answers NULL.
@@ -24,7 +24,7 @@
 
 #include "tls_int.h"
 
-enum { LEAN_MAX = 64, LEAN_KINDS = 7 };
+enum { LEAN_MAX = 64, LEAN_KINDS = 7, LEAN_PARAMS = 16, LEAN_X25519 = 29 };   /* the last: its number in TLS */
 
 /* What of an operation's algorithms clients see: those of a list, or all but those. */
 struct lean_kind {
@@ -40,6 +40,7 @@ static struct {
     OSSL_LIB_CTX *ctx;
     OSSL_PROVIDER *whole;                 /* [const] once ctx is */
     OSSL_ALGORITHM decoders[LEAN_MAX];    /* [const] likewise */
+    OSSL_ALGORITHM kem[2];                /* [const] likewise: X25519's, or none */
     bool tried;
     struct lean_kind kind[LEAN_KINDS];
 } lean = {.kind = {
@@ -88,14 +89,30 @@ static bool lean_filter(int operation, const struct lean_kind *kind, OSSL_ALGORI
     return n > 0;
 }
 
-/* The algorithm of an operation that has this name first; NULL: there is none. */
-static OSSL_ALGORITHM *lean_find(int operation, const char *name)
+void (*weft__tls_call(const OSSL_DISPATCH *d, int id))(void)
+{
+    for (; d->function_id; d++)
+        if (d->function_id == id)
+            return d->function;
+    return NULL;
+}
+
+/* What is answered for an operation; NULL: what the default provider does. */
+static OSSL_ALGORITHM *lean_list(int operation)
 {
     for (int i = 0; i < LEAN_KINDS; i++)
         if (lean.kind[i].operation == operation)
-            for (OSSL_ALGORITHM *a = lean.kind[i].list; a->algorithm_names; a++)
-                if (lean_in(a->algorithm_names, LEAN_NAMES(name)))
-                    return a;
+            return lean.kind[i].list;
+    return operation == OSSL_OP_DECODER ? lean.decoders : operation == OSSL_OP_KEM && lean.kem[0].algorithm_names ? lean.kem : NULL;
+}
+
+/* The algorithm of an operation that has this name first; NULL: there is none. */
+static OSSL_ALGORITHM *lean_find(int operation, const char *name)
+{
+    OSSL_ALGORITHM *a = lean_list(operation);
+    for (; a && a->algorithm_names; a++)
+        if (lean_in(a->algorithm_names, LEAN_NAMES(name)))
+            return a;
     return NULL;
 }
 
@@ -110,24 +127,62 @@ static bool lean_choose(void)
     OSSL_ALGORITHM *keys = lean_find(OSSL_OP_KEYMGMT, "X25519");
     if (kdf)
         kdf->implementation = weft__tls_kdf;
+    const OSSL_DISPATCH *kem = NULL;
     if (keys && with)
-        keys->implementation = weft__tls_x25519(OSSL_PROVIDER_get0_provider_ctx(lean.whole), keys->implementation, with->implementation);
+        keys->implementation = weft__tls_x25519(OSSL_PROVIDER_get0_provider_ctx(lean.whole), keys->implementation, with->implementation, &kem);
+    if (kem)
+        lean.kem[0] = (OSSL_ALGORITHM){keys->algorithm_names, keys->property_definition, kem, NULL};
     return true;
 }
+
+/* The decoder of elliptic keys, which asks OpenSSL's core for its input. */
+static void lean_choose_decoder(const OSSL_DISPATCH *core)
+{
+    OSSL_ALGORITHM *decoder = lean_find(OSSL_OP_DECODER, "EC"), *keys = lean_find(OSSL_OP_KEYMGMT, "EC");
+    if (decoder && keys)
+        decoder->implementation = weft__tls_eckey(OSSL_PROVIDER_get0_provider_ctx(lean.whole), core, keys->implementation, decoder->implementation);
+}
+
+/* ---- the provider ---- */
 
 static const OSSL_ALGORITHM *lean_query(void *whole, int operation, int *no_cache)
 {
     (void)whole;
     const OSSL_ALGORITHM *all = OSSL_PROVIDER_query_operation(lean.whole, operation, no_cache);
-    for (int i = 0; i < LEAN_KINDS; i++)
-        if (lean.kind[i].operation == operation)
-            return lean.kind[i].list;
-    return operation == OSSL_OP_DECODER ? lean.decoders : all;
+    const OSSL_ALGORITHM *ours = lean_list(operation);
+    return ours ? ours : all;
+}
+
+struct lean_to {
+    OSSL_CALLBACK *cb;
+    void *arg;
+};
+
+/* A group as it is, but X25519 as a key encapsulation (tls_x25519.c). */
+static int lean_group(const OSSL_PARAM params[], void *arg)
+{
+    const struct lean_to *to = arg;
+    OSSL_PARAM more[LEAN_PARAMS];
+    unsigned id = 0, yes = 1;
+    int n = 0;
+    const OSSL_PARAM *p = OSSL_PARAM_locate_const(params, OSSL_CAPABILITY_TLS_GROUP_ID);
+    while (params[n].key)
+        n++;
+    if (!lean.kem[0].algorithm_names || !p || !OSSL_PARAM_get_uint(p, &id) || id != LEAN_X25519 || n > LEAN_PARAMS - 2 ||
+        OSSL_PARAM_locate_const(params, OSSL_CAPABILITY_TLS_GROUP_IS_KEM))
+        return to->cb(params, to->arg);
+    memcpy(more, params, (size_t)n * sizeof *more);
+    more[n] = OSSL_PARAM_construct_uint(OSSL_CAPABILITY_TLS_GROUP_IS_KEM, &yes);
+    more[n + 1] = OSSL_PARAM_construct_end();
+    return to->cb(more, to->arg);
 }
 
 static int lean_capabilities(void *whole, const char *capability, OSSL_CALLBACK *cb, void *arg)
 {
+    struct lean_to to = {cb, arg};
     (void)whole;
+    if (strcasecmp(capability, "TLS-GROUP") == 0)
+        return OSSL_PROVIDER_get_capabilities(lean.whole, capability, lean_group, &to);
     return OSSL_PROVIDER_get_capabilities(lean.whole, capability, cb, arg);
 }
 
@@ -138,7 +193,8 @@ static int lean_init(const OSSL_CORE_HANDLE *handle, const OSSL_DISPATCH *in, co
         {OSSL_FUNC_PROVIDER_GET_CAPABILITIES, (void (*)(void))lean_capabilities},
         {0, NULL},
     };
-    (void)handle, (void)in;
+    (void)handle;
+    lean_choose_decoder(in);
     *out = calls;
     *ret_ctx = OSSL_PROVIDER_get0_provider_ctx(lean.whole); /* with which the algorithms are called */
     return 1;

@@ -6,6 +6,10 @@
  *         multiplication in two thirds of the time. So the keys of tls_lean.c's provider are OpenSSL's, but for how they are
  *         made: 32 random bytes, and the ladder from point 9, as OpenSSL itself does on s390x. Layer 4.
  *
+ * A client opens the server's share with its key: in TLS 1.3 an exchange and a key encapsulation are the same bytes, and libssl
+ * goes a shorter way for the second, without an EVP_PKEY for the share. So the group says that it is one, and the function that
+ * opens is OpenSSL's exchange. TLS 1.2 does not ask, and exchanges.
+ *
  * Invariant
  *   T12 A key made here is one that OpenSSL's own function could have made: secret from RAND_priv_bytes, cut to form as RFC
  *       7748 5 has it, and the public half that belongs to it.
@@ -48,6 +52,9 @@ static struct {
 struct x_gen {
     int selection;
 };
+struct x_kem {
+    void *key;
+};
 
 /* ---- keys ---- */
 
@@ -65,15 +72,23 @@ static void *x_key(unsigned char *public, unsigned char *secret)
     return NULL;
 }
 
+/* The secret that a key and a peer's public one share. False also where it would be 0 (RFC 7748 6.1): OpenSSL looks. */
+static bool x_agree(void *key, void *peer, unsigned char *ret)
+{
+    size_t n = 0;
+    void *c = x.begin(x.provider);
+    bool ok = c && x.mine(c, key, NULL) == 1 && x.peer(c, peer) == 1 && x.derive(c, ret, &n, X_BYTES) == 1 && n == X_BYTES;
+    if (c)
+        x.end(c);
+    return ok;
+}
+
 /* The public half of a secret, by the ladder. */
 static bool x_public(unsigned char *secret, unsigned char *ret)
 {
     unsigned char none[X_BYTES] = {0};
-    size_t n = 0;
-    void *key = x_key(none, secret), *c = key ? x.begin(x.provider) : NULL;
-    bool ok = c && x.mine(c, key, NULL) == 1 && x.peer(c, x.nine) == 1 && x.derive(c, ret, &n, X_BYTES) == 1 && n == X_BYTES;
-    if (c)
-        x.end(c);
+    void *key = x_key(none, secret);
+    bool ok = key && x_agree(key, x.nine, ret);
     x.free(key);
     return ok;
 }
@@ -123,15 +138,48 @@ static void x_gen_end(void *gen)
     OPENSSL_free(gen);
 }
 
-/* ---- made once ---- */
+/* ---- the exchange as a client sees it: the server's share opened with our key ---- */
 
-static x_fn *x_find(const OSSL_DISPATCH *d, int id)
+static void *x_kem_new(void *provider)
 {
-    for (; d->function_id; d++)
-        if (d->function_id == id)
-            return d->function;
-    return NULL;
+    (void)provider;
+    return OPENSSL_zalloc(sizeof(struct x_kem));
 }
+
+static int x_kem_begin(void *kem, void *key, const OSSL_PARAM params[])
+{
+    (void)params;
+    ((struct x_kem *)kem)->key = key;   /* whoever calls keeps it until the end */
+    return 1;
+}
+
+static int x_kem_open(void *kem, unsigned char *ret, size_t *ret_n, const unsigned char *share, size_t n)
+{
+    unsigned char theirs[X_BYTES];
+    if (!ret) {
+        *ret_n = X_BYTES;
+        return 1;
+    }
+    if (n != X_BYTES || *ret_n < X_BYTES)
+        return 0;
+    memcpy(theirs, share, X_BYTES);
+    void *peer = x_key(theirs, NULL);
+    bool ok = peer && x_agree(((struct x_kem *)kem)->key, peer, ret);
+    x.free(peer);
+    if (ok)
+        *ret_n = X_BYTES;
+    return ok;
+}
+
+static const OSSL_DISPATCH x_kem[] = {
+    {OSSL_FUNC_KEM_NEWCTX, (x_fn *)x_kem_new},
+    {OSSL_FUNC_KEM_FREECTX, (x_fn *)x_gen_end},
+    {OSSL_FUNC_KEM_DECAPSULATE_INIT, (x_fn *)x_kem_begin},
+    {OSSL_FUNC_KEM_DECAPSULATE, (x_fn *)x_kem_open},
+    {0, NULL},
+};
+
+/* ---- made once ---- */
 
 static bool x_fast(void)
 {
@@ -162,20 +210,21 @@ static bool x_copy(const OSSL_DISPATCH *from)
     return ours == 4 && !from->function_id;
 }
 
-const OSSL_DISPATCH *weft__tls_x25519(void *provider, const OSSL_DISPATCH *keys, const OSSL_DISPATCH *exchange)
+const OSSL_DISPATCH *weft__tls_x25519(void *provider, const OSSL_DISPATCH *keys, const OSSL_DISPATCH *exchange, const OSSL_DISPATCH **ret_kem)
 {
     unsigned char nine[X_BYTES] = {9};
     x.provider = provider;
-    x.new = OSSL_FUNC_keymgmt_new(&(OSSL_DISPATCH){0, x_find(keys, OSSL_FUNC_KEYMGMT_NEW)});
-    x.free = OSSL_FUNC_keymgmt_free(&(OSSL_DISPATCH){0, x_find(keys, OSSL_FUNC_KEYMGMT_FREE)});
-    x.import = OSSL_FUNC_keymgmt_import(&(OSSL_DISPATCH){0, x_find(keys, OSSL_FUNC_KEYMGMT_IMPORT)});
-    x.begin = OSSL_FUNC_keyexch_newctx(&(OSSL_DISPATCH){0, x_find(exchange, OSSL_FUNC_KEYEXCH_NEWCTX)});
-    x.end = OSSL_FUNC_keyexch_freectx(&(OSSL_DISPATCH){0, x_find(exchange, OSSL_FUNC_KEYEXCH_FREECTX)});
-    x.mine = OSSL_FUNC_keyexch_init(&(OSSL_DISPATCH){0, x_find(exchange, OSSL_FUNC_KEYEXCH_INIT)});
-    x.peer = OSSL_FUNC_keyexch_set_peer(&(OSSL_DISPATCH){0, x_find(exchange, OSSL_FUNC_KEYEXCH_SET_PEER)});
-    x.derive = OSSL_FUNC_keyexch_derive(&(OSSL_DISPATCH){0, x_find(exchange, OSSL_FUNC_KEYEXCH_DERIVE)});
+    x.new = OSSL_FUNC_keymgmt_new(&(OSSL_DISPATCH){0, weft__tls_call(keys, OSSL_FUNC_KEYMGMT_NEW)});
+    x.free = OSSL_FUNC_keymgmt_free(&(OSSL_DISPATCH){0, weft__tls_call(keys, OSSL_FUNC_KEYMGMT_FREE)});
+    x.import = OSSL_FUNC_keymgmt_import(&(OSSL_DISPATCH){0, weft__tls_call(keys, OSSL_FUNC_KEYMGMT_IMPORT)});
+    x.begin = OSSL_FUNC_keyexch_newctx(&(OSSL_DISPATCH){0, weft__tls_call(exchange, OSSL_FUNC_KEYEXCH_NEWCTX)});
+    x.end = OSSL_FUNC_keyexch_freectx(&(OSSL_DISPATCH){0, weft__tls_call(exchange, OSSL_FUNC_KEYEXCH_FREECTX)});
+    x.mine = OSSL_FUNC_keyexch_init(&(OSSL_DISPATCH){0, weft__tls_call(exchange, OSSL_FUNC_KEYEXCH_INIT)});
+    x.peer = OSSL_FUNC_keyexch_set_peer(&(OSSL_DISPATCH){0, weft__tls_call(exchange, OSSL_FUNC_KEYEXCH_SET_PEER)});
+    x.derive = OSSL_FUNC_keyexch_derive(&(OSSL_DISPATCH){0, weft__tls_call(exchange, OSSL_FUNC_KEYEXCH_DERIVE)});
     bool all = x.new && x.free && x.import && x.begin && x.end && x.mine && x.peer && x.derive;
     if (!x_fast() || !all || !x_copy(keys) || !(x.nine = x_key(nine, NULL)))
         return keys;
+    *ret_kem = x_kem;
     return x.keys;
 }

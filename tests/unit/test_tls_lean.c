@@ -29,6 +29,44 @@ TEST(tls_lean, clients_offer_the_ciphers_that_openssl_would)
     SSL_CTX_free(b);
 }
 
+/* The next cipher of a list that is not of TLS 1.3; NULL: there is none. */
+static const char *next_cipher(STACK_OF(SSL_CIPHER) *list, int *at)
+{
+    while (*at < sk_SSL_CIPHER_num(list)) {
+        const SSL_CIPHER *c = sk_SSL_CIPHER_value(list, (*at)++);
+        if (SSL_CIPHER_get_kx_nid(c) != NID_kx_any)
+            return SSL_CIPHER_get_name(c);
+    }
+    return NULL;
+}
+
+/* What is dropped from the list (tls_make.c) would not have been offered. */
+TEST(tls_lean, a_clients_hello_has_every_cipher_that_openssl_would_offer)
+{
+    struct weft_tls_config config = {.insecure = true};
+    struct weft__tls_fail fail = {0};
+    SSL_CTX *a = weft__tls_shared_get(&config, false, &fail), *b = SSL_CTX_new(TLS_client_method());
+    REQUIRE(a && b && SSL_CTX_set_min_proto_version(b, TLS1_2_VERSION) == 1);
+    SSL *ours = SSL_new(a), *theirs = SSL_new(b);
+    REQUIRE(ours && theirs);
+    EXPECT(sk_SSL_CIPHER_num(SSL_get_ciphers(ours)) < sk_SSL_CIPHER_num(SSL_get_ciphers(theirs)));
+    STACK_OF(SSL_CIPHER) *mine = SSL_get1_supported_ciphers(ours), *want = SSL_get1_supported_ciphers(theirs);
+    REQUIRE(mine && want);
+    EXPECT_EQ(sk_SSL_CIPHER_num(mine), sk_SSL_CIPHER_num(want));
+    const char *name = "";
+    for (int i = 0, j = 0, n = 0; name; n++) {
+        const char *other = next_cipher(mine, &i);
+        name = next_cipher(want, &j);
+        EXPECT(name ? other && strcmp(name, other) == 0 : !other && n > 10);
+    }
+    sk_SSL_CIPHER_free(mine);
+    sk_SSL_CIPHER_free(want);
+    SSL_free(ours);
+    SSL_free(theirs);
+    SSL_CTX_free(a);
+    SSL_CTX_free(b);
+}
+
 static EVP_PKEY *share(OSSL_LIB_CTX *library, const char *group)
 {
     EVP_PKEY *key = NULL;

@@ -273,9 +273,13 @@ static weft_err tls_aim(struct weft__tls *tls, const struct weft_tls_config *c, 
         return WEFT_EADDR;   /* OpenSSL would take no name for any name */
     X509_VERIFY_PARAM *p = SSL_get0_param(tls->ssl);
     X509_VERIFY_PARAM_set_hostflags(p, X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-    bool ip = weft__addr_literal(name, &literal);
-    int ok = ip ? X509_VERIFY_PARAM_set1_ip_asc(p, name)
-                : X509_VERIFY_PARAM_set1_host(p, name, 0) && SSL_set_tlsext_host_name(tls->ssl, name);
+    int ok;
+    if (!weft__addr_literal(name, &literal))
+        ok = X509_VERIFY_PARAM_set1_host(p, name, 0) && SSL_set_tlsext_host_name(tls->ssl, name);
+    else if (literal.u.sa.sa_family == AF_INET)   /* without OpenSSL's sscanf */
+        ok = X509_VERIFY_PARAM_set1_ip(p, (const unsigned char *)&literal.u.in4.sin_addr, sizeof literal.u.in4.sin_addr);
+    else
+        ok = X509_VERIFY_PARAM_set1_ip_asc(p, name);
     if (!ok)
         return WEFT_EADDR;
     snprintf(tls->key, n + TLS_KEY_MORE, "%s:%u", name, port ? port : tls_peer_port(tls)); /* room is there: tls_new */

@@ -67,6 +67,12 @@ int weft__tls_session_new(SSL *ssl, SSL_SESSION *session);
 struct weft__tls_seen *weft__tls_seen_new(void);
 void weft__tls_seen_free(struct weft__tls_seen *s);
 int weft__tls_seen_verify(X509_STORE_CTX *v, void *seen);
+/* A certificate's, as time(2) counts; to is not included. False: they are not dates. */
+struct weft__tls_dates {
+    time_t from, to;
+};
+bool weft__tls_dates_of(const X509 *cert, struct weft__tls_dates *ret);
+time_t weft__tls_today(void);
 
 /* tls_ticket.c: keys of a server's tickets. weft__tls_tickets_use has ctx take those of its ex_data. _turn: as if a day were
  * over, for tests. */

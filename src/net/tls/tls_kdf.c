@@ -129,6 +129,12 @@ static bool kdf_digest(struct kdf_in *k, const OSSL_PARAM *p)
     return false;
 }
 
+/* strcmp only where the first letters do not tell: a handshake asks this a hundred times. */
+static bool kdf_is(const OSSL_PARAM *p, const char *key)
+{
+    return p->key[0] == key[0] && strcmp(p->key, key) == 0;
+}
+
 /* One parameter. False: not of its type. One that is not known is nothing to us, as provider-kdf(7) has it: a later libssl may
  * send more. */
 static bool kdf_param(struct kdf_in *k, const OSSL_PARAM *p)
@@ -138,12 +144,12 @@ static bool kdf_param(struct kdf_in *k, const OSSL_PARAM *p)
         struct kdf_bytes *to;
     } bytes[] = {{OSSL_KDF_PARAM_KEY, &k->key}, {OSSL_KDF_PARAM_SALT, &k->salt}, {OSSL_KDF_PARAM_PREFIX, &k->prefix},
                  {OSSL_KDF_PARAM_LABEL, &k->label}, {OSSL_KDF_PARAM_DATA, &k->data}};
-    if (strcmp(p->key, OSSL_KDF_PARAM_MODE) == 0)
+    if (kdf_is(p, OSSL_KDF_PARAM_MODE))
         return OSSL_PARAM_get_int(p, &k->mode) == 1;
-    if (strcmp(p->key, OSSL_KDF_PARAM_DIGEST) == 0)
+    if (kdf_is(p, OSSL_KDF_PARAM_DIGEST))
         return kdf_digest(k, p);
     for (int i = 0; i < 5; i++)
-        if (strcmp(p->key, bytes[i].key) == 0) {
+        if (kdf_is(p, bytes[i].key)) {
             *bytes[i].to = (struct kdf_bytes){p->data, p->data ? p->data_size : 0};
             return p->data_type == OSSL_PARAM_OCTET_STRING;
         }

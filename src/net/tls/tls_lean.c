@@ -128,8 +128,9 @@ static bool lean_choose(void)
     if (kdf)
         kdf->implementation = weft__tls_kdf;
     const OSSL_DISPATCH *kem = NULL;
+    void *ctx = OSSL_PROVIDER_get0_provider_ctx(lean.whole);
     if (keys && with)
-        keys->implementation = weft__tls_x25519(OSSL_PROVIDER_get0_provider_ctx(lean.whole), keys->implementation, with->implementation, &kem);
+        keys->implementation = weft__tls_x25519(ctx, keys->implementation, with->implementation, &kem);
     if (kem)
         lean.kem[0] = (OSSL_ALGORITHM){keys->algorithm_names, keys->property_definition, kem, NULL};
     return true;
@@ -139,8 +140,9 @@ static bool lean_choose(void)
 static void lean_choose_decoder(const OSSL_DISPATCH *core)
 {
     OSSL_ALGORITHM *decoder = lean_find(OSSL_OP_DECODER, "EC"), *keys = lean_find(OSSL_OP_KEYMGMT, "EC");
+    void *ctx = OSSL_PROVIDER_get0_provider_ctx(lean.whole);
     if (decoder && keys)
-        decoder->implementation = weft__tls_eckey(OSSL_PROVIDER_get0_provider_ctx(lean.whole), core, keys->implementation, decoder->implementation);
+        decoder->implementation = weft__tls_eckey(ctx, core, keys->implementation, decoder->implementation);
 }
 
 /* ---- the provider ---- */

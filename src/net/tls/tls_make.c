@@ -167,9 +167,44 @@ static void make_order_ciphers(SSL_CTX *ctx)
     (void)SSL_CTX_set_ciphersuites(ctx, "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384:TLS_CHACHA20_POLY1305_SHA256");
 }
 
+/* A cipher that takes a shared key or password, which no client of ours has: OpenSSL never offers it, but looks at it for each
+ * hello, four times. */
+static bool make_idle_cipher(const SSL_CIPHER *c)
+{
+    static const int idle[] = {NID_kx_psk, NID_kx_ecdhe_psk, NID_kx_dhe_psk, NID_kx_rsa_psk, NID_kx_srp};
+    for (int i = 0; i < 5; i++)
+        if (SSL_CIPHER_get_kx_nid(c) == idle[i])
+            return true;
+    return false;
+}
+
+/* The list for TLS 1.2 less those, in its order. Where memory is short it stays, as it is right too. */
+static void make_drop_ciphers(SSL_CTX *ctx)
+{
+    STACK_OF(SSL_CIPHER) *list = SSL_CTX_get_ciphers(ctx);
+    size_t n = 1;
+    for (int i = 0; i < sk_SSL_CIPHER_num(list); i++)
+        n += strlen(SSL_CIPHER_get_name(sk_SSL_CIPHER_value(list, i))) + 1;
+    char *names = malloc(n), *at = names;
+    if (!names)
+        return;
+    for (int i = 0; i < sk_SSL_CIPHER_num(list); i++) {
+        const SSL_CIPHER *c = sk_SSL_CIPHER_value(list, i);
+        if (SSL_CIPHER_get_kx_nid(c) == NID_kx_any || make_idle_cipher(c))   /* any: of TLS 1.3, in a list of its own */
+            continue;
+        if (at > names)
+            *at++ = ':';
+        at = stpcpy(at, SSL_CIPHER_get_name(c));
+    }
+    if (at > names)
+        (void)SSL_CTX_set_cipher_list(ctx, names);
+    weft__sys_free(names);
+}
+
 static weft_err make_client(SSL_CTX *ctx, const struct weft_tls_config *c, struct weft__tls_extra *x)
 {
     make_order_ciphers(ctx);
+    make_drop_ciphers(ctx);
     SSL_CTX_set_verify(ctx, c->insecure ? SSL_VERIFY_NONE : SSL_VERIFY_PEER, NULL);
     if (x->alpn_len && SSL_CTX_set_alpn_protos(ctx, x->alpn, x->alpn_len) != 0)
         return WEFT_EINVAL;

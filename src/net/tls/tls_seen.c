@@ -78,7 +78,7 @@ static struct seen_chain *seen_place(struct weft__tls_seen *s, const unsigned ch
     return &s->chain[(digest[0] | (unsigned)digest[1] << 8) % SEEN_MAX];
 }
 
-static time_t seen_today(void)
+time_t weft__tls_today(void)
 {
     return time(NULL); /* lint: the clock that OpenSSL judges certificates by */
 }
@@ -87,7 +87,7 @@ static bool seen_before(struct weft__tls_seen *s, const unsigned char *digest)
 {
     struct seen_chain *c = seen_place(s, digest);
     weft_time now = weft_now();
-    time_t date = seen_today();
+    time_t date = weft__tls_today();
     weft__lock(&s->lock);
     bool is = c->until > now && date >= c->from && date < c->to && memcmp(c->digest, digest, SEEN_DIGEST) == 0;
     weft__unlock(&s->lock);
@@ -104,19 +104,24 @@ static bool seen_date(const ASN1_TIME *t, time_t *ret)
     return true;
 }
 
+bool weft__tls_dates_of(const X509 *cert, struct weft__tls_dates *ret)
+{
+    return seen_date(X509_get0_notBefore(cert), &ret->from) && seen_date(X509_get0_notAfter(cert), &ret->to);
+}
+
 /* For how long a chain that was just verified may stand for itself: c's times. False: not at all. */
 static bool seen_limits(X509_STORE_CTX *v, struct seen_chain *c)
 {
     STACK_OF(X509) *chain = X509_STORE_CTX_get0_chain(v);
-    c->from = seen_today(); /* a clock that is put back: verified again */
+    c->from = weft__tls_today(); /* a clock that is put back: verified again */
     c->to = c->from + SEEN_SECONDS;
     c->until = weft_now() + SEEN_SECONDS * WEFT_SEC;
     for (int i = 0; i < sk_X509_num(chain); i++) {
-        time_t from, to;
-        if (!seen_date(X509_get0_notBefore(sk_X509_value(chain, i)), &from) || !seen_date(X509_get0_notAfter(sk_X509_value(chain, i)), &to))
+        struct weft__tls_dates d;
+        if (!weft__tls_dates_of(sk_X509_value(chain, i), &d))
             return false;
-        c->from = from > c->from ? from : c->from;
-        c->to = to < c->to ? to : c->to;
+        c->from = d.from > c->from ? d.from : c->from;
+        c->to = d.to < c->to ? d.to : c->to;
     }
     return sk_X509_num(chain) > 0;
 }

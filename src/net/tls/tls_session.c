@@ -22,6 +22,7 @@ enum { TLS_SETS = 1024, TLS_WAYS = 4 };
 struct tls_session {
     char *key;                          /* [lock] malloc'ed */
     SSL_SESSION *session;               /* [lock] with a reference */
+    struct weft__tls_dates dates;       /* [lock] of its server's certificate; all zero: it has none */
 };
 struct weft__tls_sessions {
     struct weft__lock lock;
@@ -51,31 +52,54 @@ static struct tls_session *session_set_of(struct weft__tls_sessions *s, const ch
     return s->slot[h % TLS_SETS];
 }
 
-/* T3: may a session stand for its server's certificate? */
-static bool session_holds(SSL_CTX *ctx, const SSL_SESSION *session)
+/* T3: may a session stand for its server's certificate? As X509_cmp_timeframe, which would read the dates each time. */
+static bool session_holds(SSL_CTX *ctx, struct weft__tls_dates d)
 {
     if (SSL_CTX_get_verify_mode(ctx) == SSL_VERIFY_NONE)
         return true;
-    X509 *cert = SSL_SESSION_get0_peer((SSL_SESSION *)session);
-    return cert && X509_cmp_timeframe(NULL, X509_get0_notBefore(cert), X509_get0_notAfter(cert)) == 0;
+    time_t today = weft__tls_today();
+    return today >= d.from && today < d.to;
 }
 
 SSL_SESSION *weft__tls_session_get(SSL_CTX *ctx, const char *key)
 {
     struct weft__tls_sessions *s = weft__tls_extra_of(ctx)->sessions;
+    struct weft__tls_dates dates = {0};
     SSL_SESSION *found = NULL;
     if (!s || !*key)
         return NULL;
     struct tls_session *set = session_set_of(s, key);
     weft__lock(&s->lock);
     for (int i = 0; i < TLS_WAYS && !found; i++)
-        if (set[i].key && strcmp(set[i].key, key) == 0 && SSL_SESSION_up_ref(set[i].session))
+        if (set[i].key && strcmp(set[i].key, key) == 0 && SSL_SESSION_up_ref(set[i].session)) {
             found = set[i].session;
+            dates = set[i].dates;
+        }
     weft__unlock(&s->lock);
-    if (!found || session_holds(ctx, found))
+    if (!found || session_holds(ctx, dates))
         return found;
     SSL_SESSION_free(found);   /* the session that the next handshake brings takes its place */
     return NULL;
+}
+
+/* The dates of a session's certificate: those of the session before it under this key, where it is the same object, as it is
+ * after a resumption. Both are alive, so equal pointers are one certificate. */
+static struct weft__tls_dates session_dates(struct weft__tls_sessions *s, const struct tls_session *set, const char *key,
+                                            SSL_SESSION *session)
+{
+    struct weft__tls_dates d = {0};
+    X509 *cert = SSL_SESSION_get0_peer(session);
+    bool known = !cert;
+    weft__lock(&s->lock);
+    for (int i = 0; i < TLS_WAYS && !known; i++)
+        if (set[i].key && strcmp(set[i].key, key) == 0 && SSL_SESSION_get0_peer(set[i].session) == cert) {
+            d = set[i].dates;
+            known = true;
+        }
+    weft__unlock(&s->lock);
+    if (!known && !weft__tls_dates_of(cert, &d))
+        d = (struct weft__tls_dates){0};
+    return d;
 }
 
 /* A session has come: keep it instead of the last one of its key. 1: the reference is ours now. */
@@ -89,6 +113,7 @@ int weft__tls_session_new(SSL *ssl, SSL_SESSION *session)
     if (!key)
         return 0;
     struct tls_session *set = session_set_of(s, key), old;
+    struct weft__tls_dates dates = session_dates(s, set, key, session);
     int at = -1;
     weft__lock(&s->lock);
     for (int i = 0; i < TLS_WAYS; i++)
@@ -97,7 +122,7 @@ int weft__tls_session_new(SSL *ssl, SSL_SESSION *session)
     if (at < 0)
         at = (int)(s->turn++ % TLS_WAYS);
     old = set[at];
-    set[at] = (struct tls_session){key, session};
+    set[at] = (struct tls_session){key, session, dates};
     weft__unlock(&s->lock);
     weft__sys_free(old.key);
     SSL_SESSION_free(old.session);

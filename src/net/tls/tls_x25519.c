@@ -210,7 +210,8 @@ static bool x_copy(const OSSL_DISPATCH *from)
     return ours == 4 && !from->function_id;
 }
 
-const OSSL_DISPATCH *weft__tls_x25519(void *provider, const OSSL_DISPATCH *keys, const OSSL_DISPATCH *exchange, const OSSL_DISPATCH **ret_kem)
+const OSSL_DISPATCH *weft__tls_x25519(void *provider, const OSSL_DISPATCH *keys, const OSSL_DISPATCH *exchange,
+                                      const OSSL_DISPATCH **ret_kem)
 {
     unsigned char nine[X_BYTES] = {9};
     x.provider = provider;

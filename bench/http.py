@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """bench/http.py - what an HTTP request costs a server: CPU microseconds, beside the floor, Go and nginx. See netlib.py.
 
-The load is bench/floor/load.c. Or, for idle connections, the process's own memory for each of them (resident, anonymous).
+The load is bench/floor/load.c. Or the system calls of a request, which perf counts where it may. Or, for idle connections, the process's own memory for each of them (resident, anonymous).
 """
-import os, sys, tempfile
+import os, subprocess, sys, tempfile
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -12,6 +12,7 @@ import netlib as net
 # name: load's flags, unit, goal
 WORK = {
     "keepalive_64": (["-c", "64"], "cpu_us", ("ratio", 1.10)),
+    "calls_64": (["-c", "64"], "calls", ("calls", 2.1)),
     "keepalive_1000": (["-c", "1000"], "cpu_us", ("ratio", 1.10)),
     "pipelined_16": (["-c", "64", "-d", "16"], "cpu_us", ("cpu_us", 0.75)),
     "each_connection": (["-c", "64", "-e"], "cpu_us", ("ratio", 33 / 31)),
@@ -58,6 +59,25 @@ def server(name, exe, tmp):
     return net.Server(cmd, net.UNDER_TEST, environ, port)
 
 
+COUNT = ["perf", "stat", "-x,", "-e", "raw_syscalls:sys_enter"]
+
+
+def calls_counted():
+    """Whether perf is here and may count system calls."""
+    try:
+        return subprocess.run([*COUNT, "-o", os.devnull, "true"], capture_output=True).returncode == 0
+    except OSError:
+        return False
+
+
+def calls_of(pid, load, what):
+    """System calls of the process for each answer, its warm-up and the connections' beginning included."""
+    with tempfile.NamedTemporaryFile("r") as out:
+        r = net.run_json([*COUNT, "-o", out.name, "-p", str(pid), "--", *load], net.OPPOSITE, None, 120, what)
+        lines = [x.split(",") for x in out if x[0].isdigit()]
+    return int(lines[0][0]) / r["answers"] if r and lines else None
+
+
 def main():
     ap = net.arguments(__doc__, seconds=0.6, without="go,nginx")
     ap.add_argument("--more", default="", help="uring: also weft on io_uring, taking and polling, and the floor through io_uring")
@@ -69,10 +89,17 @@ def main():
     for key, (flags, unit, goal) in WORK.items():
         if opt.only not in "http_" + key:
             continue
+        if unit == "calls" and not calls_counted():
+            print("bench: perf counts no system calls here: without http_calls_64", file=sys.stderr)
+            continue
 
         def one(name, exe):
             with tempfile.TemporaryDirectory() as tmp, server(name, exe, tmp) as s:
-                r = net.run_json([load, "-p", str(s.port), "-s", str(opt.seconds), *flags, str(s.p.pid)], net.OPPOSITE, None, 120, f"{name} {key}")
+                seconds = opt.seconds * (4 if unit == "calls" else 1)   # what the connections' beginning takes is shared out
+                cmd = [load, "-p", str(s.port), "-s", str(seconds), *flags, str(s.p.pid)]
+                if unit == "calls":
+                    return calls_of(s.p.pid, cmd, f"{name} {key}")
+                r = net.run_json(cmd, net.OPPOSITE, None, 120, f"{name} {key}")
             return r and r[unit]
         rows.append(net.measure("http_" + key, exes, one, unit, goal, opt))
     return net.finish(rows, opt, exes["weft"])

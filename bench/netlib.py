@@ -14,7 +14,7 @@ RESULTS, PAGE = os.path.join(HERE, "results", "net.jsonl"), os.path.join(ROOT, "
 FIFO = []                 # what goes before every command: chrt, where asked for
 CPUS = sorted(os.sched_getaffinity(0))
 UNDER_TEST, OPPOSITE = CPUS[0], CPUS[-1]
-UNITS = {"cpu_us": "us", "user_bytes": "B", "bytes": "B"}
+UNITS = {"cpu_us": "us", "user_bytes": "B", "bytes": "B", "calls": "calls"}
 
 
 def arguments(doc, rounds=5, seconds=1.0, without="go"):
@@ -210,7 +210,7 @@ def draw():
             latest[r["bench"]] = r
     lines = ["# The net beside floors and peers", "",
              "Drawn by the scripts of `make bench-net` from bench/results/net.jsonl, the newest line of each row; bench/netlib.py says how it is measured. us: CPU of the process under "
-             "test for each request, fetch, message or lookup; B: its own memory for each connection or fetch. Ratio: of the medians' round by round, to the floor, or to Go where "
+             "test for each request, fetch, message or lookup; B: its own memory for each connection or fetch; calls: its system calls for each request. Ratio: of the medians' round by round, to the floor, or to Go where "
              "there is none; in brackets behind a peer: weft divided by it. Rows that miss their goal: limits.md.", "",
              "| row | goal | weft | ratio | floor | h2o | nginx | Go | others | met | rounds | load | commit |", "|---|---|---|---|---|---|---|---|---|---|---|---|---|"]
     for r in latest.values():

@@ -266,7 +266,8 @@ int main(int argc, char **argv)
     for (int i = optind; i < argc; i++)
         cpu += cpu_of((int)strtol(argv[i], NULL, 10));
     uint64_t n = answers - answers0;
-    printf("{\"requests\": %llu, \"errors\": %llu, \"seconds\": %.3f, \"cpu_us\": %.4f, \"per_s\": %.0f}\n", (unsigned long long)n,
-           (unsigned long long)errors, t, n ? (double)cpu / 1e3 / (double)n : 0.0, (double)n / t);
+    printf("{\"requests\": %llu, \"answers\": %llu, \"errors\": %llu, \"seconds\": %.3f, \"cpu_us\": %.4f, \"per_s\": %.0f}\n",
+           (unsigned long long)n, (unsigned long long)answers, (unsigned long long)errors, t, n ? (double)cpu / 1e3 / (double)n : 0.0,
+           (double)n / t);
     return n ? 0 : 1;
 }

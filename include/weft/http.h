@@ -53,8 +53,8 @@ struct weft_http_client_opts {
     /* Cookies for the calls of this client: lent, it outlives the client. NULL: none. A Cookie field of a call wins. */
     weft_http_jar *jar;
     /* Where requests go first: "[http://|https://|socks5://|socks5h://][user:password@]host[:port]", ports 80, 443 and 1080. https
-     * goes through an HTTP proxy by CONNECT; an https:// proxy is an HTTP one spoken to over TLS, trusted as tls says. With socks5
-     * names are resolved here, with socks5h by the proxy. Copied. */
+     * goes through an HTTP proxy by CONNECT, http on connections that its hosts share: for the limits above they are one host. An
+     * https:// proxy is an HTTP one over TLS, trusted as tls says. With socks5 names are resolved here, with socks5h by it. Copied. */
     const char *proxy;
     const char *no_proxy;       /* hosts that are reached without it: "example.org,10.0.0.0/8,[::1],a.b:8080" or "*"; copied */
     bool proxy_from_env;        /* with proxy NULL: http_proxy, https_proxy, all_proxy, no_proxy of the environment */

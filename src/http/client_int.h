@@ -18,7 +18,10 @@ struct weft__hlink {
     struct weft__hlink *next, *prev;
 };
 
-/* A host, scheme and port. Lives while a call or a connection names it. */
+/* No URL's: the key of what the client's HTTP proxy passes on. */
+#define WEFT__RELAYED "proxy"
+
+/* A host, scheme and port; or all that the client's HTTP proxy passes requests on to. Lives while a call or a connection names it. */
 struct weft__host {
     struct weft__host *next;       /* [client lock] bucket */
     struct weft__hlink idle;       /* [client lock] its idle connections, newest first */
@@ -29,7 +32,7 @@ struct weft__host {
     bool h1;                       /* [client lock] it is known to speak HTTP/1 only */
     weft_chan(char) slots;         /* [const] as many values as calls with a connection; NULL: no limit */
     uint32_t key_len;              /* [const] */
-    char key[];                    /* [const] "https://host:port" as in struct weft__url */
+    char key[];                    /* [const] "https://host:port" as in struct weft__url; WEFT__RELAYED */
 };
 
 /* A connection of the pool. In use it belongs to one response, idle to the client's lists. */
@@ -70,9 +73,9 @@ void weft__client_ref(struct weft_http_client *c);
 void weft__client_unref(struct weft_http_client *c);
 
 /* ---- hostpool.c ---- */
-/* The host of a URL, with a reference. NULL when memory is short. With ret_idle, and where connections are not limited: also
- * an idle connection, or NULL. */
-struct weft__host *weft__host_get(struct weft_http_client *c, const struct weft__url *url, weft_time now,
+/* The host of a URL, with a reference; relayed: the one that stands for all whose requests the HTTP proxy passes on. NULL when memory
+ * is short. With ret_idle, and where connections are not limited: also an idle connection, or NULL. */
+struct weft__host *weft__host_get(struct weft_http_client *c, const struct weft__url *url, bool relayed, weft_time now,
                                   struct weft__hconn **ret_idle);
 void weft__host_put(struct weft_http_client *c, struct weft__host *host);
 /* One of conns_per_host_max: waits for it until the instant `until` (0: no limit). */
@@ -135,6 +138,8 @@ weft_err weft__hconn_found(struct weft_http_response *r, weft_conn *conn, bool r
 WEFT_PARKS weft_err weft__hop(weft_ctx *ctx, struct weft_http_response *r, struct weft__send *s);
 
 /* ---- reach.c ---- */
+/* Does r's hop go to the client's HTTP proxy, to be passed on? Not through a tunnel. */
+bool weft__reach_relayed(const struct weft_http_response *r, const struct weft_http_call *call);
 /* A new connection for r->url, through the proxy if there is one, with TLS if the URL says so. *ret_relayed: requests on it
  * are the HTTP proxy's to pass on. */
 WEFT_PARKS weft_err weft__reach(weft_ctx *ctx, struct weft_http_response *r, const struct weft_http_call *call,

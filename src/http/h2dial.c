@@ -81,7 +81,7 @@ static struct weft__h2 *h2_client_new(struct weft_http_response *r, weft_conn *c
 {
     struct weft_http_client *client = r->client;
     const struct weft_http_client_opts *o = &client->o;
-    struct weft__host *host = weft__host_get(client, &r->url, 0, NULL);
+    struct weft__host *host = weft__host_get(client, &r->url, false, 0, NULL);   /* relayed is HTTP/1 */
     const struct weft__h2 limits = {.client = client, .host = host, .head_max = o->head_bytes_max, .head_timeout = o->idle_timeout,
                                     .io_timeout = 30 * WEFT_SEC, .idle_timeout = o->idle_timeout};
     struct weft__h2 *c = host ? weft__h2_new(conn, &limits) : NULL;
@@ -165,7 +165,7 @@ int weft__h2_connect(weft_ctx *ctx, struct weft_http_response *r, const struct w
     const struct weft_http_client_opts *o = &r->client->o;
     if (!o->http2 || (!r->url.https && o->http2 != WEFT_HTTP2_ALWAYS))
         return 0;
-    struct weft__host *host = weft__host_get(r->client, &r->url, r->sent, NULL);
+    struct weft__host *host = weft__host_get(r->client, &r->url, weft__reach_relayed(r, call), r->sent, NULL);
     if (!host)
         return weft__call_fail(call, "", WEFT_ENOMEM);
     r->h2c = host_h2(r->client, host);

@@ -111,7 +111,7 @@ void weft__response_end_hop(struct weft_http_response *r)
 static struct weft__hconn *hconn_of(struct weft_http_response *r, weft_conn *conn, bool relayed)
 {
     struct weft__hconn *hc = calloc(1, sizeof *hc);
-    struct weft__host *host = hc ? weft__host_get(r->client, &r->url, 0, NULL) : NULL;
+    struct weft__host *host = hc ? weft__host_get(r->client, &r->url, relayed, 0, NULL) : NULL;
     if (!host) {
         free(hc);
         (void)weft_conn_close(conn);
@@ -134,7 +134,7 @@ weft_err weft__hconn_found(struct weft_http_response *r, weft_conn *conn, bool r
         weft__pool_put(r->client, hc, false, weft_now());
         return 0;
     }
-    r->host = weft__host_get(r->client, &r->url, 0, NULL);   /* hc's, which is there: it cannot fail */
+    r->host = weft__host_get(r->client, &r->url, relayed, 0, NULL);   /* hc's, which is there: it cannot fail */
     r->hc = hc;
     r->reused = false;
     r->sent = weft_now();
@@ -191,7 +191,8 @@ static weft_err hconn_new(weft_ctx *ctx, struct weft_http_response *r, const str
 /* C1, C2: a slot, then a connection from the pool or a new one. */
 static weft_err hop_connect(weft_ctx *ctx, struct weft_http_response *r, const struct weft_http_call *call, bool fresh)
 {
-    struct weft__host *host = weft__host_get(r->client, &r->url, r->sent, fresh ? NULL : &r->hc);
+    bool relayed = r->client->proxies && weft__reach_relayed(r, call);
+    struct weft__host *host = weft__host_get(r->client, &r->url, relayed, r->sent, fresh ? NULL : &r->hc);
     if (!host)
         return weft__call_fail(call, "", WEFT_ENOMEM);
     weft_err err = host->slots ? weft__host_enter(ctx, host->slots, r->deadline) : 0;

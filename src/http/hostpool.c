@@ -143,11 +143,11 @@ static bool hconn_usable(struct weft_http_client *c, struct weft__hconn *hc, wef
     return false;
 }
 
-struct weft__host *weft__host_get(struct weft_http_client *c, const struct weft__url *url, weft_time now,
+struct weft__host *weft__host_get(struct weft_http_client *c, const struct weft__url *url, bool relayed, weft_time now,
                                   struct weft__hconn **ret_idle)
 {
-    const char *key = url->text;
-    uint32_t len = url->authority + url->authority_len;
+    const char *key = relayed ? WEFT__RELAYED : url->text;
+    uint32_t len = relayed ? (uint32_t)sizeof WEFT__RELAYED - 1 : (uint32_t)(url->authority + url->authority_len);
     uint64_t hash = weft__keyhash(c->hash_key, key, len);
     struct weft__host *fresh = NULL;
     for (;;) {

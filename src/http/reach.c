@@ -115,6 +115,12 @@ static weft_err reach_proxy(weft_ctx *ctx, struct weft_http_response *r, const s
     return 0;
 }
 
+bool weft__reach_relayed(const struct weft_http_response *r, const struct weft_http_call *call)
+{
+    const struct weft__proxy *p = r->url.https || call->upgrade ? NULL : weft__proxy_for(r->client->proxies, &r->url);
+    return p && p->kind == WEFT__PROXY_HTTP;
+}
+
 weft_err weft__reach(weft_ctx *ctx, struct weft_http_response *r, const struct weft_http_call *call, weft_conn **ret_conn,
                      bool *ret_relayed)
 {
@@ -136,6 +142,6 @@ weft_err weft__reach(weft_ctx *ctx, struct weft_http_response *r, const struct w
             return err;
     }
     *ret_conn = conn;
-    *ret_relayed = p && p->kind == WEFT__PROXY_HTTP && !u->https && !call->upgrade;
+    *ret_relayed = weft__reach_relayed(r, call);
     return 0;
 }

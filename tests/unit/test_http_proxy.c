@@ -325,6 +325,84 @@ TEST(http_proxy, plain_requests_go_to_a_proxy_over_tls_as_they_are)
     site_stop(&s);
 }
 
+/* ---- hosts that share a proxy's connections ---- */
+
+/* Was the answer, whose body is want, had on a kept connection? */
+static bool had_on_kept(weft_http_client *c, const char *url, const char *want)
+{
+    weft_http_response *r;
+    struct weft_http_times t;
+    char got[256];
+    REQUIRE(weft_http_get(NULL, c, url, &r) == 0);
+    weft_http_times(r, &t);
+    ssize_t n = weft_http_body_read(NULL, r, got, sizeof got - 1);
+    got[n > 0 ? n : 0] = '\0';
+    EXPECT_STR(got, want);
+    weft_http_response_free(r);
+    return t.reused;
+}
+
+TEST(http_proxy, hosts_of_plain_requests_share_its_connections)
+{
+    struct site s;
+    char direct[256];
+    site_start(&s, &(struct weft_http_server_opts){.handler = hello});
+    snprintf(direct, sizeof direct, "%s/x", s.url);
+    for (int http2 = 0; http2 <= WEFT_HTTP2_ALWAYS; http2++) {
+        weft_http_client *c = client_with(&(struct weft_http_client_opts){.proxy = s.url, .no_proxy = "127.0.0.1", .http2 = http2,
+                                                                          .timeout = 60 * WEFT_SEC});
+        EXPECT(!had_on_kept(c, "http://a.test/1", "http://a.test/1"));
+        EXPECT(had_on_kept(c, "http://b.test:81/2", "http://b.test:81/2"));
+        EXPECT(!had_on_kept(c, direct, "/x"));   /* not through it: a connection of its own, though to the same port */
+        EXPECT(had_on_kept(c, "http://[::2]/3", "http://[::2]/3"));
+        EXPECT(had_on_kept(c, direct, "/x"));
+        weft_http_client_free(c);
+    }
+    site_stop(&s);
+}
+
+/* As in Go, where MaxConnsPerHost counts a proxy's connections. */
+TEST(http_proxy, its_connections_are_limited_as_one_hosts)
+{
+    struct site s;
+    char why[128];
+    site_start(&s, &(struct weft_http_server_opts){.handler = hello});
+    weft_http_client *c = client_with(&(struct weft_http_client_opts){.proxy = s.url, .conns_per_host_max = 1, .timeout = 60 * WEFT_SEC});
+    weft_http_response *r, *second;
+    REQUIRE(weft_http_get(NULL, c, "http://a.test/1", &r) == 0);   /* has the connection until it is freed */
+    struct weft_http_call call = {.url = "http://b.test/2", .timeout = WEFT_MS, .reterr_text = why, .reterr_size = sizeof why};
+    EXPECT_EQ(weft_http_do(NULL, c, &call, &second), WEFT_EDEADLINE);
+    EXPECT(strncmp(why, "waiting for a connection", 24) == 0);
+    weft_http_response_free(r);
+    EXPECT(had_on_kept(c, "http://b.test/2", "http://b.test/2"));
+    weft_http_client_free(c);
+    site_stop(&s);
+}
+
+/* What was asked for by CONNECT belongs to its host: another one's request would reach the wrong server. */
+TEST(http_proxy, a_tunnel_is_never_shared)
+{
+    struct site s;
+    struct passer p = {.http = true};
+    char text[256], body[64];
+    weft_http_response *r;
+    site_start(&s, &(struct weft_http_server_opts){.handler = hello});
+    passer_start(&p, s.url + 7);
+    snprintf(text, sizeof text, "http://%s", p.addr);
+    weft_http_client *c = client_with(&(struct weft_http_client_opts){.proxy = text, .timeout = 60 * WEFT_SEC});
+    struct weft_http_call call = {.url = "http://a.test/up", .upgrade = "other"};
+    REQUIRE(weft_http_do(NULL, c, &call, &r) == 0);   /* refused with 200, through the tunnel: it may be kept */
+    ssize_t n = weft_http_body_read(NULL, r, body, sizeof body - 1);
+    body[n > 0 ? n : 0] = '\0';
+    EXPECT_STR(body, "/up");
+    weft_http_response_free(r);
+    struct weft_http_call plain = {.url = "http://b.test/", .timeout = 100 * WEFT_MS};   /* the passer serves one at a time, and tunnels only */
+    EXPECT(weft_http_do(NULL, c, &plain, &r) < 0);
+    weft_http_client_free(c);
+    passer_stop(&p);
+    site_stop(&s);
+}
+
 TEST(http_proxy, a_proxy_whose_certificate_is_not_trusted_is_refused)
 {
     struct cert cert, other;

@@ -297,7 +297,8 @@ void weft__timer_quiesce(struct weft__timer *t)
 
 /* ---- running ---- */
 
-weft_time weft__timers_next(void)
+/* The earliest time of all heaps, with or without those that are being run. */
+static weft_time timers_earliest(bool with_running)
 {
     struct weft__sched *s = &weft__sched;
     int n = atomic_load_explicit(&s->ps_n, memory_order_acquire);
@@ -305,26 +306,22 @@ weft_time weft__timers_next(void)
 
     for (int i = 0; i < n; i++) {
         struct weft__p *p = atomic_load_explicit(&s->ps[i], memory_order_acquire);
-        weft_time w = p ? atomic_load_explicit(&p->heap_when, memory_order_relaxed) : WEFT__NEVER;
-        /* A heap that is being run has a worker awake that will look again before it sleeps: nobody need wait on it. */
-        if (w < best && !atomic_load_explicit(&p->heap_runner, memory_order_relaxed))
+        weft_time w = p ? atomic_load_explicit(&p->heap_when, memory_order_relaxed) : WEFT__NEVER; /* MT3 sb */
+        if (w < best && (with_running || !atomic_load_explicit(&p->heap_runner, memory_order_relaxed)))
             best = w;
     }
     return best;
 }
 
+weft_time weft__timers_next(void)
+{
+    /* A heap that is being run has a worker awake that will look again before it sleeps: nobody need wait on it. */
+    return timers_earliest(false);
+}
+
 weft_time weft__timers_first(void)
 {
-    struct weft__sched *s = &weft__sched;
-    int n = atomic_load_explicit(&s->ps_n, memory_order_acquire);
-    weft_time first = WEFT__NEVER;
-
-    for (int i = 0; i < n; i++) {
-        struct weft__p *p = atomic_load_explicit(&s->ps[i], memory_order_acquire);
-        weft_time w = p ? atomic_load_explicit(&p->heap_when, memory_order_relaxed) : WEFT__NEVER; /* MT3 sb */
-        first = w < first ? w : first;
-    }
-    return first;
+    return timers_earliest(true);
 }
 
 /* Fires what is due in one heap, tlock held on entry and exit. */

@@ -3,25 +3,13 @@
 
 What is not installed is named and left out; without curl the whole test is skipped. HTTP/2: e2e/h2.py. Loopback only.
 """
-import os, re, shutil, subprocess, sys, tempfile
+import os, re, shutil, sys, tempfile
 
-from ending import ask_to_end, ended, start
+from ending import ask_to_end, check, ended, failed, run, start
 
 BUILD = os.environ.get("WEFT_BUILD", "build/release-gcc")
 PROG = os.path.join(BUILD, "tests", "prog_abuse_site")
 HERE = os.path.dirname(os.path.abspath(__file__))
-failed = []
-
-
-def run(cmd, **kw):
-    return subprocess.run(cmd, capture_output=True, timeout=240, **kw)
-
-
-def check(ok, what, more=""):
-    if not ok:
-        failed.append(what)
-        print(f"FAIL {what}: {more}")
-
 
 def by_curl(url, tmp):
     def curl(*args):

@@ -1,7 +1,21 @@
-"""ending.py - starts and ends the servers of tests/tools: by SIGTERM, under ThreadSanitizer by the end of their stdin (ending.h)."""
+"""ending.py - starts and ends the servers of tests/tools, and keeps what failed beside them. Ends them
+by SIGTERM, under ThreadSanitizer by the end of their stdin (ending.h)."""
 import os, signal, subprocess
 
 TSAN = os.path.basename(os.environ.get("WEFT_BUILD", "")).startswith("tsan")
+
+
+failed = []
+
+
+def run(cmd, **kw):
+    return subprocess.run(cmd, capture_output=True, timeout=240, **kw)
+
+
+def check(ok, what, more=""):
+    if not ok:
+        failed.append(what)
+        print(f"FAIL {what}: {more}")
 
 
 def start(*cmd):

@@ -4,24 +4,12 @@
 Each over cleartext by prior knowledge and over TLS by ALPN. What is not installed is named and left out; without curl the
 whole test is skipped. Then SIGTERM: the server ends in good order.
 """
-import os, shutil, subprocess, sys, tempfile
+import os, shutil, sys, tempfile
 
-from ending import ask_to_end, ended, start
+from ending import ask_to_end, check, ended, failed, run, start
 
 BUILD = os.environ.get("WEFT_BUILD", "build/release-gcc")
 HERE = os.path.dirname(os.path.abspath(__file__))
-failed = []
-
-
-def run(cmd, **kw):
-    return subprocess.run(cmd, capture_output=True, timeout=240, **kw)
-
-
-def check(ok, what, more=""):
-    if not ok:
-        failed.append(what)
-        print(f"FAIL {what}: {more}")
-
 
 class Site:
     def __init__(self, cert=None, key=None):

@@ -58,14 +58,6 @@ static void trailer(weft_http_request *rq, weft_http_writer *w, void *arg)
     (void)weft_http_reply_text(w, 200, "text/plain", sum ? sum : "-");
 }
 
-static void wait_term(weft_http_server *server)
-{
-    ending_wait();
-    weft_ctx *ctx = weft_with_timeout(NULL, 30 * WEFT_SEC);
-    (void)weft_http_server_shutdown(ctx, server);
-    weft_ctx_unref(ctx);
-}
-
 static weft_dur ms(int argc, char **argv, int i)
 {
     return argc > i ? strtol(argv[i], NULL, 10) * WEFT_MS : 0;
@@ -73,26 +65,14 @@ static weft_dur ms(int argc, char **argv, int i)
 
 int main(int argc, char **argv)
 {
-    weft_http_server *server;
     weft_http_mux *mux;
-    weft_listener *ln;
-    char addr[WEFT_ADDR_TEXT];
     if (weft_http_mux_new(&mux) < 0 || weft_http_mux_handle(mux, "/hello", hello, NULL) < 0 ||
         weft_http_mux_handle(mux, "/echo", echo, NULL) < 0 || weft_http_mux_handle(mux, "/big/{n}", big, NULL) < 0 ||
         weft_http_mux_handle(mux, "/slow/{ms}", slow, NULL) < 0 || weft_http_mux_handle(mux, "/trailer", trailer, NULL) < 0)
         return 1;
     struct weft_http_server_opts opts = {.handler = weft_http_mux_handler, .arg = mux, .head_timeout = ms(argc, argv, 1),
                                          .io_timeout = ms(argc, argv, 2), .idle_timeout = ms(argc, argv, 3)};
-    if (weft_http_server_new(&opts, &server) < 0 || weft_listen(&ln, "tcp", "127.0.0.1:0") < 0 ||
-        weft_listener_addr(ln, addr, sizeof addr) < 0)
-        return 1;
-    weft_waitgroup wg = {0};
-    weft_waitgroup_go(&wg, wait_term, server);
-    printf("ready %s\n", addr);
-    fflush(stdout);
-    weft_err err = weft_http_serve(NULL, server, ln);
-    weft_waitgroup_wait(&wg);
-    weft_http_server_free(server);
+    int status = ending_serve(&opts, false);
     weft_http_mux_free(mux);
-    return err < 0;
+    return status;
 }

@@ -53,21 +53,9 @@ static void trailers(weft_http_request *rq, weft_http_writer *w, void *arg)
     (void)weft_http_reply_trailer(w, "X-Sum", "42");
 }
 
-static void wait_term(weft_http_server *server)
-{
-    ending_wait();
-    weft_ctx *ctx = weft_with_timeout(NULL, 10 * WEFT_SEC);
-    if (weft_http_server_shutdown(ctx, server) < 0)
-        exit(1);
-    weft_ctx_unref(ctx);
-}
-
 int main(int argc, char **argv)
 {
-    weft_http_server *server;
     weft_http_mux *mux;
-    weft_listener *ln;
-    char addr[WEFT_ADDR_TEXT];
     struct weft_tls_config tls = {0};
     if (argc > 2) {
         tls.cert_file = argv[1];
@@ -79,16 +67,7 @@ int main(int argc, char **argv)
         return 1;
     struct weft_http_server_opts opts = {.handler = weft_http_mux_handler, .arg = mux, .tls = argc > 2 ? &tls : NULL,
                                          .body_bytes_max = (uint64_t)1 << 30};
-    if (weft_http_server_new(&opts, &server) < 0 || weft_listen(&ln, "tcp", "127.0.0.1:0") < 0 ||
-        weft_listener_addr(ln, addr, sizeof addr) < 0)
-        return 1;
-    weft_waitgroup wg = {0};
-    weft_waitgroup_go(&wg, wait_term, server);
-    printf("ready %s\n", addr);
-    fflush(stdout);
-    weft_err err = weft_http_serve(NULL, server, ln);
-    weft_waitgroup_wait(&wg);
-    weft_http_server_free(server);
+    int status = ending_serve(&opts, true);
     weft_http_mux_free(mux);
-    return err < 0;
+    return status;
 }

@@ -50,36 +50,15 @@ static void handle(weft_http_request *rq, weft_http_writer *w, void *arg)
     }
 }
 
-static void wait_term(weft_http_server *server)
-{
-    ending_wait();
-    weft_ctx *ctx = weft_with_timeout(NULL, 30 * WEFT_SEC);
-    if (weft_http_server_shutdown(ctx, server) < 0)
-        exit(1);
-    weft_ctx_unref(ctx);
-}
-
 static int serve(int argc, char **argv)
 {
-    weft_http_server *server;
-    weft_listener *ln;
-    char addr[WEFT_ADDR_TEXT];
     struct weft_tls_config tls = {0};
     if (argc > 3) {
         tls.cert_file = argv[2];
         tls.key_file = argv[3];
     }
     struct weft_http_server_opts so = {.handler = handle, .tls = argc > 3 ? &tls : NULL};
-    if (weft_http_server_new(&so, &server) < 0 || weft_listen(&ln, "tcp", "127.0.0.1:0") < 0 || weft_listener_addr(ln, addr, sizeof addr) < 0)
-        return 1;
-    weft_waitgroup wg = {0};
-    weft_waitgroup_go(&wg, wait_term, server);
-    printf("ready %s\n", addr);
-    fflush(stdout);
-    weft_err err = weft_http_serve(NULL, server, ln);
-    weft_waitgroup_wait(&wg);
-    weft_http_server_free(server);
-    return err < 0;
+    return ending_serve(&so, true);
 }
 
 static void need(bool ok, const char *what, weft_err err)

@@ -71,7 +71,7 @@ static bool lean_in(const char *names, const char *const *list)
 static bool lean_decoder(const OSSL_ALGORITHM *a)
 {
     return strstr(a->property_definition, "structure=SubjectPublicKeyInfo") &&
-           lean_in(a->algorithm_names, LEAN_NAMES("RSA", "RSA-PSS", "EC", "ED25519", "ED448", "X25519", "X448", "DER"));
+           lean_in(a->algorithm_names, LEAN_NAMES("RSA", "RSA-PSS", "EC", "ED25519", "ED448"));
 }
 
 /* What is wanted of an operation's algorithms, kind NULL for decoders. False: none, or too many. */

@@ -48,6 +48,20 @@ def go_program(opt, bench_dir):
     return None if "go" in opt.without else build_go(bench_dir)
 
 
+def tokio_program(opt, bench_dir):
+    """The server of bench/tokio in the build folder, or None: without cargo, or its packages, that contestant is left out."""
+    exe = os.path.join(bench_dir, "tokio", "release", "tokio-echo")
+    if "tokio" in opt.without:
+        return None
+    try:
+        subprocess.run(["cargo", "build", "--quiet", "--release", "--locked", "--manifest-path", os.path.join(HERE, "tokio", "Cargo.toml"),
+                        "--target-dir", os.path.join(bench_dir, "tokio")], check=True, timeout=600)
+    except (OSError, subprocess.SubprocessError) as e:
+        print(f"bench: cargo build failed ({e}): no Tokio", file=sys.stderr)
+        return None
+    return exe
+
+
 def pin(cpu):
     return lambda: os.sched_setaffinity(0, {cpu})
 

@@ -81,12 +81,6 @@ weft_err weft_conn_close(weft_conn *conn)
 
 /* ---- reading and writing ---- */
 
-weft_err weft__conn_enter(weft_ctx *ctx, weft_conn *conn, uint32_t dirs)
-{
-    weft_err err = ctx ? weft_ctx_err(ctx) : 0;
-    return err ? err : weft__fd_enter(&conn->f, dirs);
-}
-
 ssize_t weft_conn_read(weft_ctx *ctx, weft_conn *conn, void *ret_buf, size_t n)
 {
     weft_err err = weft__conn_enter(ctx, conn, WEFT__FD_READING);
@@ -167,12 +161,16 @@ ssize_t weft_conn_writev(weft_ctx *ctx, weft_conn *conn, const struct iovec *iov
 
 ssize_t weft_conn_write(weft_ctx *ctx, weft_conn *conn, const void *buf, size_t n)
 {
-    struct iovec one = {(void *)buf, n};
     if (n > WEFT_IO_MAX)
         return WEFT_ETOOBIG;
     if (n == 0 && !conn->datagram)
         return 0;
-    return weft_conn_writev(ctx, conn, &one, 1);
+    weft_err err = weft__conn_enter(ctx, conn, WEFT__FD_WRITING);
+    if (err)
+        return err;
+    ssize_t put = conn->tls ? weft__tls_write(ctx, conn, buf, n) : weft__fd_write(ctx, &conn->f, buf, n);
+    weft__fd_leave(&conn->f, WEFT__FD_WRITING);
+    return put;
 }
 
 /* Must a reader ask the kernel no more, as nothing can be there (F3)? Else ask: is something there? */

@@ -23,7 +23,11 @@ weft_err weft__conn_new(int fd, bool tcp, bool datagram, weft_conn **ret_conn);
 /* The same; on error fd is still the caller's. */
 weft_err weft__conn_around(int fd, bool tcp, bool datagram, weft_conn **ret_conn);
 /* weft__fd_enter, unless ctx has ended: then its error. */
-weft_err weft__conn_enter(weft_ctx *ctx, weft_conn *conn, uint32_t dirs);
+static inline weft_err weft__conn_enter(weft_ctx *ctx, weft_conn *conn, uint32_t dirs)
+{
+    weft_err err = weft__unlikely(ctx != NULL) ? weft_ctx_err(ctx) : 0;
+    return err ? err : weft__fd_enter(&conn->f, dirs);
+}
 
 /* For src/http: a read right after weft_conn_wait, which spares a look at the clock; and one try each to read and to
  * write, which never park. try_read answers -EAGAIN when there is nothing; try_write the bytes that went,

@@ -25,24 +25,8 @@ weft_err weft__fd_init(struct weft__fd *f, int fd, bool late, void (*gone)(struc
     return late ? weft__pd_open_late(fd, &f->pd) : weft__pd_open(fd, &f->pd);
 }
 
-weft_err weft__fd_enter(struct weft__fd *f, uint32_t dirs)
+void weft__fd_end(struct weft__fd *f)
 {
-    uint32_t old = atomic_load_explicit(&f->state, memory_order_relaxed);
-    do {
-        if (old & WEFT__FD_CLOSED)
-            return WEFT_ECLOSED;
-        if (old & dirs)
-            return WEFT_EBUSY;
-    } while (!atomic_compare_exchange_weak_explicit(&f->state, &old, (old | dirs) + WEFT__FD_USE, memory_order_acquire,
-                                                    memory_order_relaxed)); /* F1 */
-    return 0;
-}
-
-void weft__fd_leave(struct weft__fd *f, uint32_t dirs)
-{
-    uint32_t now = atomic_fetch_sub_explicit(&f->state, WEFT__FD_USE + dirs, memory_order_acq_rel) - WEFT__FD_USE - dirs; /* F1 */
-    if (weft__likely(now != WEFT__FD_CLOSED))
-        return;
     if (f->pd)
         weft__pd_close(f->pd);
     weft__sock_close(f->fd);
@@ -102,17 +86,16 @@ weft_err weft__fd_wait(weft_ctx *ctx, struct weft__fd *f, enum weft__dir dir)
 
 ssize_t weft__fd_read(weft_ctx *ctx, struct weft__fd *f, void *ret_buf, size_t n)
 {
-    weft_err err = weft__pd_check(f->pd, WEFT__DIR_READ);
-    bool wait = f->drained && !weft__pd_ended(f->pd); /* F3 */
-    while (!err) {
-        if (wait && (err = weft__fd_wait(ctx, f, WEFT__DIR_READ)) != 0)
+    weft_err err = weft__pd_check_read(f->pd, f->drained); /* F3 */
+    while (err >= 0) {
+        if (err == 1 && (err = weft__fd_wait(ctx, f, WEFT__DIR_READ)) != 0)
             break;
         ssize_t got = weft__fd_recv(f, ret_buf, n);
         if (got != -EAGAIN) {
             f->drained = f->tcp && got > 0 && (size_t)got < n; /* F3 */
             return got;
         }
-        wait = true;
+        err = 1;
     }
     return err;
 }
@@ -128,12 +111,6 @@ ssize_t weft__fd_read_soon(struct weft__fd *f, void *ret_buf, size_t n)
 {
     ssize_t got = weft__fd_try_read(f, ret_buf, n);
     return got == -EAGAIN ? weft__fd_read(NULL, f, ret_buf, n) : got;
-}
-
-ssize_t weft__fd_write(weft_ctx *ctx, struct weft__fd *f, const void *buf, size_t n)
-{
-    struct iovec one = {(void *)buf, n};
-    return weft__fd_writev(ctx, f, &one, 1);
 }
 
 /* Drop the first n bytes of v[0..count): index of the first piece with bytes left. */
@@ -168,6 +145,26 @@ static WEFT_PARKS weft_err fd_write_pieces(weft_ctx *ctx, struct weft__fd *f, st
         if (count == 0)
             return 0;
     }
+}
+
+/* Nearly always the socket takes everything at once. */
+ssize_t weft__fd_write(weft_ctx *ctx, struct weft__fd *f, const void *buf, size_t n)
+{
+    weft_err err = weft__pd_check(f->pd, WEFT__DIR_WRITE);
+    if (err)
+        return err;
+    ssize_t put = weft__sock_send(f->fd, buf, n);
+    if (weft__likely(put == (ssize_t)n))
+        return put;
+    if (put < 0 && put != -EAGAIN)
+        return put;
+    size_t done = put < 0 ? 0 : (size_t)put;
+    struct iovec rest = {(char *)buf + done, n - done};
+    if (done == 0)
+        err = weft__fd_wait(ctx, f, WEFT__DIR_WRITE);
+    if (!err)
+        err = fd_write_pieces(ctx, f, &rest, 1);
+    return err ? err : (ssize_t)n;
 }
 
 ssize_t weft__fd_writev(weft_ctx *ctx, struct weft__fd *f, const struct iovec *iov, int count)

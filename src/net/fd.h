@@ -30,8 +30,24 @@ struct weft__fd {
 /* Takes over fd: on error it is still the caller's. late: it can be waited for, but the kernel need not know before the first wait. */
 weft_err weft__fd_init(struct weft__fd *f, int fd, bool late, void (*gone)(struct weft__fd *f));
 /* Start a call in the given directions (READING, WRITING, both, or 0 for a short look): 0, WEFT_ECLOSED, WEFT_EBUSY. */
-weft_err weft__fd_enter(struct weft__fd *f, uint32_t dirs);
-void weft__fd_leave(struct weft__fd *f, uint32_t dirs);
+static inline weft_err weft__fd_enter(struct weft__fd *f, uint32_t dirs)
+{
+    uint32_t old = atomic_load_explicit(&f->state, memory_order_relaxed);
+    do {
+        if (weft__unlikely(old & (WEFT__FD_CLOSED | dirs)))
+            return old & WEFT__FD_CLOSED ? WEFT_ECLOSED : WEFT_EBUSY;
+    } while (!atomic_compare_exchange_weak_explicit(&f->state, &old, (old | dirs) + WEFT__FD_USE, memory_order_acquire,
+                                                    memory_order_relaxed)); /* F1 */
+    return 0;
+}
+/* The last call has left what is closed. */
+void weft__fd_end(struct weft__fd *f);
+static inline void weft__fd_leave(struct weft__fd *f, uint32_t dirs)
+{
+    uint32_t now = atomic_fetch_sub_explicit(&f->state, WEFT__FD_USE + dirs, memory_order_acq_rel) - WEFT__FD_USE - dirs; /* F1 */
+    if (weft__unlikely(now == WEFT__FD_CLOSED))
+        weft__fd_end(f);
+}
 /* No new calls; those inside are woken; the descriptor closes when the last has left. WEFT_ECLOSED: it was before. */
 weft_err weft__fd_close(struct weft__fd *f);
 /* One life less; the last one calls gone. */

@@ -69,13 +69,10 @@ static void pd_push(struct weft__woken *list, uintptr_t w)
 
 void weft__woken_run(struct weft__woken w)
 {
-    struct weft__g *g;
     struct weft__starter *s;
 
-    while ((g = w.g)) {
-        w.g = g->next;
-        weft__ready(g);
-    }
+    if (w.g)
+        weft__ready_all(w.g);
     while ((s = w.start)) {
         w.start = s->next;
         weft_go(s->fn, s->arg);
@@ -130,6 +127,12 @@ static weft_err pd_reason(struct weft__pd *pd, int i)
 weft_err weft__pd_check(struct weft__pd *pd, enum weft__dir dir)
 {
     return pd_reason(pd, pd_dir(dir));
+}
+
+weft_err weft__pd_check_read(struct weft__pd *pd, bool drained)
+{
+    weft_err err = pd_reason(pd, 0);
+    return err ? err : drained && !(atomic_load_explicit(&pd->flags, memory_order_seq_cst) & WEFT__PD_ENDED); /* P1, P2 sb */
 }
 
 bool weft__pd_ended(struct weft__pd *pd)
@@ -266,15 +269,15 @@ static weft_err pd_begin(struct weft__pd *pd, int i)
     if (err)
         return err;
     for (;;) {
-        uintptr_t old = POLL_READY;
+        uintptr_t old = POLL_NIL;
+        if (weft__likely(atomic_compare_exchange_strong_explicit(&pd->word[i], &old, POLL_WAIT, memory_order_seq_cst,
+                                                                 memory_order_relaxed))) /* P2 sb */
+            break;
+        if (old != POLL_READY)
+            return WEFT_EBUSY;
         if (atomic_compare_exchange_strong_explicit(&pd->word[i], &old, POLL_NIL, memory_order_seq_cst,
                                                     memory_order_acquire)) /* P1, P2 sb */
             return 0;
-        if (old != POLL_NIL)
-            return WEFT_EBUSY;
-        if (atomic_compare_exchange_strong_explicit(&pd->word[i], &old, POLL_WAIT, memory_order_seq_cst,
-                                                    memory_order_relaxed)) /* P2 sb */
-            break;
     }
     if (weft__unlikely(i == 0 && atomic_load_explicit(&pd->take, memory_order_relaxed))) {
         uint64_t v = atomic_load_explicit(&pd->u->taking, memory_order_seq_cst); /* P5 sb */

@@ -69,6 +69,8 @@ void weft__pd_evict(struct weft__pd *pd);
 void weft__pd_close(struct weft__pd *pd);
 /* 0; or why an operation of that direction must not even be tried: WEFT_ECLOSED, WEFT_EDEADLINE, WEFT_ECANCELED. */
 weft_err weft__pd_check(struct weft__pd *pd, enum weft__dir dir);
+/* The same for reading what a read has drained since the last edge; 1: wait first, as no end was told of either. */
+weft_err weft__pd_check_read(struct weft__pd *pd, bool drained);
 /* Parks until the direction may have become ready: 0; or WEFT_ECLOSED, WEFT_EDEADLINE, WEFT_EBUSY, or
  * WEFT_ECANCELED after an interrupt. Spurious 0 is allowed: the caller tries its system call again. */
 WEFT_PARKS weft_err weft__pd_wait(struct weft__pd *pd, enum weft__dir dir);

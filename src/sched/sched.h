@@ -186,6 +186,8 @@ void weft__small_check(const struct weft__g *g);
 bool weft__nobody_ready(void);
 /* Make a parked (S3: or parking) goroutine runnable. Any thread, any stack; holds no lock. */
 void weft__ready(struct weft__g *g);
+/* The same for all of a list, linked by next, in its order. */
+void weft__ready_all(struct weft__g *g);
 
 /* Timers (sched/timer.c). start of an active timer moves it; move does only that, false: it was not active. Not for
  * one with a period. stop: true if it was active. fn may still be running on another thread when stop or move returns false. None

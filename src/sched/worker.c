@@ -330,47 +330,6 @@ void weft__ready(struct weft__g *g)
         worker_ready(g);
 }
 
-/* On the scheduler's stack the section is open already (W2), and one call for help is enough for all of them. */
-static void worker_ready_woken(struct weft__p *p, struct weft__g *g)
-{
-    bool surplus = false;
-
-    for (struct weft__g *next; g; g = next) {
-        next = g->next;
-        weft__hook_ready(g);
-        if (weft__unlikely(g->tied || atomic_load_explicit(&g->sw.on_cpu, memory_order_acquire) != 0)) { /* G1 */
-            worker_ready(g);
-            continue;
-        }
-        weft__tsan_release(g);
-        atomic_store_explicit(&g->state, WEFT__G_RUNNABLE, memory_order_relaxed); /* V1 sb */
-        atomic_store_explicit(&g->wait, WEFT__WAIT_NONE, memory_order_relaxed);
-        weft__hold_check(g);
-        struct weft__g *old = atomic_load_explicit(&p->next, memory_order_relaxed);
-        atomic_store_explicit(&p->next, g, memory_order_relaxed);
-        surplus |= old != NULL;
-        if (old && weft__unlikely(!weft__runq_push(p, (weft__runnable)old)))
-            weft__global_put((weft__runnable)old);
-    }
-    if (surplus && weft__wants_help(p))
-        weft__wake_worker();
-}
-
-void weft__ready_all(struct weft__g *g)
-{
-    struct weft__m *m = weft__m();
-    struct weft__p *p = m && !m->g ? atomic_load_explicit(&m->p, memory_order_relaxed) : NULL;
-
-    if (weft__likely(p != NULL)) {
-        worker_ready_woken(p, g);
-        return;
-    }
-    for (struct weft__g *next; g; g = next) {
-        next = g->next;
-        weft__ready(g);
-    }
-}
-
 /* ---- yield ---- */
 
 void weft_yield(void)

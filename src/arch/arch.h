@@ -23,7 +23,7 @@ void weft__arch_switch(struct weft__sw *from, struct weft__sw *to);
 /* Words of it that a call of integers only needs: the first ones. */
 #define WEFT__INT_REGS 7
 /* Builds a goroutine's first frame below `top` (16-aligned): stack arguments, register block, saved registers; the first
- * switch to it calls weft__g_enter(), loads the arguments, calls fn, then weft__g_finish(result). Returns the new sp. */
+ * switch to it calls weft__g_enter(), loads the arguments, calls fn, then weft__g_end(result). Returns the new sp. */
 void *weft__arch_prepare(char *top, const struct weft__call *call, const void *regs, const void *stack_args);
 /* The same for a plain C function that never returns (scheduler stacks). */
 void *weft__arch_prepare_plain(char *top, void (*fn)(void));

@@ -9,7 +9,8 @@
  *       before the switch, for the section (enter) lasts until the next goroutine has left it. It is never moved to
  *       the global list before then: only entries below the top are.
  *   F3  a goroutine that ends and is taken over by the next (g_again) is never dead for others: not cleared by halves when the
- *       section ends, in no list, RUNNING and on_cpu all the time. Tied ones, main and sized ones are not taken over.
+ *       section ends, in no list, RUNNING and on_cpu all the time. Tied ones, main and sized ones are not taken over, and none
+ *       whose call has arguments on its stack: who follows would begin below them.
  * Limits  A p keeps WEFT__GFREE_KEEP dead goroutines, the rest are shared. scavenge.c gives their memory back.
  * Failure No memory for a stack: fatal error, as Go.
  */
@@ -413,7 +414,7 @@ struct g_next weft__g_end(long result)
     struct weft__g *g = m->g;
     struct weft__p *p = g_count_out(&m, g, result);
 
-    if (!WEFT__TSAN && !WEFT__ASAN && !WEFT__SMALL && weft__likely(p && !g->tied && !g->is_main && !g->sized)) {
+    if (!WEFT__TSAN && !WEFT__ASAN && !WEFT__SMALL && weft__likely(p && !g->tied && !g->is_main && !g->sized && g->site->ints_only)) {
         struct weft__spawn *s = weft__runq_spawn(p);
         if (weft__likely(s != NULL)) {
             g_again(p, g, s);

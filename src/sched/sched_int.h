@@ -327,6 +327,8 @@ static inline void weft__p_tick(struct weft__p *p)
     atomic_store_explicit(&p->tick, atomic_load_explicit(&p->tick, memory_order_relaxed) + 1, memory_order_relaxed);
 }
 
+/* Is it time to look at the timers and the net, though the monitor has not asked for it? Its thread may be kept from running
+ * where this one has a real-time class, or all of the CPU. */
 static inline bool weft__p_long_since(uint32_t tick)
 {
     return (tick & (WEFT__LOOK_EVERY * weft__policy.global_every - 1)) == 0;

@@ -153,8 +153,6 @@ static inline void worker_unpick(struct weft__p *p, struct weft__g *g)
         weft__p_put(p, (weft__runnable)g);
 }
 
-/* Is it time to look at the timers and the net, though the monitor has not asked for it? Its thread may be kept from running
- * where this one has a real-time class, or all of the CPU. */
 static inline void worker_save_errno(struct weft__m *m, struct weft__g *g)
 {
     g->saved_errno = *m->errno_at;

@@ -213,6 +213,39 @@ TEST_ENV(spawn, one_that_takes_over_an_ended_ones_stack_finds_nothing_of_it, "WE
         weft_yield();
 }
 
+struct bulk {
+    char bytes[16 * 1024];
+};
+
+static void takes_bulk(struct bulk b, int last)
+{
+    EXPECT_EQ(b.bytes[sizeof b.bytes - 1], last);
+    weft_waitgroup_done(&all);
+}
+
+static void begins_at_the_top(void)
+{
+    const struct weft__g *g = weft__g();
+
+    EXPECT((char *)&g < g->stack_hi && (char *)&g > g->stack_hi - 4096);
+    weft_waitgroup_done(&all);
+}
+
+/* Each has the whole stack, whatever the one before it was given there. */
+TEST_ENV(spawn, those_behind_one_with_arguments_on_its_stack_begin_at_the_top, "WEFT_PROCS=1")
+{
+    static struct bulk b;
+
+    for (int i = 0; i < 20; i++) {
+        b.bytes[sizeof b.bytes - 1] = (char)i;
+        weft_waitgroup_add(&all, 3);
+        weft_go(takes_bulk, b, i);
+        weft_go(begins_at_the_top);
+        weft_go(begins_at_the_top);
+    }
+    weft_waitgroup_wait(&all);
+}
+
 static long returns_three(void)
 {
     return 3;

@@ -7,6 +7,8 @@
  * call __morestack_non_split. Offsets: struct weft__m 0 g0.sp, 16 g, 24 full; struct weft__g 160 full (sched/small.c).
  * Source  gcc/config/i386 (ix86_expand_split_stack_prologue), gold/x86_64.cc (do_calls_non_split); weft's own code.
  */
+#include "args.h"
+
 #define M_G 16
 #define M_FULL 24
 #define G_FULL 160
@@ -111,40 +113,12 @@ __morestack:
 9:	movq (%rbx),%rsp		/* none: make one, on the scheduler's stack; all argument registers stay */
 	andq $-16,%rsp
 	subq $192,%rsp
-	movq %rax,(%rsp)
-	movq %rdi,8(%rsp)
-	movq %rsi,16(%rsp)
-	movq %rdx,24(%rsp)
-	movq %rcx,32(%rsp)
-	movq %r8,40(%rsp)
-	movq %r9,48(%rsp)
+	ARGS_KEEP
 	movq %r11,56(%rsp)
-	movups %xmm0,64(%rsp)
-	movups %xmm1,80(%rsp)
-	movups %xmm2,96(%rsp)
-	movups %xmm3,112(%rsp)
-	movups %xmm4,128(%rsp)
-	movups %xmm5,144(%rsp)
-	movups %xmm6,160(%rsp)
-	movups %xmm7,176(%rsp)
 	call weft__small_full_new
 	movq %rax,%r10
-	movq (%rsp),%rax
-	movq 8(%rsp),%rdi
-	movq 16(%rsp),%rsi
-	movq 24(%rsp),%rdx
-	movq 32(%rsp),%rcx
-	movq 40(%rsp),%r8
-	movq 48(%rsp),%r9
+	ARGS_BACK
 	movq 56(%rsp),%r11
-	movups 64(%rsp),%xmm0
-	movups 80(%rsp),%xmm1
-	movups 96(%rsp),%xmm2
-	movups 112(%rsp),%xmm3
-	movups 128(%rsp),%xmm4
-	movups 144(%rsp),%xmm5
-	movups 160(%rsp),%xmm6
-	movups 176(%rsp),%xmm7
 	jmp 1b
 	.cfi_endproc
 	.size __morestack,.-__morestack

@@ -13,6 +13,8 @@
  * A panic is unwound to this frame like to any frame with clean-ups: the personality routine (unwind/try.c) finds the
  * record in %rbx and sends the goroutine to weft__try_land, or weft__try_land_stack, with the frame's registers restored.
  */
+#include "args.h"
+
 	.text
 
 /* Into the record of %rbx, or to 5: where the thread is not known; then to 6:. */
@@ -127,38 +129,10 @@ try_unknown:
 	endbr64
 	subq $200,%rsp
 	.cfi_adjust_cfa_offset 200
-	movq %rdi,(%rsp)
-	movq %rsi,8(%rsp)
-	movq %rdx,16(%rsp)
-	movq %rcx,24(%rsp)
-	movq %r8,32(%rsp)
-	movq %r9,40(%rsp)
-	movq %rax,48(%rsp)
-	movups %xmm0,64(%rsp)
-	movups %xmm1,80(%rsp)
-	movups %xmm2,96(%rsp)
-	movups %xmm3,112(%rsp)
-	movups %xmm4,128(%rsp)
-	movups %xmm5,144(%rsp)
-	movups %xmm6,160(%rsp)
-	movups %xmm7,176(%rsp)
+	ARGS_KEEP
 	movq %rbx,%rdi
 	call weft__try_begin
-	movq (%rsp),%rdi
-	movq 8(%rsp),%rsi
-	movq 16(%rsp),%rdx
-	movq 24(%rsp),%rcx
-	movq 32(%rsp),%r8
-	movq 40(%rsp),%r9
-	movq 48(%rsp),%rax
-	movups 64(%rsp),%xmm0
-	movups 80(%rsp),%xmm1
-	movups 96(%rsp),%xmm2
-	movups 112(%rsp),%xmm3
-	movups 128(%rsp),%xmm4
-	movups 144(%rsp),%xmm5
-	movups 160(%rsp),%xmm6
-	movups 176(%rsp),%xmm7
+	ARGS_BACK
 	addq $200,%rsp
 	.cfi_adjust_cfa_offset -200
 	ret

@@ -13,7 +13,7 @@
  *
  * Turns   Where the others compute for long an answer would only be late. Each turn of a box, from its first answer to its
  *         emptying, is timed; after two in a row that were longer than TURN_SHARE for each answer none are posted for 256 times as
- *         long.
+ *         long, 10 s at most. Then one long turn is enough.
  * Locks   one per box, for list operations and a look at the clock.
  * Limits  BOX_MAX answers in a box: who brings the last sends them all. Boxes are chosen by thread, which is a hint only.
  * Failure none: what cannot be posted is sent by its own goroutine.

@@ -377,7 +377,8 @@ _Noreturn void weft__g_finish(long result)
     g_leave(m, p, g);
 }
 
-/* g is s's goroutine now. */
+/* g is s's goroutine now. Its last stores are plain ones, weft__spawn_free's: in the simulation they empty the store buffer, which the
+ * store that ends the section, in assembly, does not know. */
 static inline void g_again(struct weft__p *p, struct weft__g *g, struct weft__spawn *s)
 {
     g_clear(g);

@@ -17,6 +17,7 @@ import gdb
 import gdb.unwinder
 
 DEAD, RUNNABLE, RUNNING, PARKED = range(4)
+IS_SPAWN, IS_TAKER = 1, 2
 
 # What weft__arch_switch leaves at a parked goroutine's sp: registers from low to high, at which word the return address
 # is, and how many bytes it takes in all.
@@ -53,10 +54,12 @@ def text(value):
 
 
 class Goroutine:
-    def __init__(self, g):
+    def __init__(self, g, queued=()):
         self.g = g
         self.id = word(g["id"])
         self.state = word(g["state"]) & 7  # without the flag of sched/scavenge.c
+        if self.state == PARKED and int(g.address) in queued:
+            self.state = RUNNABLE
 
     @property
     def waits_for(self):
@@ -113,11 +116,41 @@ def slots():
             yield lo + slot - size - (lo // 4096 % 8 * 64 if slot >= 4096 else 0)
 
 
+def runnables():
+    """What the processors' queues and the global one hold: addresses, with bits that say of what (src/sched/sched_int.h)."""
+    s = symbol("weft__sched")
+    for i in range(word(s["ps_n"])):
+        p = gdb.Value(word(s["ps"][i])).cast(gdb.lookup_type("struct weft__p").pointer()).dereference()
+        head, slots_n = word(p["head"]), int(p["slots"])
+        for k in range((word(p["tail"]) - head) & 0xffffffff):
+            yield int(p["ring"][(head + k) & (slots_n - 1)])
+        yield word(p["next"])
+    r = int(s["gq_head"])
+    while r:
+        yield r
+        kind = {IS_SPAWN: "weft__spawn", IS_TAKER: "weft__taker"}.get(r & 3, "weft__g")
+        r = int(gdb.Value(r & ~3).cast(gdb.lookup_type(f"struct {kind}").pointer())["next"])
+
+
+def takers():
+    """Addresses of goroutines that are queued by their waiters (src/sched/taker.c): parked by their state, but runnable."""
+    t_type = gdb.lookup_type("struct weft__taker").pointer()
+    found = set()
+    try:
+        for r in runnables():
+            if r & 3 == IS_TAKER:
+                found.add(int(gdb.Value(r - IS_TAKER).cast(t_type)["g"]))
+    except gdb.MemoryError:
+        pass  # stopped in the middle of a change
+    return found
+
+
 def goroutines():
     g_type = gdb.lookup_type("struct weft__g").pointer()
     main = symbol("weft__sched")["main_g"]
+    queued = takers()
     found = [Goroutine(main.dereference())] if int(main) else []
-    found += [Goroutine(gdb.Value(at).cast(g_type).dereference()) for at in slots()]
+    found += [Goroutine(gdb.Value(at).cast(g_type).dereference(), queued) for at in slots()]
     f = symbol("start_foreign_all")
     while int(f):
         found.append(Goroutine(f.dereference()["g"]))

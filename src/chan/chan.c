@@ -91,7 +91,7 @@ static void chan_release(struct weft__chan *c)
 
 static bool chan_someone_waits(struct weft__waitq *q)
 {
-    for (struct weft__waiter *w = weft__waitq_first(q); w; w = w->next)
+    for (struct weft__waiter *w = weft__waitq_first(q); w; w = w->t.line)
         if (!w->sel || atomic_load_explicit(&w->sel->fired, memory_order_relaxed) == 0)
             return true;
     return false;
@@ -152,12 +152,12 @@ static WEFT_PARKS __attribute__((noinline)) void weft__chan_send_locked(struct w
         weft__lock(&c->lock);
     }
 
-    struct weft__waiter w = {.g = g, .p = (void *)v};
+    struct weft__waiter w = {.t = {.g = g, .p = (void *)v}};
     weft__waitq_put(&c->sendq, &w);
     WEFT_XASSERT(weft__chan_check(c), "C1-C5");
     weft__unlock(&c->lock);
     weft__park(WEFT__WAIT_CHAN_SEND);
-    if (weft__unlikely(!w.ok))
+    if (weft__unlikely(!w.t.ok))
         weft_panic("send on closed channel");
 }
 
@@ -170,7 +170,7 @@ static WEFT_PARKS __attribute__((noinline)) void weft__chan_send_slowly(struct w
 }
 
 /* 8 bytes to a plain receiver or into the ring go here, as weft__chan_put does it, in as few instructions as can be:
- * worker_ready_fast in sched/worker.c says why. */
+ * ready_fast in sched/ready.c says why. */
 __attribute__((aligned(64))) void weft__chan_send(const volatile void *ch, const void *v)
 {
     if (weft__unlikely(!ch)) {
@@ -182,21 +182,30 @@ __attribute__((aligned(64))) void weft__chan_send(const volatile void *ch, const
         weft__chan_send_slowly(c, v);
         return;
     }
-    struct weft__waiter *w = weft__waitq_first(&c->recvq);
-    if (!w && c->elem == 8 && weft__chan_count(c) != c->cap && !weft__chan_closed(c)) {
+    uintptr_t first = (uintptr_t)atomic_load_explicit(&c->recvq.first, memory_order_relaxed);
+    if (!first && c->elem == 8 && weft__chan_count(c) != c->cap && !weft__chan_closed(c)) {
         weft__chan_push(c, v);
         weft__chan_count_set(c, weft__chan_count(c) + 1);
         weft__unlock(&c->lock);
         return;
     }
-    if (weft__unlikely(!w || w->sel || c->elem != 8 || !w->p)) {
+    if (first & WEFT__WAITER_ALONE) { /* so it is open: C2 */
+        uint64_t bytes;
+        memcpy(&bytes, v, 8);
+        atomic_store_explicit(&c->recvq.first, NULL, memory_order_release); /* K2 */
+        weft__unlock(&c->lock);
+        weft__ready_with(&((struct weft__waiter *)(first - WEFT__WAITER_ALONE))->t, bytes);
+        return;
+    }
+    struct weft__waiter *w = (struct weft__waiter *)first;
+    if (weft__unlikely(!w || w->sel || c->elem != 8 || !w->t.p)) {
         weft__chan_send_locked(c, v);
         return;
     }
     weft__waitq_shift(&c->recvq, w); /* someone waits, so it is open: C2 */
-    memcpy(w->p, v, 8);
-    w->ok = true;
-    struct weft__g *g = w->g;
+    memcpy(w->t.p, v, 8);
+    w->t.ok = true;
+    struct weft__g *g = w->t.g;
     weft__unlock(&c->lock);
     weft__ready(g);
 }
@@ -223,14 +232,22 @@ __attribute__((aligned(64))) bool weft__chan_recv(const volatile void *ch, void 
         g = chan_self(c);
     } while (!g);
 
-    struct weft__waiter w = {.g = g, .p = ret_v};
-    weft__waitq_put(&c->recvq, &w);
+    struct weft__waiter w; /* each word written once: this is the way of every hand-over */
+    uintptr_t alone = WEFT__WAITER_ALONE - g->tied;
+    if (weft__unlikely(elem != 8 || !ret_v))
+        alone = 0;
+    w.t.g = g;
+    w.t.p = ret_v;
+    w.t.near = c;
+    w.t.ok = false;
+    w.sel = NULL;
+    weft__waitq_put_so(&c->recvq, &w, alone);
     WEFT_XASSERT(weft__chan_check(c), "C1-C5");
     weft__unlock(&c->lock);
     weft__park(WEFT__WAIT_CHAN_RECV);
-    if (weft__unlikely(!w.ok) && ret_v)
+    if (weft__unlikely(!w.t.ok) && ret_v)
         memset(ret_v, 0, elem);
-    return w.ok;
+    return w.t.ok;
 }
 
 bool weft__chan_try_send(const volatile void *ch, const void *v)
@@ -281,9 +298,9 @@ static struct weft__waiter **chan_empty_line(struct weft__chan *c, struct weft__
 {
     struct weft__waiter *w;
     while ((w = weft__waitq_take(c, q))) {
-        w->ok = false;
+        w->t.ok = false;
         *end = w;
-        end = &w->next;
+        end = &w->t.line;
     }
     *end = NULL;
     return end;
@@ -303,8 +320,8 @@ bool weft__chan_shut(struct weft__chan *c)
     weft__unlock(&c->lock);
 
     while (oldest) {
-        struct weft__waiter *next = oldest->next; /* the frame goes once it is ready */
-        weft__ready(oldest->g);
+        struct weft__waiter *next = oldest->t.line; /* the frame goes once it is ready */
+        weft__ready(oldest->t.g);
         oldest = next;
     }
     return true;
@@ -361,7 +378,8 @@ WEFT__UNSEEN bool weft__chan_has_receivers(struct weft__chan *c)
     bool waits = false;
 
     weft__look_lock(&c->lock);
-    for (struct weft__waiter *w = atomic_load_explicit(&c->recvq.first, memory_order_relaxed); w && !waits; w = w->next)
+    uintptr_t first = (uintptr_t)atomic_load_explicit(&c->recvq.first, memory_order_relaxed); /* no call: it would be seen */
+    for (struct weft__waiter *w = (struct weft__waiter *)(first & ~WEFT__WAITER_ALONE); w && !waits; w = w->t.line)
         waits = !w->sel || atomic_load_explicit(&w->sel->fired, memory_order_relaxed) == 0;
     weft__look_unlock(&c->lock);
     return waits;
@@ -372,8 +390,8 @@ static uint32_t chan_check_line(struct weft__waitq *q, struct weft__select **one
 {
     uint32_t n = 0;
     struct weft__waiter *prev = NULL;
-    for (struct weft__waiter *w = weft__waitq_first(q); w; prev = w, w = w->next) {
-        WEFT_ASSERT(w->queued, "chan: a waiter in line is marked so");
+    for (struct weft__waiter *w = weft__waitq_first(q); w; prev = w, w = w->t.line) {
+        WEFT_ASSERT(w->t.queued, "chan: a waiter in line is marked so");
         WEFT_ASSERT(w->prev == prev, "chan: a line's back links");
         if (w->sel && atomic_load_explicit(&w->sel->fired, memory_order_relaxed) != 0)
             continue;

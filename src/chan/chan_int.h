@@ -34,28 +34,32 @@ struct weft__select {
 
 /* A parked goroutine in a channel's line, in its own frame. */
 struct weft__waiter {
-    struct weft__waiter *next, *prev; /* [lock] */
-    struct weft__g *g;                /* [const] */
-    void *p;                          /* [const] the value to send, or where to receive; may be NULL for a receive */
+    struct weft__taker t;             /* line: [lock] the one behind it; queued: [lock] in the line; g: [const];
+                                         p: [const] the value to send, or where to receive; may be NULL for a receive;
+                                         ok: [lock] a value changed hands; false: the channel was closed;
+                                         index, elem: [const] with sel: its case, the bytes of a value for when the channel is gone */
+    struct weft__waiter *prev;        /* [lock] */
     struct weft__select *sel;         /* [const] NULL: a plain send or receive */
-    uint32_t index;                   /* [const] its case in sel */
-    uint32_t elem;                    /* [const] with sel: bytes of a value, for when the channel is gone */
-    bool queued;                      /* [lock] in the line */
-    bool ok;                          /* [lock] a value changed hands; false: the channel was closed */
 };
+_Static_assert(sizeof(struct weft__waiter) == 56, "docs/design/chan.md");
+
+/* In a line's first: it is alone, is to receive 8 bytes, in no select and not tied to a thread: all that a send needs to know. */
+#define WEFT__WAITER_ALONE ((uintptr_t)1)
 
 struct weft__waitq {
-    struct weft__waiter *_Atomic first; /* [lock, K1, K2] oldest */
+    struct weft__waiter *_Atomic first; /* [lock, K1, K2] oldest, with WEFT__WAITER_ALONE */
     struct weft__waiter *last;          /* [lock] */
 };
 
-/* The buffer follows the struct. Of a channel that nobody sends to sendq.last is not looked at, and of one that stays empty
- * the places in the ring are not: sync/timechan.c keeps its own in them. */
+/* The buffer follows the struct. A send to who waits alone touches the first 16 bytes only: one cache line, as malloc aligns.
+ * Of a channel that nobody sends to sendq.last is not looked at, and of one that stays empty the places in the ring are not:
+ * sync/timechan.c keeps its own in them. */
 struct weft__chan {
     struct weft__lock lock;
     _Atomic uint8_t closed;    /* [lock, K1, K2] */
     uint8_t flags;             /* [const] */
     uint16_t magic;            /* [const] WEFT__CHAN_LIVE until freed */
+    struct weft__waitq recvq;  /* [lock] goroutines parked in a receive, oldest first */
     _Atomic uint32_t count;    /* [lock, K1, K2] values in the ring */
     uint32_t cap;              /* [const] slots in the ring; 0: rendezvous */
     union {
@@ -66,7 +70,6 @@ struct weft__chan {
     };
     uint32_t elem;             /* [const] bytes of a value */
     uint32_t selecting;        /* [lock] see Claims */
-    struct weft__waitq recvq;  /* [lock] goroutines parked in a receive, oldest first */
     struct weft__waitq sendq;  /* [lock] goroutines parked in a send */
 };
 _Static_assert(sizeof(struct weft__chan) == 64, "a cache line");
@@ -115,38 +118,55 @@ static inline bool weft__select_claim(struct weft__select *s, uint32_t index)
 
 static inline struct weft__waiter *weft__waitq_first(struct weft__waitq *q)
 {
-    return atomic_load_explicit(&q->first, memory_order_relaxed); /* under the lock, or a hint */
+    uintptr_t w = (uintptr_t)atomic_load_explicit(&q->first, memory_order_relaxed); /* under the lock, or a hint */
+    return (struct weft__waiter *)(w & ~WEFT__WAITER_ALONE);
+}
+
+static inline bool weft__waitq_any(struct weft__waitq *q)
+{
+    return atomic_load_explicit(&q->first, memory_order_relaxed) != NULL; /* likewise */
+}
+
+/* alone: 0, or WEFT__WAITER_ALONE where w is all of that but for the others in the line. */
+static inline void weft__waitq_put_so(struct weft__waitq *q, struct weft__waiter *w, uintptr_t alone)
+{
+    struct weft__waiter *first = weft__waitq_first(q);
+
+    w->t.line = NULL;
+    w->t.queued = true;
+    if (weft__likely(!first)) {
+        w->prev = NULL;
+        atomic_store_explicit(&q->first, (struct weft__waiter *)((uintptr_t)w + alone), memory_order_release); /* K1, K2 */
+    } else {
+        w->prev = q->last;
+        w->prev->t.line = w;
+        atomic_store_explicit(&q->first, first, memory_order_release); /* K1, K2; no longer alone */
+    }
+    q->last = w;
 }
 
 static inline void weft__waitq_put(struct weft__waitq *q, struct weft__waiter *w)
 {
-    w->next = NULL;
-    w->queued = true;
-    w->prev = weft__waitq_first(q) ? q->last : NULL;
-    if (w->prev)
-        w->prev->next = w;
-    else
-        atomic_store_explicit(&q->first, w, memory_order_release); /* K1, K2 */
-    q->last = w;
+    weft__waitq_put_so(q, w, 0);
 }
 
 static inline void weft__waitq_remove(struct weft__waitq *q, struct weft__waiter *w)
 {
     if (w->prev)
-        w->prev->next = w->next;
+        w->prev->t.line = w->t.line;
     else
-        atomic_store_explicit(&q->first, w->next, memory_order_release); /* K1, K2 */
-    if (w->next)
-        w->next->prev = w->prev;
+        atomic_store_explicit(&q->first, w->t.line, memory_order_release); /* K1, K2 */
+    if (w->t.line)
+        w->t.line->prev = w->prev;
     else
         q->last = w->prev;
-    w->queued = false;
+    w->t.queued = false;
 }
 
 /* The first, which is no select's, goes: nobody looks at its own fields again. */
 static inline void weft__waitq_shift(struct weft__waitq *q, struct weft__waiter *w)
 {
-    struct weft__waiter *next = w->next;
+    struct weft__waiter *next = w->t.line;
 
     atomic_store_explicit(&q->first, next, memory_order_release); /* K1, K2; last says nothing while first is NULL */
     if (weft__unlikely(next != NULL))
@@ -161,7 +181,7 @@ static inline struct weft__waiter *weft__waitq_take(struct weft__chan *c, struct
         weft__waitq_remove(q, w);
         if (weft__likely(!w->sel))
             return w;
-        if (weft__select_claim(w->sel, w->index)) {
+        if (weft__select_claim(w->sel, w->t.index)) {
             c->selecting--;
             return w;
         }
@@ -236,13 +256,13 @@ static inline enum weft__chan_result weft__chan_put(struct weft__chan *c, const 
     *ret_wake = NULL;
     if (weft__unlikely(weft__chan_closed(c)))
         return WEFT__CHAN_CLOSED;
-    if (weft__waitq_first(&c->recvq)) {
+    if (weft__waitq_any(&c->recvq)) {
         struct weft__waiter *w = weft__waitq_take(c, &c->recvq);
         if (w) {
-            if (w->p)
-                weft__chan_copy(w->p, v, c->elem);
-            w->ok = true;
-            *ret_wake = w->g;
+            if (w->t.p)
+                weft__chan_copy(w->t.p, v, c->elem);
+            w->t.ok = true;
+            *ret_wake = w->t.g;
             return WEFT__CHAN_DONE;
         }
     }
@@ -268,23 +288,23 @@ static inline enum weft__chan_result weft__chan_take(struct weft__chan *c, void 
             weft__chan_copy(ret_v, weft__chan_slot(c, c->recvx), c->elem);
         if (++c->recvx == c->cap)
             c->recvx = 0;
-        if (weft__unlikely(weft__waitq_first(&c->sendq) != NULL))
+        if (weft__unlikely(weft__waitq_any(&c->sendq)))
             w = weft__waitq_take(c, &c->sendq);
         if (!w) {
             weft__chan_count_set(c, n - 1);
             return WEFT__CHAN_DONE;
         }
-        weft__chan_push(c, w->p); /* the freed slot: the ring was full (C3) */
+        weft__chan_push(c, w->t.p); /* the freed slot: the ring was full (C3) */
     } else {
-        if (weft__waitq_first(&c->sendq))
+        if (weft__waitq_any(&c->sendq))
             w = weft__waitq_take(c, &c->sendq);
         if (!w)
             return weft__chan_closed(c) ? WEFT__CHAN_CLOSED : WEFT__CHAN_WOULD_PARK;
         if (ret_v)
-            weft__chan_copy(ret_v, w->p, c->elem);
+            weft__chan_copy(ret_v, w->t.p, c->elem);
     }
-    w->ok = true;
-    *ret_wake = w->g;
+    w->t.ok = true;
+    *ret_wake = w->t.g;
     return WEFT__CHAN_DONE;
 }
 

@@ -279,8 +279,8 @@ static void select_park(struct select_frame *f, struct weft__select_end *ret_end
     struct weft__waiter *w = select_leave(f, won);
     *ret_end = (struct weft__select_end){.i = won, .r = WEFT__CHAN_WOULD_PARK};
     if (w) {
-        ret_end->r = w->ok ? WEFT__CHAN_DONE : WEFT__CHAN_CLOSED;
-        ret_end->elem = w->elem;
+        ret_end->r = w->t.ok ? WEFT__CHAN_DONE : WEFT__CHAN_CLOSED;
+        ret_end->elem = w->t.elem;
     }
 }
 

@@ -83,12 +83,12 @@ static inline struct weft__waitq *weft__case_line(const struct weft_case *k)
 static inline void weft__case_wait(const struct weft_case *k, uint32_t i, struct weft__select *s, struct weft__waiter *w)
 {
     struct weft__chan *c = k->weft__ch;
-    w->g = s->g;
-    w->p = k->weft__p;
+    w->t.g = s->g;
+    w->t.p = k->weft__p;
     w->sel = s;
-    w->index = i;
-    w->elem = c->elem;
-    w->ok = false;
+    w->t.index = i;
+    w->t.elem = c->elem;
+    w->t.ok = false;
     c->selecting++;
     weft__waitq_put(weft__case_line(k), w);
 }
@@ -98,7 +98,7 @@ static inline void weft__case_leave(const struct weft_case *k, struct weft__wait
 {
     struct weft__chan *c = k->weft__ch;
     weft__lock(&c->lock);
-    if (w->queued)
+    if (w->t.queued)
         weft__waitq_remove(weft__case_line(k), w);
     c->selecting--;
     weft__unlock(&c->lock);

@@ -59,8 +59,8 @@ static WEFT_PARKS __attribute__((noinline)) int two_wait(const struct weft_case 
     uint32_t won = atomic_load_explicit(&claim.fired, memory_order_relaxed) - 1; /* W1 */
     weft__case_leave(&cases[1 - won], &waiters[1 - won]);                        /* X3 */
     end.i = won;
-    end.r = waiters[won].ok ? WEFT__CHAN_DONE : WEFT__CHAN_CLOSED;
-    end.elem = waiters[won].elem;
+    end.r = waiters[won].t.ok ? WEFT__CHAN_DONE : WEFT__CHAN_CLOSED;
+    end.elem = waiters[won].t.elem;
     end.wake = NULL;
     return weft__case_finish(&cases[won], &end);
 }

@@ -23,14 +23,14 @@ int weft__small_recv_try(const volatile void *ch, void *ret_v)
         weft__unlock(&c->lock);
         return 2;
     }
-    struct weft__waiter w = {.g = g, .p = ret_v};
+    struct weft__waiter w = {.t = {.g = g, .p = ret_v}};
     weft__waitq_put(&c->recvq, &w);
     weft__unlock(&c->lock);
     weft__park_small(WEFT__WAIT_CHAN_RECV);
-    if (!w.ok && ret_v)
+    if (!w.t.ok && ret_v)
         for (uint32_t i = 0; i < elem; i++)
             ((volatile char *)ret_v)[i] = 0;
-    return w.ok;
+    return w.t.ok;
 }
 
 /* 1: parked, and taken. 2: not done, or closed meanwhile: the ordinary call sees that, and panics. */
@@ -48,9 +48,9 @@ int weft__small_send_try(const volatile void *ch, const void *v)
         weft__unlock(&c->lock);
         return 2;
     }
-    struct weft__waiter w = {.g = g, .p = (void *)v};
+    struct weft__waiter w = {.t = {.g = g, .p = (void *)v}};
     weft__waitq_put(&c->sendq, &w);
     weft__unlock(&c->lock);
     weft__park_small(WEFT__WAIT_CHAN_SEND);
-    return w.ok ? 1 : 2; /* closed: weft__chan_send sees it, and panics */
+    return w.t.ok ? 1 : 2; /* closed: weft__chan_send sees it, and panics */
 }

@@ -84,6 +84,7 @@ static void leak_report(bool list)
         weft__track_list(WEFT__TRACK_CHAN, true);
         weft__track_list(WEFT__TRACK_CTX, true);
         weft__track_list(WEFT__TRACK_TIMER, true);
+        weft__takers_show();
         weft__g_each(leak_goroutine, &l);
         weft__spawn_each(leak_unborn, &l);
         if (l.n > LEAK_GOROUTINES)

@@ -245,7 +245,7 @@ static void mon_share(struct weft__p *p, struct weft__m *m)
 
 static bool mon_has_local(struct weft__p *p)
 {
-    return weft__runq_len(p) != 0 || atomic_load_explicit(&p->next, memory_order_relaxed) != NULL;
+    return weft__runq_len(p) != 0 || atomic_load_explicit(&p->next, memory_order_relaxed) != 0;
 }
 
 /* I8: p may be robbed again; somebody looks at what waits there now. */

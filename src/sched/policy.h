@@ -20,6 +20,7 @@ struct weft__policy {
                                       gains; 0: none is */
     uint32_t quick_patience;       /* ns for which a quick one is left alone at first, */
     uint32_t quick_patience_max;   /* and at most */
+    uint32_t taker_min;            /* a goroutine is queued by its waiter where so many are queued before it (taker.c) */
 };
 extern struct weft__policy weft__policy;
 

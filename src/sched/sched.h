@@ -82,6 +82,29 @@ struct weft__timer {
 /* From a constructor of the file that has such timers. */
 void weft__timer_know(enum weft__timer_use use, const struct weft__timer_kind *kind);
 
+/*
+ * Of a goroutine that waits for 8 bytes, in its frame. weft__ready_with queues this in place of the goroutine, so that who
+ * sends touches neither its stack nor its descriptor: the bytes are put when its turn has come (runq.c, Q3).
+ */
+struct weft__waiter; /* what it waits for has lines of these, each around a taker: chan/chan_int.h */
+struct weft__taker {
+    union {
+        struct weft__waiter *line; /* [lock of what it waits for] in its line */
+        uintptr_t next;           /* [sched.lock] in the global queue: it is in no line then (Q3) */
+    };
+    struct weft__g *g;            /* [const] */
+    void *p;                      /* [const] where the bytes go */
+    union {
+        const void *near;         /* [const] what it will touch next, to be fetched ahead; or NULL */
+        struct {
+            uint32_t index, elem; /* [const] in a select: for its use */
+        };
+    };
+    bool ok;                      /* [lock of what it waits for; the queue's after Q3] they have been put */
+    bool queued;                  /* [lock of what it waits for] for its use */
+} __attribute__((aligned(8)));
+
+
 /* A goroutine. At the top of its own stack slot; never given back to malloc (S6: a stale pointer is still a g). */
 struct weft__g {
     /* first cache line: what a switch touches */
@@ -189,6 +212,9 @@ void weft__ready(struct weft__g *g);
 /* The same for all of a list, linked by next, in its order. */
 void weft__ready_all(struct weft__g *g);
 
+/* Puts the 8 bytes, sets ok and makes the goroutine runnable: now, or when its turn comes. It is not tied, and S2 holds. */
+void weft__ready_with(struct weft__taker *t, uint64_t v);
+
 /* Timers (sched/timer.c). start of an active timer moves it; move does only that, false: it was not active. Not for
  * one with a period. stop: true if it was active. fn may still be running on another thread when stop or move returns false. None
  * parks; all take only the heap's lock, and after it is dropped none looks at t again. */
@@ -211,6 +237,8 @@ void weft__no_deadlock_check(void);
 
 /* For dumps: stop every worker at its next scheduling point, for good (the process is about to end). */
 void weft__freeze_world(void);
+/* Who is queued as a taker gets the state of who is runnable; weft__freeze_world has done it. For reports, outside of sections. */
+void weft__takers_show(void);
 /* Calls fn for each goroutine that exists. Only exact after weft__freeze_world. */
 void weft__g_each(void (*fn)(struct weft__g *g, void *arg), void *arg);
 /* A goroutine that has not run yet and so has no stack: weft__g_each does not know it. */

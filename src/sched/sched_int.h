@@ -39,8 +39,9 @@ enum {
 enum { WEFT__CLAIM_TAKEN = 1, WEFT__CLAIM_FENCED = 2 }; /* m->claim */
 #define WEFT__NEVER INT64_MAX
 
-/* What a run queue holds: the address of a g or, with bit 0 set, of a weft__spawn. 0: none. */
+/* What a run queue holds: the address of a g, with bit 0 set of a weft__spawn, with bit 1 set of a weft__taker. 0: none. */
 typedef uintptr_t weft__runnable;
+enum { WEFT__IS_SPAWN = 1, WEFT__IS_TAKER = 2, WEFT__RUNNABLE_BITS = 3 };
 
 /*
  * A goroutine that has not run yet: what weft_go captured, without a stack (spawn.c). It becomes a g when its turn comes,
@@ -72,19 +73,20 @@ struct weft__p {
     int id;                           /* [const] 0 .. */
     _Atomic uint32_t tick;            /* [own; stat for the monitor] goroutines started, wraps */
     _Atomic uint32_t poke;            /* [stat] monitor: look at timers, net and global queue now */
-    struct weft__g *_Atomic next;     /* [own/claim] runs before the queue; never stolen at once */
+    _Atomic weft__runnable next;      /* [own/claim] runs before the queue; never stolen at once; no spawn record */
     _Atomic uint32_t turn;            /* [stat] monitor: those that hand over by next compute long: the queue's turn */
     int32_t next_run;                 /* [own] times in a row that next jumped the queue; below 0 they do not count yet */
     bool from_global;                 /* [own] the last one that was taken out of turn came from the global queue */
     _Atomic uint32_t head, tail;      /* [own/claim; stat for others] free running, queue is ring[head .. tail-1] */
     uint32_t slots;                   /* [own/claim] 0 or a power of two */
-    weft__runnable *ring;             /* [own/claim] */
+    weft__runnable *ring;             /* [own/claim] slots, and as many 8 bytes for the takers among them (Q3) */
     struct weft__g *gfree;            /* [own/claim] dead goroutines, warm first */
     uint32_t gfree_n;                 /* [own/claim] */
     uint32_t spawn_free_n;            /* [own/claim] */
     struct weft__spawn *spawn_free;   /* [own/claim] spawn records, warm first */
     char *range;                      /* [own/claim] slots never used, for its next goroutines (stack.c, K2) */
     uint32_t range_n;                 /* [own/claim] */
+    uint64_t next_bytes;              /* [own/claim] for next where it is a taker (Q3) */
     uint64_t id_next, id_end;         /* [own] goroutine numbers taken in batches */
     _Atomic int64_t created;          /* [own; stat] goroutines started minus ended here */
     struct weft__p *idle_next;        /* [sched.lock] */
@@ -250,6 +252,19 @@ static inline uint32_t weft__runq_len(const struct weft__p *p)
     return atomic_load_explicit(&p->tail, memory_order_relaxed) - atomic_load_explicit(&p->head, memory_order_relaxed);
 }
 
+static inline struct weft__taker *weft__taker_of(weft__runnable r)
+{
+    return (struct weft__taker *)(r - WEFT__IS_TAKER);
+}
+
+/* Its link in the global queue. */
+static inline weft__runnable *weft__runnable_next(weft__runnable r)
+{
+    if (r & WEFT__IS_SPAWN)
+        return &((struct weft__spawn *)(r - WEFT__IS_SPAWN))->next;
+    return r & WEFT__IS_TAKER ? &weft__taker_of(r)->next : (weft__runnable *)&((struct weft__g *)r)->next;
+}
+
 static inline bool weft__runq_full(const struct weft__p *p)
 {
     return weft__runq_len(p) >= p->slots;
@@ -264,7 +279,16 @@ static inline void weft__runq_add(struct weft__p *p, weft__runnable r)
     atomic_store_explicit(&p->tail, t + 1, memory_order_relaxed);
 }
 
-/* False when the ring is full and memory is short. Invariant Q1 (runq.c). */
+/* There is room. */
+static inline void weft__runq_add_taker(struct weft__p *p, struct weft__taker *t, uint64_t v)
+{
+    uint32_t at = atomic_load_explicit(&p->tail, memory_order_relaxed) & (p->slots - 1);
+
+    p->ring[p->slots + at] = v;
+    weft__runq_add(p, (weft__runnable)t | WEFT__IS_TAKER);
+}
+
+/* False when the ring is full and memory is short. Not a taker. Invariant Q1 (runq.c). */
 static inline bool weft__runq_push(struct weft__p *p, weft__runnable r)
 {
     if (weft__unlikely(weft__runq_full(p)) && !weft__runq_grow(p))
@@ -273,6 +297,17 @@ static inline bool weft__runq_push(struct weft__p *p, weft__runnable r)
     return true;
 }
 
+/* taker.c, Q3: v to where t wants it; t's goroutine, which is runnable now. NULL, and t is the queue's last: it is not off its CPU
+ * yet, or the scavenger has its stack (Q4). */
+struct weft__g *weft__deliver_or_put(struct weft__p *p, struct weft__taker *t, uint64_t v);
+/* p's next is a taker: the slot is empty then. As weft__runq_pop_any. */
+struct weft__g *weft__next_deliver(struct weft__p *p);
+/* weft__runq_pop where takers are among the first of a queue that is not empty. */
+weft__runnable weft__runq_pop_any(struct weft__p *p);
+
+/* The oldest, a taker as its goroutine. 0: none; or a taker whose time has not come, which is the last now: look again, but
+ * leave the section first (Q4). All that takers need is in calls that keep nothing alive: a parked goroutine's stack begins with
+ * the frame that this is in, and each line more of it is a cache miss more. */
 static inline weft__runnable weft__runq_pop(struct weft__p *p)
 {
     uint32_t h = atomic_load_explicit(&p->head, memory_order_relaxed);
@@ -283,15 +318,19 @@ static inline weft__runnable weft__runq_pop(struct weft__p *p)
     weft__runnable r = p->ring[h & (p->slots - 1)];
     if (n > 6) { /* a cold goroutine is a cache miss, then another one for its stack: start them early */
         weft__runnable later = p->ring[(h + 6) & (p->slots - 1)], soon = p->ring[(h + 3) & (p->slots - 1)];
+        if (weft__unlikely(((r | later | soon) & WEFT__IS_TAKER) != 0))
+            return weft__runq_pop_any(p);
         __builtin_prefetch((const char *)later);
-        if (later & 1)
+        if (later & WEFT__IS_SPAWN)
             __builtin_prefetch((const char *)later + 64);
-        if (!(soon & 1)) {
+        if (!(soon & WEFT__IS_SPAWN)) {
             const char *sp = ((struct weft__g *)soon)->sw.sp;
             __builtin_prefetch(sp);
             __builtin_prefetch(sp + 64);
             __builtin_prefetch(sp + 128);
         }
+    } else if (weft__unlikely((r & WEFT__IS_TAKER) != 0)) {
+        return weft__runq_pop_any(p);
     }
     atomic_store_explicit(&p->head, h + 1, memory_order_relaxed);
     return r;
@@ -302,13 +341,15 @@ struct weft__g *weft__spawn_bind(struct weft__p *p, struct weft__spawn *s);
 
 static inline struct weft__g *weft__runnable_g(struct weft__p *p, weft__runnable r)
 {
-    if (weft__unlikely(r & 1))
+    if (weft__unlikely(r & WEFT__IS_SPAWN))
         return weft__spawn_bind(p, (struct weft__spawn *)(r - 1));
     return (struct weft__g *)r;
 }
 
-/* Queue or, when memory for the ring is short, the global queue. */
+/* Queue or, when memory for the ring is short, the global queue. Not for takers: */
 void weft__p_put(struct weft__p *p, weft__runnable r);
+void weft__p_put_taker(struct weft__p *p, struct weft__taker *t, uint64_t v);
+bool weft__p_put_next(struct weft__p *p, struct weft__g *g); /* g is next now, what was next is queued; was there any? */
 void weft__global_put(weft__runnable r);
 /* All that waits for p to the global queue, as it is: a record gets no stack for that. Owner inside enter/leave, claimer,
  * or who holds a p without an owner. */
@@ -316,9 +357,10 @@ void weft__runq_spill(struct weft__p *p);
 /* What timers have queued behind the `before` that were there goes ahead of them, but for half of those at most that leave the
  * queue (the next slot's turns are no turns of the queue): who waits there waits twice as long in the end. Owner inside enter/leave. */
 void weft__runq_due_first(struct weft__p *p, uint32_t before);
-/* Up to n from the global queue: the first is returned, the others go to p's queue. */
+/* Up to n from the global queue: the first is returned, the others go to p's queue; so does a first that is a taker whose time
+ * has not come. */
 struct weft__g *weft__global_get(struct weft__p *p, uint32_t n);
-/* Half of a busy p's queue into p's; the first is returned. NULL: nothing or no luck. */
+/* Half of a busy p's queue into p's; the first is returned. NULL: no luck, or as weft__runq_pop. */
 struct weft__g *weft__steal(struct weft__m *me, struct weft__p *p);
 
 /* One more is started. */

@@ -358,8 +358,9 @@ void weft__freeze_world(void)
                 !(atomic_load_explicit(&m->claim, memory_order_relaxed) & WEFT__CLAIM_TAKEN) && !weft__claim(m))
                 all = false;
         if (all)
-            return;
+            break;
         _Atomic uint32_t never = 0;
         weft__sys_futex_wait(&never, 0, WEFT_MS);
     }
+    weft__takers_show();
 }

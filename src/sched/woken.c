@@ -27,11 +27,7 @@ static void woken_put(struct weft__p *p, struct weft__g *g)
         atomic_store_explicit(&g->state, WEFT__G_RUNNABLE, memory_order_relaxed); /* V1 sb */
         atomic_store_explicit(&g->wait, WEFT__WAIT_NONE, memory_order_relaxed);
         weft__hold_check(g);
-        struct weft__g *old = atomic_load_explicit(&p->next, memory_order_relaxed);
-        atomic_store_explicit(&p->next, g, memory_order_relaxed);
-        surplus |= old != NULL;
-        if (old)
-            weft__p_put(p, (weft__runnable)old);
+        surplus |= weft__p_put_next(p, g);
     }
     if (surplus && weft__wants_help(p))
         weft__wake_worker();

@@ -1,9 +1,9 @@
 /*
- * worker.c - park, ready, yield, and the loop that runs goroutines.
+ * worker.c - park, yield, and the loop that runs goroutines.
  *
  * Role    A worker (m) with a processor (p) switches from goroutine to goroutine directly; only when its queue is empty,
  *         or something outside wants attention, it goes to its own stack and looks further (weft__schedule).
- * Near    runq.c, idle.c (no work), monitor.c (work that does not come back), switch.S. Layer 2.
+ * Near    ready.c, runq.c, idle.c (no work), monitor.c (work that does not come back), switch.S. Layer 2.
  * Invariants
  *   W1  between weft__enter and weft__leave a thread may switch goroutines: the section that one goroutine begins, the
  *       next one ends (in weft__park's tail or in weft__g_enter), always on the same m.
@@ -26,7 +26,7 @@
 
 struct weft__sched weft__sched;
 struct weft__policy weft__policy = {.next_max = 16, .global_every = 64, .steal_max = 256, .quick_ns = 2000,
-                                    .quick_patience = WEFT_MS, .quick_patience_max = 16 * WEFT_MS};
+                                    .quick_patience = WEFT_MS, .quick_patience_max = 16 * WEFT_MS, .taker_min = 32};
 __thread struct weft__m *weft__tls_m __attribute__((tls_model("initial-exec"), visibility("hidden")));
 
 /* used: tools/weft_gdb.py reads it, and clang would make another table of it. */
@@ -124,17 +124,19 @@ static inline void worker_to_sched(struct weft__m *m, struct weft__g *from)
 /* Whose turn came because others had computed long may hand over to each other as often: by time, not by turns. */
 #define WORKER_TURN 1024
 
-/* Next goroutine of the own queue, or NULL: also when the scheduler should look around first. */
+/* Next goroutine of the own queue, or NULL: also when the scheduler should look around, or again (Q4). */
 static inline struct weft__g *worker_pick(struct weft__p *p)
 {
-    struct weft__g *g = atomic_load_explicit(&p->next, memory_order_relaxed);
+    weft__runnable next = atomic_load_explicit(&p->next, memory_order_relaxed);
 
     /* Not twice in a row: where the queue's goroutines take a tick each, the monitor asks for their turn each time. */
     bool turn = weft__unlikely(atomic_load_explicit(&p->turn, memory_order_relaxed) != 0) && p->next_run != -WORKER_TURN;
-    if (g && ((p->next_run < weft__policy.next_max && !turn) || weft__runq_len(p) == 0)) {
+    if (next && ((p->next_run < weft__policy.next_max && !turn) || weft__runq_len(p) == 0)) {
         p->next_run++;
-        atomic_store_explicit(&p->next, NULL, memory_order_relaxed);
-        return g;
+        if (weft__unlikely((next & WEFT__IS_TAKER) != 0))
+            return weft__next_deliver(p);
+        atomic_store_explicit(&p->next, 0, memory_order_relaxed);
+        return (struct weft__g *)next;
     }
     p->next_run = 0;
     if (turn) {
@@ -148,7 +150,7 @@ static inline struct weft__g *worker_pick(struct weft__p *p)
 static inline void worker_unpick(struct weft__p *p, struct weft__g *g)
 {
     if (!atomic_load_explicit(&p->next, memory_order_relaxed))
-        atomic_store_explicit(&p->next, g, memory_order_relaxed);
+        atomic_store_explicit(&p->next, (weft__runnable)g, memory_order_relaxed);
     else
         weft__p_put(p, (weft__runnable)g);
 }
@@ -233,101 +235,6 @@ WEFT_PARKS void weft__park_small(enum weft__wait why)
 }
 #endif
 
-/* ---- ready ---- */
-
-static void worker_ready_tied(struct weft__g *g)
-{
-    weft__tsan_release(g);
-    if (g->m->foreign)
-        atomic_fetch_sub_explicit(&weft__sched.foreign_parked, 1, memory_order_seq_cst);
-    else
-        atomic_fetch_add_explicit(&weft__sched.nless, 1, memory_order_seq_cst); /* D1 */
-    atomic_store_explicit(&g->wake, 1, memory_order_release); /* G2 */
-    weft__sys_futex_wake(&g->wake, 1);
-}
-
-/*
- * The usual case, without a call: false when it is another, and then nothing has been done yet that worker_ready does not do
- * again. Where a goroutine readies many cold ones, each is a cache miss or two that nothing waits for but the retirement of
- * instructions: the fewer there are from one to the next, the more misses overlap (bench/floor/cold.c, docs/perf/limits.md).
- */
-static inline bool worker_ready_fast(struct weft__g *g)
-{
-    struct weft__m *m = weft__m();
-
-    weft__hook_ready(g);
-    if (weft__unlikely(!m || !m->g || g->tied || atomic_load_explicit(&g->sw.on_cpu, memory_order_acquire) != 0)) /* G1 */
-        return false;
-    weft__tsan_release(g);
-    atomic_store_explicit(&g->state, WEFT__G_RUNNABLE, memory_order_relaxed);      /* V1 sb */
-    atomic_store_explicit(&g->wait, WEFT__WAIT_NONE, memory_order_relaxed);
-    atomic_signal_fence(memory_order_seq_cst);                                     /* V1 sb */
-    if (weft__unlikely(atomic_load_explicit(&g->hold, memory_order_acquire) != 0)) /* V1 sb, V2 */
-        return false;
-    if (weft__unlikely(!weft__enter_try(m)))
-        return false;
-    struct weft__p *p = atomic_load_explicit(&m->p, memory_order_relaxed);
-    struct weft__g *old = p ? atomic_load_explicit(&p->next, memory_order_relaxed) : NULL;
-    if (weft__unlikely(!p || (old && weft__runq_full(p)))) {
-        weft__leave(m);
-        return false;
-    }
-    if (old)
-        weft__runq_add(p, (weft__runnable)old);
-    atomic_store_explicit(&p->next, g, memory_order_relaxed);
-    weft__leave(m);
-    /* One goroutine alone waits for the caller's next park: moving it to another CPU costs more (monitor.c covers a
-     * caller that goes on computing). */
-    if (old && weft__wants_help(p))
-        weft__wake_worker();
-    return true;
-}
-
-/* Any case. The hook has been called. */
-static __attribute__((noinline)) void worker_ready(struct weft__g *g)
-{
-    struct weft__m *m = weft__m();
-    uint32_t spins = 0;
-
-    if (weft__unlikely(g->tied)) {
-        worker_ready_tied(g);
-        return;
-    }
-    while (weft__unlikely(atomic_load_explicit(&g->sw.on_cpu, memory_order_acquire) != 0)) /* G1 */
-        weft__spin(&spins);
-    weft__tsan_release(g);
-    atomic_store_explicit(&g->state, WEFT__G_RUNNABLE, memory_order_relaxed); /* V1 sb */
-    atomic_store_explicit(&g->wait, WEFT__WAIT_NONE, memory_order_relaxed);
-    weft__hold_check(g);
-    if (weft__unlikely(!m)) { /* a thread that never used weft before: it need not become known for this */
-        weft__global_put((weft__runnable)g);
-        weft__wake_worker();
-        return;
-    }
-    bool on_g = m->g != NULL; /* on the scheduler's stack a section is open already (W2) */
-    struct weft__p *p = on_g ? weft__enter_regain(m) : atomic_load_explicit(&m->p, memory_order_relaxed);
-    bool surplus = true;
-    if (weft__likely(p != NULL)) {
-        struct weft__g *old = atomic_load_explicit(&p->next, memory_order_relaxed);
-        atomic_store_explicit(&p->next, g, memory_order_relaxed);
-        surplus = old != NULL;
-        if (old)
-            weft__p_put(p, (weft__runnable)old);
-    } else {
-        weft__global_put((weft__runnable)g);
-    }
-    if (on_g)
-        weft__leave(m);
-    if (surplus && weft__wants_help(p))
-        weft__wake_worker();
-}
-
-void weft__ready(struct weft__g *g)
-{
-    if (weft__unlikely(!worker_ready_fast(g)))
-        worker_ready(g);
-}
-
 /* ---- yield ---- */
 
 void weft_yield(void)
@@ -357,7 +264,8 @@ void weft_yield(void)
         weft__p_tick(p);
         weft__tsan_release(g);
         worker_to_g(m, g, next);
-    } else if (!next && p && !weft__p_wants_look(p) && atomic_load_explicit(&weft__sched.gq_n, memory_order_relaxed) == 0) {
+    } else if (!next && p && weft__runq_len(p) == 0 && !weft__p_wants_look(p) &&
+               atomic_load_explicit(&weft__sched.gq_n, memory_order_relaxed) == 0) {
         weft__p_tick(p); /* alone */
         weft__leave(m);
         return;
@@ -450,14 +358,15 @@ static struct weft__g *worker_find(struct weft__m *m, struct weft__p *p)
     return NULL;
 }
 
-/* Looks at the other processors. Few workers spin at a time: the others would only fight. */
+/* Looks at the other processors. Few workers spin at a time: the others would only fight. NULL: nothing, or it waits in p's
+ * queue now (Q4). */
 static struct weft__g *worker_spin(struct weft__m *m, struct weft__p *p)
 {
     struct weft__sched *s = &weft__sched;
     uint32_t procs = (uint32_t)atomic_load_explicit(&s->procs, memory_order_relaxed);
 
-    if (atomic_load_explicit(&s->nidle, memory_order_relaxed) + 1 >= procs)
-        return NULL; /* nobody else has a processor, so nobody has a queue */
+    if (atomic_load_explicit(&s->nidle, memory_order_relaxed) + 1 >= procs || weft__runq_len(p) != 0)
+        return NULL; /* nobody else has a processor, so nobody has a queue; or Q4 */
     if (!m->spinning) {
         if (2 * atomic_load_explicit(&s->nspinning, memory_order_relaxed) >=
             procs - atomic_load_explicit(&s->nidle, memory_order_relaxed) + 1)
@@ -469,7 +378,7 @@ static struct weft__g *worker_spin(struct weft__m *m, struct weft__p *p)
         struct weft__g *g = weft__steal(m, p);
         if (!g)
             g = weft__global_get(p, 1);
-        if (g)
+        if (g || weft__runq_len(p) != 0)
             return g;
         for (int k = 0; k < 5; k++) /* under a hypervisor a pause may take 200 ns */
             weft__pause();
@@ -527,6 +436,7 @@ static void worker_run(struct weft__m *m, struct weft__g *g)
 void weft__schedule(void)
 {
     struct weft__m *m = weft__m();
+    uint32_t spins = 0;
 
     for (;;) {
         weft__stop_if_frozen();
@@ -554,12 +464,18 @@ void weft__schedule(void)
         g = worker_find(m, p);
         if (!g)
             g = worker_spin(m, p);
-        if (!g) {
+        if (!g && weft__runq_len(p) == 0) {
             weft__idle(m);
             continue;
         }
         m->fruitless = 0;
         worker_stop_spinning(m);
+        if (weft__unlikely(!g)) { /* Q4 */
+            weft__leave(m);
+            weft__spin(&spins);
+            continue;
+        }
+        spins = 0;
         if (g->blocky) {
             weft__run_tied(g);
             continue;

@@ -476,6 +476,7 @@ void weft__sim_start(uint64_t seed)
     weft__policy.next_max = (int32_t)ONE_OF(1, 16, 16, 64);
     weft__policy.global_every = (uint32_t)ONE_OF(1, 8, 64, 64);
     weft__policy.steal_max = (uint32_t)ONE_OF(1, 2, 256, 256);
+    weft__policy.taker_min = seed % 3 == 0 ? 32 : seed % 3 - 1;
     weft__sim.plain_cost = (int)ONE_OF(0, 1, 1, 4, SIM_POINT);
     weft__sim.buffers = vt_below(2) == 0;
     vt.tells_no_state = seed % 8 == 0;

@@ -58,14 +58,16 @@ def check(kind, out):
             ("a receiver", r"^goroutine \d+ \[chan receive\]  receiver" + site),
             ("who waits for a mutex", r"^goroutine \d+ \[sync\.Mutex\.Lock\]  locker" + site),
             ("a sleeper", r"^goroutine \d+ \[sleep\]  sleeper" + site),
+            ("two that may run, one by its waiter", r"(?s)\[runnable\]  turned.*\[runnable\]  turned"),
             ("who runs", r"^goroutine \d+ \[running\]  spinner" + site)):
         expect(kind, what, pattern, listed)
-    if len(listed.splitlines()) != 6:
-        failed.append(f"{kind}: six goroutines exist, listed are:\n{listed}")
+    if len(listed.splitlines()) != 8:
+        failed.append(f"{kind}: eight goroutines exist, listed are:\n{listed}")
     for name, pattern in (
             # gdb takes two underscores for Ada's dot where DWARF 4, as of clang, does not tell the language
             ("receiver three deep", r"(?s)#0 .*weft__park.*parked_inner \(depth=14\).*parked_outer.*receiver.*weft(?:__|\.)g_start"),
             ("receiver", r"(?s)#0 .*weft__park.*parked_inner \(depth=14\).*receiver.*weft(?:__|\.)g_start"),
+            ("turned", r"(?s)weft(?:__|\.)park.*turned.*weft(?:__|\.)g_start"),
             ("locker", r"(?s)weft_mutex_lock.*locker.*weft(?:__|\.)g_start"),
             ("sleeper", r"(?s)weft__park.*weft(?:__|\.)g_start"),
             ("spinner", r"(?s)\A#0 [^\n]*spinner.*weft(?:__|\.)g_start"),

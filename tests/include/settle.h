@@ -36,7 +36,7 @@ static inline bool settle_queued(void)
 
     for (int i = 0; i < atomic_load(&s->ps_n); i++) {
         struct weft__p *p = atomic_load(&s->ps[i]);
-        if (p && (weft__runq_len(p) != 0 || atomic_load(&p->next) != NULL))
+        if (p && (weft__runq_len(p) != 0 || atomic_load(&p->next) != 0))
             return true;
     }
     return atomic_load(&s->gq_n) != 0;

@@ -13,7 +13,7 @@ POINTS = 20000000
 MUTANTS = [
     ("a_claim_without_its_barrier", "src/sched/monitor.c",
      "weft__sys_barrier_all(); /* M1 sb: pays for the owner's missing fence */", "", "go", "go.trees"),
-    ("ready_before_the_stack_is_saved", "src/sched/worker.c",
+    ("ready_before_the_stack_is_saved", "src/sched/ready.c",
      "while (weft__unlikely(atomic_load_explicit(&g->sw.on_cpu, memory_order_acquire) != 0)) /* G1 */", "while (0)", "cond", "on_8_procs"),
     ("an_unlock_that_does_not_look_again", "src/sync/mutex.c",
      "        if (!w) {\n            weft__line_unlock(&m->weft__line);\n            return false;\n        }\n",
@@ -29,7 +29,12 @@ MUTANTS = [
      "while (!atomic_load_explicit(&f->claim.timer_done, memory_order_acquire)) /* K3 */", "while (0)", "select", "race_cleanly"),
     ("a_discard_before_the_stack_is_saved", "src/sched/scavenge.c",
      "atomic_load_explicit(&g->sw.on_cpu, memory_order_acquire) == 0) { /* G1 */", "true) {", "prop", "on_its_stack"),
-    ("a_ready_that_does_not_see_the_hold", "src/sched/worker.c", "    weft__hold_check(g);\n", "", "prop", "on_its_stack"),
+    ("a_ready_that_does_not_see_the_hold", "src/sched/ready.c", "    weft__hold_check(g);\n", "", "prop", "on_its_stack"),
+    ("a_taker_taken_before_its_stack_is_saved", "src/sched/taker.c",
+     "if (weft__unlikely(atomic_load_explicit(&g->sw.on_cpu, memory_order_acquire) != 0)) /* G1, Q4 */", "if (0)", "taker", "may_meet"),
+    ("a_theft_that_leaves_the_bytes_behind", "src/sched/runq.c",
+     "weft__runq_add_taker(to, weft__taker_of(r), from->ring[from->slots + at]);", "weft__runq_add_taker(to, weft__taker_of(r), 0);",
+     "taker", "are_stolen"),
     ("a_start_that_does_not_see_the_hold", "src/sched/g.c", "    weft__hold_check(g);\n", "", "prop", "on_its_stack"),
 ]
 

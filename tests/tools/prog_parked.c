@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <weft/weft.h>
 
-#include "sched/sched.h"
+#include "sched/sched_int.h"
 
 static weft_chan(int) jobs;
 static weft_mutex held;
@@ -32,6 +32,15 @@ static __attribute__((noinline)) int parked_outer(int depth)
 static void receiver(int depth)
 {
     parked_outer(depth);
+    weft_waitgroup_done(&done);
+}
+
+static weft_chan(long) turn[2];
+
+static void turned(int i)
+{
+    atomic_fetch_add(&arrived, 1);
+    (void)weft_recv(turn[i]);
     weft_waitgroup_done(&done);
 }
 
@@ -84,24 +93,38 @@ int main(void)
 {
     static atomic_int stop;
 
+    weft__policy.taker_min = 0; /* or two sends are too few (sched/taker.c) */
     weft_procs(2);
     jobs = weft_make(int);
     weft_mutex_lock(&held);
-    weft_waitgroup_add(&done, 4);
+    weft_waitgroup_add(&done, 6);
     weft_go_named("three deep", receiver, 3);
     weft_go(receiver, 0);
     weft_go(locker, "why");
     weft_go(sleeper);
     weft_go(spinner, &stop);
-    while (atomic_load(&arrived) < 5 || parked() < 4)
+    for (int i = 0; i < 2; i++) {
+        turn[i] = weft_make(long);
+        weft_go(turned, i);
+    }
+    while (atomic_load(&arrived) < 7 || parked() < 6)
         weft_yield();
+    weft_procs(1); /* nobody else is to run the next two */
+    for (int i = 0; i < 10000; i++) /* threads that start because of it stop the program in the debugger */
+        weft_yield();
+    weft_send(turn[0], 1); /* readied, */
+    weft_send(turn[1], 2); /* and queued by its waiter */
+    (void)weft__enter(weft__m()); /* nor is the monitor to give them to another thread while this one is stopped */
     stopped_here();
+    weft__leave(weft__m());
     atomic_store(&stop, 1);
     weft_send(jobs, 1);
     weft_send(jobs, 2);
     weft_mutex_unlock(&held);
     weft_waitgroup_wait(&done);
     weft_free(jobs);
+    weft_free(turn[0]);
+    weft_free(turn[1]);
     puts("done");
     return 0;
 }

@@ -6,7 +6,7 @@
  *
  * Invariant  WK1  What is done for a goroutine is what weft__ready does, in its order; only the call for help comes after the last
  *            one. Nobody can have gone to sleep for good meanwhile: who polls is awake itself and takes from its queue next.
- * Order   G1, V1: worker.c, scavenge.c.
+ * Order   G1, V1: worker.c, scavenge.c; I1: idle.c. Model: tests/model/idle_batch.pml.
  * Locks   none held. Failure: none.
  */
 #include "sched_int.h"

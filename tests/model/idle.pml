@@ -11,7 +11,7 @@
  * look; 4 a worker that stops spinning wakes nobody; 5 the pusher wakes nobody when it finds a sleeper in the poller;
  * 6 the worker is counted out of nspinning after its second look; 7 the waker does not
  * ask whether the poller was left meanwhile; 8 a waker that found no processor does not look again
- * (4 and 8 show in idle_hog.pml, 9 and 10 in idle_cover.pml); 11 a worker that was counted as looking while it napped, and got no processor, does
+ * (4 and 8 show in idle_hog.pml, 9 and 10 in idle_cover.pml, 12 in idle_batch.pml); 11 a worker that was counted as looking while it napped, and got no processor, does
  * not look once more.
  */
 #ifndef BROKEN
@@ -116,7 +116,14 @@ proctype Pusher()
     for (i : 1 .. PUSHES) {
         /* enter, push, leave: thieves are out, so the read is the newest value */
         atomic { nfull(sb[0]) -> m = LD(0, Q); sb[0]!Q,m + 1; pend[0]++; last[0] = m + 1 };
+#ifdef BATCH
+        if
+        :: i == (BROKEN == 12 -> 1 : PUSHES) -> wake_worker(0, m)
+        :: else -> m = 0
+        fi
+#else
         wake_worker(0, m)
+#endif
     }
     done == PUSHES || bound_hit     /* an endless loop in C */
 }

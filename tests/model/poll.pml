@@ -1,7 +1,7 @@
 /*
  * poll.pml - one direction of a poll descriptor: poll/poll.c's word, its flags and its lazy deadline timer, W1, W2, P1, P2.
  *
- * A reader reads what is there and waits when nothing is (weft__pd_wait, pd_park). The kernel delivers bytes, and an edge
+ * A reader reads what is there and waits when nothing is (pd_begin, pd_publish). The kernel delivers bytes, and an edge
  * for them a while later, which the poller gives to weft__pd_edge. Somebody moves the deadline, twice (now, later, none);
  * the clock goes on; the timer fires (pd_timer_fire); somebody closes or interrupts once (pd_end_waits). The deadline
  * lock is modelled as such, all that happens outside of it word by word.
@@ -11,9 +11,10 @@
  * place, and the new goroutine's first step (weft__pd_started) that of park's return.
  * Not here: more than one life of a slot (seq), the write direction (it shares only the timer).
  *
- * VARIANTS 1 2 3 4 5 6: BROKEN=1 an edge that meets nobody is forgotten; 2 flags are not looked at again once the word says
+ * VARIANTS 1 2 3 4 5 6 7: BROKEN=1 an edge that meets nobody is forgotten; 2 flags are not looked at again once the word says
  * WAIT; 3 a deadline that is set while somebody waits arms no timer; 4 a firing that comes too early does not move the
- * timer; 5 the goroutine is put into the word by a plain store; 6 an arming trusts a timer that is set for later.
+ * timer; 5 the goroutine is put into the word by a plain store; 6 an arming trusts a timer that is set for later; 7 the word becomes WAIT by a
+ * plain store.
  */
 #ifndef BROKEN
 #define BROKEN 0
@@ -72,13 +73,25 @@ wait:
     :: stop -> goto done
     :: else
     fi;
+begin:                                           /* pd_begin: NIL, as nearly always, is one step; READY two */
     atomic {
+        got = (word == NIL || BROKEN == 7);
         if
-        :: word == READY -> word = NIL; goto again
-        :: word == NIL -> word = WAIT
+        :: got -> word = WAIT
+        :: else -> assert(word == READY)
         fi
     };
-    if                                           /* pd_park: pd_stopped */
+    if
+    :: !got ->
+        atomic {
+            if
+            :: word == READY -> word = NIL; goto again
+            :: else -> goto begin
+            fi
+        }
+    :: else
+    fi;
+    if                                           /* pd_publish: pd_stopped */
     :: stop && BROKEN != 2 ->
         atomic {
             if

@@ -160,6 +160,24 @@ TEST(tls_lean, a_servers_x25519_share_is_opened)
     EVP_PKEY_free(b);
 }
 
+static void expect_kem(EVP_KEM *kem, void *seen)
+{
+    EVP_KEM *ours = EVP_KEM_fetch(weft__tls_lean(), EVP_KEM_get0_name(kem), NULL);
+    EXPECT(ours != NULL);
+    EVP_KEM_free(ours);
+    ++*(int *)seen;
+}
+
+/* A group that OpenSSL offers may be one of these (X25519MLKEM768 in 3.5): without it the server's answer could not be read. */
+TEST(tls_lean, clients_have_every_key_encapsulation_of_openssls)
+{
+    int seen = 0;
+    REQUIRE(weft__tls_lean() != NULL);
+    EVP_KEM_do_all_provided(NULL, expect_kem, &seen);
+    EXPECT(seen > 0);
+    ERR_clear_error();
+}
+
 /* ---- keys of certificates ---- */
 
 /* A public key's DER, malloc'ed by OpenSSL. */

@@ -24,7 +24,7 @@
 
 #include "tls_int.h"
 
-enum { LEAN_MAX = 64, LEAN_KINDS = 7, LEAN_PARAMS = 16, LEAN_X25519 = 29 };   /* the last: its number in TLS */
+enum { LEAN_MAX = 64, LEAN_KINDS = 8, LEAN_PARAMS = 16, LEAN_X25519 = 29 };   /* the last: its number in TLS */
 
 /* What of an operation's algorithms clients see: those of a list, or all but those. */
 struct lean_kind {
@@ -40,7 +40,6 @@ static struct {
     OSSL_LIB_CTX *ctx;
     OSSL_PROVIDER *whole;                 /* [const] once ctx is */
     OSSL_ALGORITHM decoders[LEAN_MAX];    /* [const] likewise */
-    OSSL_ALGORITHM kem[2];                /* [const] likewise: X25519's, or none */
     bool tried;
     struct lean_kind kind[LEAN_KINDS];
 } lean = {.kind = {
@@ -54,6 +53,8 @@ static struct {
     {OSSL_OP_KDF, true, LEAN_NAMES("HKDF", OSSL_KDF_NAME_TLS1_3_KDF, "TLS1-PRF"), {{0}}},
     {OSSL_OP_KEYEXCH, false, LEAN_NAMES("TLS1-PRF", "HKDF", "SCRYPT"), {{0}}},
     {OSSL_OP_SIGNATURE, false, LEAN_NAMES("DSA", "SM2", "SIPHASH", "POLY1305", "CMAC"), {{0}}},
+    /* X25519's is ours, or nobody's; later versions have groups that need the others (X25519MLKEM768). */
+    {OSSL_OP_KEM, false, LEAN_NAMES("X25519"), {{0}}},
     {OSSL_OP_KEYMGMT, false, LEAN_NAMES("DSA", "SM2", "DHX", "SIPHASH", "POLY1305", "CMAC", "HKDF", "TLS1-PRF", "SCRYPT", "id-scrypt"),
      {{0}}},
 }};
@@ -71,7 +72,7 @@ static bool lean_in(const char *names, const char *const *list)
 static bool lean_decoder(const OSSL_ALGORITHM *a)
 {
     return strstr(a->property_definition, "structure=SubjectPublicKeyInfo") &&
-           lean_in(a->algorithm_names, LEAN_NAMES("RSA", "RSA-PSS", "EC", "ED25519", "ED448"));
+           lean_in(a->algorithm_names, LEAN_NAMES("RSA", "RSA-PSS", "EC", "ED25519", "ED448", "ML-DSA-44", "ML-DSA-65", "ML-DSA-87"));
 }
 
 /* What is wanted of an operation's algorithms, kind NULL for decoders. False: none, or too many. */
@@ -103,7 +104,7 @@ static OSSL_ALGORITHM *lean_list(int operation)
     for (int i = 0; i < LEAN_KINDS; i++)
         if (lean.kind[i].operation == operation)
             return lean.kind[i].list;
-    return operation == OSSL_OP_DECODER ? lean.decoders : operation == OSSL_OP_KEM && lean.kem[0].algorithm_names ? lean.kem : NULL;
+    return operation == OSSL_OP_DECODER ? lean.decoders : NULL;
 }
 
 /* The algorithm of an operation that has this name first; NULL: there is none. */
@@ -114,6 +115,17 @@ static OSSL_ALGORITHM *lean_find(int operation, const char *name)
         if (lean_in(a->algorithm_names, LEAN_NAMES(name)))
             return a;
     return NULL;
+}
+
+/* X25519 as a key encapsulation, behind OpenSSL's. */
+static void lean_add_kem(const OSSL_ALGORITHM *keys, const OSSL_DISPATCH *kem)
+{
+    OSSL_ALGORITHM *a = lean_list(OSSL_OP_KEM);
+    int n = 0;
+    while (a[n].algorithm_names)
+        n++;
+    if (n < LEAN_MAX - 1)
+        a[n] = (OSSL_ALGORITHM){keys->algorithm_names, keys->property_definition, kem, NULL};
 }
 
 static bool lean_choose(void)
@@ -132,7 +144,7 @@ static bool lean_choose(void)
     if (keys && with)
         keys->implementation = weft__tls_x25519(ctx, keys->implementation, with->implementation, &kem);
     if (kem)
-        lean.kem[0] = (OSSL_ALGORITHM){keys->algorithm_names, keys->property_definition, kem, NULL};
+        lean_add_kem(keys, kem);
     return true;
 }
 
@@ -170,7 +182,7 @@ static int lean_group(const OSSL_PARAM params[], void *arg)
     const OSSL_PARAM *p = OSSL_PARAM_locate_const(params, OSSL_CAPABILITY_TLS_GROUP_ID);
     while (params[n].key)
         n++;
-    if (!lean.kem[0].algorithm_names || !p || !OSSL_PARAM_get_uint(p, &id) || id != LEAN_X25519 || n > LEAN_PARAMS - 2 ||
+    if (!lean_find(OSSL_OP_KEM, "X25519") || !p || !OSSL_PARAM_get_uint(p, &id) || id != LEAN_X25519 || n > LEAN_PARAMS - 2 ||
         OSSL_PARAM_locate_const(params, OSSL_CAPABILITY_TLS_GROUP_IS_KEM))
         return to->cb(params, to->arg);
     memcpy(more, params, (size_t)n * sizeof *more);

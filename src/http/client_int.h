@@ -132,8 +132,8 @@ void weft__response_end_hop(struct weft_http_response *r);
 /* ---- hop.c ---- */
 /* r->rx, with its buffer. False when memory is short. */
 bool weft__rx_take(struct weft_http_response *r);
-/* conn, new and of HTTP/1, is r's with host and slot (C1, C2); or, where all slots are taken, the pool's. */
-weft_err weft__hconn_found(struct weft_http_response *r, weft_conn *conn, bool relayed);
+/* conn, new, of HTTP/1 and not to a proxy that passes on, is r's with host and slot (C1, C2); or, where all slots are taken, the pool's. */
+weft_err weft__hconn_found(struct weft_http_response *r, weft_conn *conn);
 /* One request and its response's head, on a kept connection or a new one. */
 WEFT_PARKS weft_err weft__hop(weft_ctx *ctx, struct weft_http_response *r, struct weft__send *s);
 

@@ -81,7 +81,7 @@ static struct weft__h2 *h2_client_new(struct weft_http_response *r, weft_conn *c
 {
     struct weft_http_client *client = r->client;
     const struct weft_http_client_opts *o = &client->o;
-    struct weft__host *host = weft__host_get(client, &r->url, false, 0, NULL);   /* relayed is HTTP/1 */
+    struct weft__host *host = weft__host_get(client, &r->url, false, 0, NULL);
     const struct weft__h2 limits = {.client = client, .host = host, .head_max = o->head_bytes_max, .head_timeout = o->idle_timeout,
                                     .io_timeout = 30 * WEFT_SEC, .idle_timeout = o->idle_timeout};
     struct weft__h2 *c = host ? weft__h2_new(conn, &limits) : NULL;
@@ -116,7 +116,7 @@ static weft_err dial(weft_ctx *ctx, struct weft_http_response *r, struct weft__h
     if (err < 0)
         return err;
     bool tls = weft_tls_state_get(conn, &state) == 0;
-    if (tls ? strcmp(state.alpn, "h2") == 0 : !relayed) {
+    if (!tls || strcmp(state.alpn, "h2") == 0) {
         r->h2c = h2_client_new(r, conn);
         if (r->h2c)
             return 0;
@@ -126,7 +126,7 @@ static weft_err dial(weft_ctx *ctx, struct weft_http_response *r, struct weft__h
     weft__lock(&r->client->lock);
     host->h1 = true;   /* Y3 */
     weft__unlock(&r->client->lock);
-    return weft__hconn_found(r, conn, relayed);
+    return weft__hconn_found(r, conn);
 }
 
 /* With the gate: 1, 0 or an error as weft__h2_connect. */
@@ -165,7 +165,9 @@ int weft__h2_connect(weft_ctx *ctx, struct weft_http_response *r, const struct w
     const struct weft_http_client_opts *o = &r->client->o;
     if (!o->http2 || (!r->url.https && o->http2 != WEFT_HTTP2_ALWAYS))
         return 0;
-    struct weft__host *host = weft__host_get(r->client, &r->url, weft__reach_relayed(r, call), r->sent, NULL);
+    if (weft__reach_relayed(r, call))   /* HTTP/1 it is: no dial waits for another's to know */
+        return 0;
+    struct weft__host *host = weft__host_get(r->client, &r->url, false, r->sent, NULL);
     if (!host)
         return weft__call_fail(call, "", WEFT_ENOMEM);
     r->h2c = host_h2(r->client, host);

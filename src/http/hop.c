@@ -125,16 +125,16 @@ static struct weft__hconn *hconn_of(struct weft_http_response *r, weft_conn *con
     return hc;
 }
 
-weft_err weft__hconn_found(struct weft_http_response *r, weft_conn *conn, bool relayed)
+weft_err weft__hconn_found(struct weft_http_response *r, weft_conn *conn)
 {
-    struct weft__hconn *hc = hconn_of(r, conn, relayed);
+    struct weft__hconn *hc = hconn_of(r, conn, false);
     if (!hc)
         return WEFT_ENOMEM;
     if (hc->host->slots && !weft_try_send(hc->host->slots, 0)) {
         weft__pool_put(r->client, hc, false, weft_now());
         return 0;
     }
-    r->host = weft__host_get(r->client, &r->url, relayed, 0, NULL);   /* hc's, which is there: it cannot fail */
+    r->host = weft__host_get(r->client, &r->url, false, 0, NULL);   /* hc's, which is there: it cannot fail */
     r->hc = hc;
     r->reused = false;
     r->sent = weft_now();

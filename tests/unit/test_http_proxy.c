@@ -379,6 +379,35 @@ TEST(http_proxy, its_connections_are_limited_as_one_hosts)
     site_stop(&s);
 }
 
+static void fetch_to_no_end(weft_http_client *c, const char *url)
+{
+    char body[8];
+    EXPECT(fetch(c, url, body, sizeof body) < 0);
+}
+
+/* What is passed on is HTTP/1, as is known without the first dial, which here never ends. */
+TEST(http_proxy, no_dial_to_it_waits_for_another_where_http2_is_wanted)
+{
+    char addr[WEFT_ADDR_TEXT], text[256];
+    weft_listener *ln;
+    weft_conn *conn[2] = {NULL, NULL};
+    weft_waitgroup wg = {0};
+    REQUIRE(weft_listen(&ln, "tcp", "127.0.0.1:0") == 0 && weft_listener_addr(ln, addr, sizeof addr) > 0);
+    snprintf(text, sizeof text, "https://%s", addr);
+    weft_http_client *c = client_with(&(struct weft_http_client_opts){.proxy = text, .http2 = WEFT_HTTP2_ALWAYS, .timeout = 60 * WEFT_SEC});
+    weft_waitgroup_go(&wg, fetch_to_no_end, c, "http://a.test/");
+    weft_waitgroup_go(&wg, fetch_to_no_end, c, "http://b.test/");
+    weft_ctx *ctx = weft_with_timeout(NULL, 20 * WEFT_SEC);
+    for (int i = 0; i < 2; i++)
+        EXPECT_EQ(weft_accept(ctx, ln, &conn[i]), 0);
+    weft_ctx_unref(ctx);
+    (void)weft_listener_close(ln);
+    for (int i = 0; i < 2; i++)
+        (void)weft_conn_close(conn[i]);
+    weft_waitgroup_wait(&wg);
+    weft_http_client_free(c);
+}
+
 /* What was asked for by CONNECT belongs to its host: another one's request would reach the wrong server. */
 TEST(http_proxy, a_tunnel_is_never_shared)
 {

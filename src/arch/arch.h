@@ -17,6 +17,9 @@ struct weft__call;
 /* Saves the callee-saved registers and sp in *from, clears from->on_cpu (release: edge G1), loads *to.
  * Returns when somebody switches back to *from, perhaps on another thread. */
 void weft__arch_switch(struct weft__sw *from, struct weft__sw *to);
+/* The same, to a goroutine (to is its sw) on the thread of m: its errno is put there and the section ended (m->in = 0, release: edge
+ * M2), so that it returns to where it parked without a look at either. */
+void weft__arch_switch_to(struct weft__sw *from, struct weft__sw *to, struct weft__m *m);
 
 /* Bytes that weft__go_entry saves: the argument registers. */
 #define WEFT__REGS_BYTES 0xc0

@@ -65,6 +65,9 @@ static _Atomic uint32_t stack_default;                /* [const after the first 
 _Static_assert(offsetof(struct weft__g, sw) == 0, "switch.S");
 _Static_assert(offsetof(struct weft__sw, sp) == 0, "switch.S");
 _Static_assert(offsetof(struct weft__sw, on_cpu) == 8, "switch.S");
+_Static_assert(offsetof(struct weft__g, saved_errno) == 48, "switch.S");
+_Static_assert(offsetof(struct weft__m, in) == 40, "switch.S");
+_Static_assert(offsetof(struct weft__m, errno_at) == 152, "switch.S");
 _Static_assert(WEFT_STACK_MAX <= (1l << STACK_LOG_MAX) - WEFT__GUARD_BYTES - STACK_TOP_BYTES, "go.h");
 
 static size_t stack_slot(uint32_t class)

@@ -6,7 +6,7 @@
  * Near    ready.c, runq.c, idle.c (no work), monitor.c (work that does not come back), switch.S. Layer 2.
  * Invariants
  *   W1  between weft__enter and weft__leave a thread may switch goroutines: the section that one goroutine begins, the
- *       next one ends (in weft__park's tail or in weft__g_enter), always on the same m.
+ *       next one ends, always on the same m: the switch to a goroutine does it (switch.S), under a sanitizer worker_arrived.
  *   W2  on the scheduler's stack m->g is NULL and m->in is 1 as long as the m has a p.
  *   W3  a goroutine with on_cpu == 1 is in no queue; it enters one only from weft__ready (after on_cpu fell), or from
  *       the scheduler's stack of the m that it just left (yield).
@@ -84,14 +84,30 @@ void weft__less_set(struct weft__m *m, bool less)
 
 /* ---- switching ---- */
 
-/* What a goroutine does when it is on a processor again: end the section that the previous one began (W1). */
+/* What a goroutine does when it is on a processor again: put its errno, end the section that the previous one began (W1). Nothing
+ * where the switch has done both: who parks then has no more to do. */
 static inline void worker_arrived(struct weft__g *g)
 {
+#if WEFT__TSAN || WEFT__ASAN
     weft__fiber_arrive(g->fake_stack);
     weft__tsan_acquire(g);
     struct weft__m *m = weft__m();
     *m->errno_at = g->saved_errno;
     weft__leave(m);
+#else
+    (void)g;
+#endif
+}
+
+/* Inside the section, which ends with it. */
+static inline void worker_switch_to(struct weft__m *m, struct weft__sw *from, struct weft__g *to)
+{
+#if WEFT__TSAN || WEFT__ASAN
+    (void)m;
+    weft__arch_switch(from, &to->sw);
+#else
+    weft__arch_switch_to(from, &to->sw, m);
+#endif
 }
 
 static inline void worker_set_running(struct weft__m *m, struct weft__g *g)
@@ -110,7 +126,7 @@ static inline void worker_to_g(struct weft__m *m, struct weft__g *from, struct w
 {
     worker_set_running(m, to);
     weft__fiber_leave(&from->fake_stack, to->fiber, to->stack_lo, (size_t)(to->stack_hi - to->stack_lo));
-    weft__arch_switch(&from->sw, &to->sw);
+    worker_switch_to(m, &from->sw, to);
 }
 
 static inline void worker_to_sched(struct weft__m *m, struct weft__g *from)
@@ -165,7 +181,7 @@ static inline void worker_save_errno(struct weft__m *m, struct weft__g *g)
 
 /* ---- park ---- */
 
-static WEFT_PARKS void worker_park_tied(struct weft__g *g)
+static WEFT_PARKS __attribute__((noinline)) void worker_park_tied(struct weft__g *g)
 {
     struct weft__m *m = g->m;
 
@@ -186,6 +202,48 @@ static WEFT_PARKS void worker_park_tied(struct weft__g *g)
         g->blocky = false;
         g->tied = g->pins != 0;
     }
+    *m->errno_at = g->saved_errno; /* tied: still the same thread */
+}
+
+/* Any case but tied ones; inside the section or not yet. */
+static WEFT_PARKS __attribute__((noinline)) void worker_park(struct weft__m *m, struct weft__g *g)
+{
+    struct weft__p *p = weft__enter(m);
+    struct weft__g *next = NULL;
+
+    if (weft__likely(p && !weft__p_wants_look(p)))
+        next = worker_pick(p);
+    if (weft__likely(next && !next->blocky)) {
+        weft__p_tick(p);
+        worker_to_g(m, g, next);
+    } else {
+        if (next)
+            worker_unpick(p, next); /* blocky: the scheduler hands it out */
+        worker_to_sched(m, g);
+    }
+    worker_arrived(g);
+}
+
+/* The usual cases of worker_pick, without a call: a goroutine that has run before. NULL: it is another one, and nothing is done. */
+static inline struct weft__g *worker_pick_fast(struct weft__p *p)
+{
+    weft__runnable next = atomic_load_explicit(&p->next, memory_order_relaxed);
+    uint32_t n = weft__runq_len(p);
+
+    if (weft__unlikely(atomic_load_explicit(&p->turn, memory_order_relaxed) != 0))
+        return NULL;
+    if (next && (p->next_run < weft__policy.next_max || n == 0)) {
+        if (weft__unlikely((next & WEFT__IS_TAKER) != 0) || weft__unlikely(((struct weft__g *)next)->blocky))
+            return NULL;
+        p->next_run++;
+        atomic_store_explicit(&p->next, 0, memory_order_relaxed);
+        return (struct weft__g *)next;
+    }
+    weft__runnable r = n ? p->ring[atomic_load_explicit(&p->head, memory_order_relaxed) & (p->slots - 1)] : WEFT__RUNNABLE_BITS;
+    if ((r & WEFT__RUNNABLE_BITS) != 0 || weft__unlikely(((struct weft__g *)r)->blocky))
+        return NULL;
+    p->next_run = 0;
+    return (struct weft__g *)weft__runq_pop(p);
 }
 
 WEFT_PARKS void weft__park(enum weft__wait why)
@@ -200,22 +258,22 @@ WEFT_PARKS void weft__park(enum weft__wait why)
     worker_save_errno(m, g);
     if (weft__unlikely(g->tied)) {
         worker_park_tied(g);
-        *m->errno_at = g->saved_errno; /* tied: still the same thread */
         return;
     }
-    struct weft__p *p = weft__enter(m);
     struct weft__g *next = NULL;
-    if (weft__likely(p && !weft__p_wants_look(p)))
-        next = worker_pick(p);
-    if (weft__likely(next && !next->blocky)) {
-        weft__p_tick(p);
-        worker_to_g(m, g, next);
-    } else {
-        if (next)
-            worker_unpick(p, next); /* blocky: the scheduler hands it out */
-        worker_to_sched(m, g);
+    if (weft__likely(weft__enter_try(m))) {
+        struct weft__p *p = atomic_load_explicit(&m->p, memory_order_relaxed);
+        if (weft__likely(p && !weft__p_wants_look(p)))
+            next = worker_pick_fast(p);
+        if (weft__likely(next != NULL))
+            weft__p_tick(p);
     }
-    worker_arrived(g);
+    if (weft__likely(next != NULL)) { /* the switch comes last: it returns to the caller, and no frame of this stays */
+        worker_to_g(m, g, next);
+        worker_arrived(g);
+    } else {
+        worker_park(m, g);
+    }
 }
 
 #if WEFT__SMALL
@@ -292,7 +350,7 @@ _Noreturn void weft__run_next_after_end(struct weft__m *m, struct weft__p *p, st
         weft__g_free(p, g); /* F2 */
         weft__p_tick(p);
         worker_set_running(m, next);
-        weft__arch_switch(&g->sw, &next->sw);
+        worker_switch_to(m, &g->sw, next);
     } else {
         if (next)
             worker_unpick(p, next);
@@ -429,7 +487,7 @@ static void worker_run(struct weft__m *m, struct weft__g *g)
 {
     worker_set_running(m, g);
     weft__fiber_leave(&m->g0_fake, g->fiber, g->stack_lo, (size_t)(g->stack_hi - g->stack_lo));
-    weft__arch_switch(&m->g0, &g->sw);
+    worker_switch_to(m, &m->g0, g);
     weft__fiber_arrive(m->g0_fake);
 }
 

@@ -157,6 +157,13 @@ void __wrap_weft__arch_switch(struct weft__sw *from, struct weft__sw *to)
     __real_weft__arch_switch(from, to);
 }
 
+void __wrap_weft__arch_switch_to(struct weft__sw *from, struct weft__sw *to, struct weft__m *m)
+{
+    sim_spend(SIM_POINT);
+    weft__sim_flush();
+    __real_weft__arch_switch_to(from, to, m);
+}
+
 void *__real_malloc(size_t n);
 void *__real_calloc(size_t n, size_t m);
 void *__real_realloc(void *p, size_t n);

@@ -52,6 +52,7 @@ extern struct weft__sim weft__sim;
 
 /* The linker's --wrap leads others to a point before the switch; this is the switch itself. */
 void __real_weft__arch_switch(struct weft__sw *from, struct weft__sw *to);
+void __real_weft__arch_switch_to(struct weft__sw *from, struct weft__sw *to, struct weft__m *m);
 /* The countdown has ended: time passes, timeouts end, somebody is chosen to go on. */
 void weft__sim_decide(void);
 

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """gdb.py - what tools/weft_gdb.py shows of a stopped program and of its core file (tests/tools/prog_parked.c).
 
-Checked: every goroutine is listed with its state, name and creation site; each back trace leads from the park through the
+Checked: every goroutine is listed with its state, name and creation site; each back trace leads from where it waits through the
 program's own frames to the goroutine's base and stops there cleanly; locals can be read; no register has changed.
 """
 import os, re, shutil, subprocess, sys, tempfile
@@ -65,11 +65,11 @@ def check(kind, out):
         failed.append(f"{kind}: eight goroutines exist, listed are:\n{listed}")
     for name, pattern in (
             # gdb takes two underscores for Ada's dot where DWARF 4, as of clang, does not tell the language
-            ("receiver three deep", r"(?s)#0 .*weft__park.*parked_inner \(depth=14\).*parked_outer.*receiver.*weft(?:__|\.)g_start"),
-            ("receiver", r"(?s)#0 .*weft__park.*parked_inner \(depth=14\).*receiver.*weft(?:__|\.)g_start"),
-            ("turned", r"(?s)weft(?:__|\.)park.*turned.*weft(?:__|\.)g_start"),
+            ("receiver three deep", r"(?s)#0 .*weft__chan_recv.*parked_inner \(depth=14\).*parked_outer.*receiver.*weft(?:__|\.)g_start"),
+            ("receiver", r"(?s)#0 .*weft__chan_recv.*parked_inner \(depth=14\).*receiver.*weft(?:__|\.)g_start"),
+            ("turned", r"(?s)#0 .*weft(?:__|\.)chan_recv.*turned.*weft(?:__|\.)g_start"),
             ("locker", r"(?s)weft_mutex_lock.*locker.*weft(?:__|\.)g_start"),
-            ("sleeper", r"(?s)weft__park.*weft(?:__|\.)g_start"),
+            ("sleeper", r"(?s)#0 .*sleeper.*weft(?:__|\.)g_start"),
             ("spinner", r"(?s)\A#0 [^\n]*spinner.*weft(?:__|\.)g_start"),
             ("main", r"(?s)stopped_here.*\bmain \(")):
         bt = all_bt.get(name, "")

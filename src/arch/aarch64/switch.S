@@ -2,9 +2,10 @@
  * switch.S (aarch64) - the context switch, the entry that captures a call, a goroutine's first instructions.
  *
  * Saved frame, from low to high: x29 x30, x19 .. x28, d8 .. d15: 160 bytes (AAPCS64 callee-saved; FPCR is not switched:
- * a goroutine that changes rounding changes it for its thread). struct weft__sw: 0 sp, 8 on_cpu. struct weft__call: 0 fn,
- * 8 site; site: 24 ints_only. The static chain is x18 (gcc; clang before 21) or x15 (clang from 21 on: call_aarch64.h
- * names the second entry). .variant_pcs: no lazy binding may lose the chain. hint 34 is bti c, hint 38 bti jc.
+ * a goroutine that changes rounding changes it for its thread). struct weft__sw: 0 sp, 8 on_cpu. struct weft__g: 48 saved_errno.
+ * struct weft__m: 40 in, 152 errno_at. struct weft__spawn: 16 site, 24 fn, 48 args. struct weft__call: 0 fn,
+ * 8 site; site: 24 ints_only. The static chain is x18 (gcc; clang before 21) or x15 (clang from 21 on: call_aarch64.h names the
+ * second entry). .variant_pcs: no lazy binding may lose the chain. hint 34 is bti c, hint 38 bti jc.
  * sched/stack.c and prepare.c check the offsets at compile time.
  */
 	.text
@@ -70,6 +71,73 @@ weft__arch_switch:
 	ret
 	.cfi_endproc
 	.size weft__arch_switch,.-weft__arch_switch
+
+/* void weft__arch_switch_to(struct weft__sw *from, struct weft__sw *to, struct weft__m *m) */
+	.globl weft__arch_switch_to
+	.hidden weft__arch_switch_to
+	.type weft__arch_switch_to,%function
+	.p2align 5
+weft__arch_switch_to:
+	.cfi_startproc
+	hint 34
+	sub sp,sp,160
+	.cfi_def_cfa_offset 160
+	stp x29,x30,[sp]
+	.cfi_offset 29,-160
+	.cfi_offset 30,-152
+	stp x19,x20,[sp,16]
+	.cfi_offset 19,-144
+	.cfi_offset 20,-136
+	stp x21,x22,[sp,32]
+	.cfi_offset 21,-128
+	.cfi_offset 22,-120
+	stp x23,x24,[sp,48]
+	.cfi_offset 23,-112
+	.cfi_offset 24,-104
+	stp x25,x26,[sp,64]
+	.cfi_offset 25,-96
+	.cfi_offset 26,-88
+	stp x27,x28,[sp,80]
+	.cfi_offset 27,-80
+	.cfi_offset 28,-72
+	stp d8,d9,[sp,96]
+	.cfi_offset 72,-64
+	.cfi_offset 73,-56
+	stp d10,d11,[sp,112]
+	.cfi_offset 74,-48
+	.cfi_offset 75,-40
+	stp d12,d13,[sp,128]
+	.cfi_offset 76,-32
+	.cfi_offset 77,-24
+	stp d14,d15,[sp,144]
+	.cfi_offset 78,-16
+	.cfi_offset 79,-8
+	mov x9,sp
+	add x10,x0,8
+	str x9,[x0]
+	stlr wzr,[x10]			/* G1: release */
+	ldr x9,[x1]
+	mov sp,x9
+	ldr x11,[x2,152]
+	ldr w12,[x1,48]
+	add x10,x2,40
+	str w12,[x11]
+	stlr wzr,[x10]			/* M2: release */
+	ldp x29,x30,[sp]
+	ldp x19,x20,[sp,16]
+	ldp x21,x22,[sp,32]
+	ldp x23,x24,[sp,48]
+	ldp x25,x26,[sp,64]
+	ldp x27,x28,[sp,80]
+	ldp d8,d9,[sp,96]
+	ldp d10,d11,[sp,112]
+	ldp d12,d13,[sp,128]
+	ldp d14,d15,[sp,144]
+	add sp,sp,160
+	.cfi_def_cfa_offset 0
+	ret
+	.cfi_endproc
+	.size weft__arch_switch_to,.-weft__arch_switch_to
 
 /* What weft_go's call through fn's own type really reaches; x18 = struct weft__call *. */
 	.globl weft__go_entry_x15

@@ -3,7 +3,8 @@
  *
  * Saved frame, from low to high: r15 r14 r13 r12 rbx rbp rip (psABI callee-saved; MXCSR and the x87 control word are
  * not switched: a goroutine that changes rounding changes it for its thread). The exit is a ret, so that the return
- * predictor stays balanced. struct weft__sw: 0 sp, 8 on_cpu. struct weft__call: 0 fn, 8 site; site: 24 ints_only.
+ * predictor stays balanced. struct weft__sw: 0 sp, 8 on_cpu. struct weft__g: 48 saved_errno. struct weft__m: 40 in, 152 errno_at.
+ * struct weft__call: 0 fn, 8 site; site: 24 ints_only. struct weft__spawn: 16 site, 24 fn, 48 args.
  * sched/stack.c and call.c check these offsets at compile time.
  */
 	.text
@@ -52,6 +53,55 @@ weft__arch_switch:
 	ret
 	.cfi_endproc
 	.size weft__arch_switch,.-weft__arch_switch
+
+/* void weft__arch_switch_to(struct weft__sw *from, struct weft__sw *to, struct weft__m *m) */
+	.globl weft__arch_switch_to
+	.hidden weft__arch_switch_to
+	.type weft__arch_switch_to,@function
+	.p2align 5
+weft__arch_switch_to:
+	.cfi_startproc
+	endbr64
+	pushq %rbp
+	.cfi_adjust_cfa_offset 8
+	.cfi_rel_offset %rbp,0
+	pushq %rbx
+	.cfi_adjust_cfa_offset 8
+	.cfi_rel_offset %rbx,0
+	pushq %r12
+	.cfi_adjust_cfa_offset 8
+	.cfi_rel_offset %r12,0
+	pushq %r13
+	.cfi_adjust_cfa_offset 8
+	.cfi_rel_offset %r13,0
+	pushq %r14
+	.cfi_adjust_cfa_offset 8
+	.cfi_rel_offset %r14,0
+	pushq %r15
+	.cfi_adjust_cfa_offset 8
+	.cfi_rel_offset %r15,0
+	movq %rsp,(%rdi)
+	movl $0,8(%rdi)			/* G1: release; stores are in order on x86 */
+	movq (%rsi),%rsp
+	movq 152(%rdx),%rcx
+	movl 48(%rsi),%eax
+	movl %eax,(%rcx)
+	movl $0,40(%rdx)		/* M2: release */
+	popq %r15
+	.cfi_adjust_cfa_offset -8
+	popq %r14
+	.cfi_adjust_cfa_offset -8
+	popq %r13
+	.cfi_adjust_cfa_offset -8
+	popq %r12
+	.cfi_adjust_cfa_offset -8
+	popq %rbx
+	.cfi_adjust_cfa_offset -8
+	popq %rbp
+	.cfi_adjust_cfa_offset -8
+	ret
+	.cfi_endproc
+	.size weft__arch_switch_to,.-weft__arch_switch_to
 
 /* What weft_go's call through fn's own type really reaches; %r10 = struct weft__call *. */
 	.globl weft__go_entry

@@ -8,6 +8,7 @@
 
 #include "net_pair.h"
 #include "poll/poll.h"
+#include "settle.h"
 
 static void write_byte(int fd)
 {
@@ -58,6 +59,37 @@ TEST(poll, several_goroutines_may_wait_on_one_descriptor)
         EXPECT_EQ(weft_recv(out), WEFT_READ);
     weft_free(out);
     close(fd);
+}
+
+static void yield_often(void)
+{
+    for (int i = 0; i < 4; i++)
+        weft_yield();
+}
+
+/* 128 at a look: the queue, of 512 places by then, grows while they are put there (woken.c). */
+TEST_ENV(poll, all_that_a_look_wakes_run_where_the_queue_is_full, "WEFT_PROCS=1")
+{
+    enum { WAITERS = 300, OTHERS = 500 };
+    int fd[WAITERS];
+    uint64_t one = 1;
+    weft_waitgroup wg = {0};
+    weft_chan(int) out = weft_make(int, WAITERS);
+    for (int i = 0; i < WAITERS; i++) {
+        REQUIRE((fd[i] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) >= 0);
+        weft_waitgroup_go(&wg, wait_readable, fd[i], out);
+    }
+    test_settle();
+    for (int i = 0; i < OTHERS; i++)
+        weft_waitgroup_go(&wg, yield_often);
+    for (int i = 0; i < WAITERS; i++)
+        REQUIRE(write(fd[i], &one, sizeof one) == sizeof one);
+    for (int i = 0; i < WAITERS; i++)
+        EXPECT_EQ(weft_recv(out), WEFT_READ);
+    weft_waitgroup_wait(&wg);
+    for (int i = 0; i < WAITERS; i++)
+        close(fd[i]);
+    weft_free(out);
 }
 
 TEST(poll, a_wait_obeys_its_context_and_bad_arguments_are_told)

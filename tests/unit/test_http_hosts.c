@@ -82,7 +82,7 @@ static uint64_t host_hash(weft_http_client *c, const char *text)
     struct weft__url u = {0};
     u.text = u.near;
     REQUIRE(weft__url_parse(&u, text, strlen(text)) == 0);
-    struct weft__host *h = weft__host_get(c, &u, 0, NULL);
+    struct weft__host *h = weft__host_get(c, &u, false, 0, NULL);
     REQUIRE(h);
     uint64_t hash = h->hash;
     weft__host_put(c, h);

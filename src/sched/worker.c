@@ -181,7 +181,8 @@ static inline void worker_save_errno(struct weft__m *m, struct weft__g *g)
 
 /* ---- park ---- */
 
-static WEFT_PARKS __attribute__((noinline)) void worker_park_tied(struct weft__g *g)
+/* Its name, and the next one's, keep it out of dumps: weft__park may have left no frame below it (diag/dump.c). */
+static WEFT_PARKS __attribute__((noinline)) void weft__park_tied(struct weft__g *g)
 {
     struct weft__m *m = g->m;
 
@@ -206,7 +207,7 @@ static WEFT_PARKS __attribute__((noinline)) void worker_park_tied(struct weft__g
 }
 
 /* Any case but tied ones; inside the section or not yet. */
-static WEFT_PARKS __attribute__((noinline)) void worker_park(struct weft__m *m, struct weft__g *g)
+static WEFT_PARKS __attribute__((noinline)) void weft__park_slowly(struct weft__m *m, struct weft__g *g)
 {
     struct weft__p *p = weft__enter(m);
     struct weft__g *next = NULL;
@@ -257,7 +258,7 @@ WEFT_PARKS void weft__park(enum weft__wait why)
     atomic_store_explicit(&g->state, WEFT__G_PARKED, memory_order_release); /* G1: after on_cpu = 1 */
     worker_save_errno(m, g);
     if (weft__unlikely(g->tied)) {
-        worker_park_tied(g);
+        weft__park_tied(g);
         return;
     }
     struct weft__g *next = NULL;
@@ -272,7 +273,7 @@ WEFT_PARKS void weft__park(enum weft__wait why)
         worker_to_g(m, g, next);
         worker_arrived(g);
     } else {
-        worker_park(m, g);
+        weft__park_slowly(m, g);
     }
 }
 

@@ -1,5 +1,5 @@
 /*
- * tied.pml - sleeping on a futex: worker.c worker_park_tied/ready_tied (G2), idle.c idle_sleep/weft__wake_m (W1, I3).
+ * tied.pml - sleeping on a futex: worker.c weft__park_tied/ready_tied (G2), idle.c idle_sleep/weft__wake_m (W1, I3).
  *
  * A tied goroutine parks ROUNDS times; each time a waker takes its waiter and wakes it. Beside it a worker sleeps with a
  * timeout on the idle list while a waker takes it off the list and gives it a processor.

@@ -78,8 +78,9 @@ static uint32_t dump_trim(const struct weft__trace *t)
     return weft__trace_kept(t);
 }
 
-/* The innermost frames are weft's and the C library's below it, when a park or a report begins there. weft__park calls
- * nothing of the program's: what lies below it, static functions too, is weft's. */
+/* The innermost frames are weft's and the C library's below it, when a park or a report begins there. weft__park, or
+ * what it has handed on to without a frame of its own (worker.c), calls nothing of the program's: what lies below it, static
+ * functions too, is weft's. */
 static uint32_t dump_skip(const struct weft__trace *t, uint32_t n)
 {
     uint32_t first = 0;
@@ -91,7 +92,7 @@ static uint32_t dump_skip(const struct weft__trace *t, uint32_t n)
         weft__where(pc, false, &w);
         bool internal = w.name && strncmp(w.name, "weft__", 6) == 0;
         own = own && (internal || weft__where_libc(pc));
-        if ((own && internal) || (internal && strcmp(w.name, "weft__park") == 0))
+        if (internal && (own || strncmp(w.name, "weft__park", 10) == 0))
             first = i + 1;
     }
     return first < n ? first : 0;

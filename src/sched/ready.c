@@ -104,7 +104,6 @@ void weft__ready(struct weft__g *g)
 /* t becomes the next to run, as by weft__ready; what is next goes to the queue. */
 static bool ready_queue(struct weft__m *m, struct weft__taker *t, uint64_t v)
 {
-    weft__hook_ready(t->g);
     if (WEFT__TSAN)
         (void)weft__enter(m);
     else if (weft__unlikely(!weft__enter_try(m)))
@@ -115,6 +114,7 @@ static bool ready_queue(struct weft__m *m, struct weft__taker *t, uint64_t v)
         weft__leave(m);
         return false;
     }
+    weft__hook_ready(t->g); /* else ready_put's */
     weft__tsan_release(t->g); /* as weft__ready: the tool sees no queue */
     if (old & WEFT__IS_TAKER)
         weft__runq_add_taker(p, weft__taker_of(old), p->next_bytes);

@@ -7,7 +7,7 @@
  * Invariants
  *   W1  between weft__enter and weft__leave a thread may switch goroutines: the section that one goroutine begins, the
  *       next one ends, always on the same m: the switch to a goroutine does it (switch.S), under a sanitizer worker_arrived.
- *   W2  on the scheduler's stack m->g is NULL and m->in is 1 as long as the m has a p.
+ *   W2  on the scheduler's stack m->g is NULL and m->in is 1 as long as the m has a p, but between two looks at a taker (Q4).
  *   W3  a goroutine with on_cpu == 1 is in no queue; it enters one only from weft__ready (after on_cpu fell), or from
  *       the scheduler's stack of the m that it just left (yield).
  *   W4  tied goroutines are never in a run queue while they run; tied changes only while the goroutine is in nobody's

@@ -148,6 +148,8 @@ TEST(http_accept, who_speaks_after_the_server_has_stopped_is_told_so)
         struct site s;
         char byte;
         site_start(&s, i ? &early : &late);
+        while (!accepting(&s)) /* or it is stopped before it has begun */
+            weft_yield();
         weft_conn *c = site_dial(&s);
         site_stop(&s);
         ssize_t n = weft_conn_write(NULL, c, GET("/m"), sizeof GET("/m") - 1);

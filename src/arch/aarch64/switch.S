@@ -10,14 +10,8 @@
  */
 	.text
 
-/* void weft__arch_switch(struct weft__sw *from, struct weft__sw *to) */
-	.globl weft__arch_switch
-	.hidden weft__arch_switch
-	.type weft__arch_switch,%function
-	.p2align 5
-weft__arch_switch:
-	.cfi_startproc
-	hint 34
+/* Off the stack of x0, a struct weft__sw, and onto that of x1. */
+	.macro switch_save
 	sub sp,sp,160
 	.cfi_def_cfa_offset 160
 	stp x29,x30,[sp]
@@ -56,6 +50,10 @@ weft__arch_switch:
 	stlr wzr,[x10]			/* G1: release */
 	ldr x9,[x1]
 	mov sp,x9
+	.endm
+
+/* What switch_save left there. */
+	.macro switch_load
 	ldp x29,x30,[sp]
 	ldp x19,x20,[sp,16]
 	ldp x21,x22,[sp,32]
@@ -69,6 +67,18 @@ weft__arch_switch:
 	add sp,sp,160
 	.cfi_def_cfa_offset 0
 	ret
+	.endm
+
+/* void weft__arch_switch(struct weft__sw *from, struct weft__sw *to) */
+	.globl weft__arch_switch
+	.hidden weft__arch_switch
+	.type weft__arch_switch,%function
+	.p2align 5
+weft__arch_switch:
+	.cfi_startproc
+	hint 34
+	switch_save
+	switch_load
 	.cfi_endproc
 	.size weft__arch_switch,.-weft__arch_switch
 
@@ -80,62 +90,13 @@ weft__arch_switch:
 weft__arch_switch_to:
 	.cfi_startproc
 	hint 34
-	sub sp,sp,160
-	.cfi_def_cfa_offset 160
-	stp x29,x30,[sp]
-	.cfi_offset 29,-160
-	.cfi_offset 30,-152
-	stp x19,x20,[sp,16]
-	.cfi_offset 19,-144
-	.cfi_offset 20,-136
-	stp x21,x22,[sp,32]
-	.cfi_offset 21,-128
-	.cfi_offset 22,-120
-	stp x23,x24,[sp,48]
-	.cfi_offset 23,-112
-	.cfi_offset 24,-104
-	stp x25,x26,[sp,64]
-	.cfi_offset 25,-96
-	.cfi_offset 26,-88
-	stp x27,x28,[sp,80]
-	.cfi_offset 27,-80
-	.cfi_offset 28,-72
-	stp d8,d9,[sp,96]
-	.cfi_offset 72,-64
-	.cfi_offset 73,-56
-	stp d10,d11,[sp,112]
-	.cfi_offset 74,-48
-	.cfi_offset 75,-40
-	stp d12,d13,[sp,128]
-	.cfi_offset 76,-32
-	.cfi_offset 77,-24
-	stp d14,d15,[sp,144]
-	.cfi_offset 78,-16
-	.cfi_offset 79,-8
-	mov x9,sp
-	add x10,x0,8
-	str x9,[x0]
-	stlr wzr,[x10]			/* G1: release */
-	ldr x9,[x1]
-	mov sp,x9
+	switch_save
 	ldr x11,[x2,152]
 	ldr w12,[x1,48]
 	add x10,x2,40
 	str w12,[x11]
 	stlr wzr,[x10]			/* M2: release */
-	ldp x29,x30,[sp]
-	ldp x19,x20,[sp,16]
-	ldp x21,x22,[sp,32]
-	ldp x23,x24,[sp,48]
-	ldp x25,x26,[sp,64]
-	ldp x27,x28,[sp,80]
-	ldp d8,d9,[sp,96]
-	ldp d10,d11,[sp,112]
-	ldp d12,d13,[sp,128]
-	ldp d14,d15,[sp,144]
-	add sp,sp,160
-	.cfi_def_cfa_offset 0
-	ret
+	switch_load
 	.cfi_endproc
 	.size weft__arch_switch_to,.-weft__arch_switch_to
 

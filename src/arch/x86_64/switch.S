@@ -9,14 +9,8 @@
  */
 	.text
 
-/* void weft__arch_switch(struct weft__sw *from, struct weft__sw *to) */
-	.globl weft__arch_switch
-	.hidden weft__arch_switch
-	.type weft__arch_switch,@function
-	.p2align 5
-weft__arch_switch:
-	.cfi_startproc
-	endbr64
+/* Off the stack of rdi, a struct weft__sw, and onto that of rsi. */
+	.macro switch_save
 	pushq %rbp
 	.cfi_adjust_cfa_offset 8
 	.cfi_rel_offset %rbp,0
@@ -38,6 +32,10 @@ weft__arch_switch:
 	movq %rsp,(%rdi)
 	movl $0,8(%rdi)			/* G1: release; stores are in order on x86 */
 	movq (%rsi),%rsp
+	.endm
+
+/* What switch_save left there. */
+	.macro switch_load
 	popq %r15
 	.cfi_adjust_cfa_offset -8
 	popq %r14
@@ -51,6 +49,18 @@ weft__arch_switch:
 	popq %rbp
 	.cfi_adjust_cfa_offset -8
 	ret
+	.endm
+
+/* void weft__arch_switch(struct weft__sw *from, struct weft__sw *to) */
+	.globl weft__arch_switch
+	.hidden weft__arch_switch
+	.type weft__arch_switch,@function
+	.p2align 5
+weft__arch_switch:
+	.cfi_startproc
+	endbr64
+	switch_save
+	switch_load
 	.cfi_endproc
 	.size weft__arch_switch,.-weft__arch_switch
 
@@ -62,44 +72,12 @@ weft__arch_switch:
 weft__arch_switch_to:
 	.cfi_startproc
 	endbr64
-	pushq %rbp
-	.cfi_adjust_cfa_offset 8
-	.cfi_rel_offset %rbp,0
-	pushq %rbx
-	.cfi_adjust_cfa_offset 8
-	.cfi_rel_offset %rbx,0
-	pushq %r12
-	.cfi_adjust_cfa_offset 8
-	.cfi_rel_offset %r12,0
-	pushq %r13
-	.cfi_adjust_cfa_offset 8
-	.cfi_rel_offset %r13,0
-	pushq %r14
-	.cfi_adjust_cfa_offset 8
-	.cfi_rel_offset %r14,0
-	pushq %r15
-	.cfi_adjust_cfa_offset 8
-	.cfi_rel_offset %r15,0
-	movq %rsp,(%rdi)
-	movl $0,8(%rdi)			/* G1: release; stores are in order on x86 */
-	movq (%rsi),%rsp
+	switch_save
 	movq 152(%rdx),%rcx
 	movl 48(%rsi),%eax
 	movl %eax,(%rcx)
 	movl $0,40(%rdx)		/* M2: release */
-	popq %r15
-	.cfi_adjust_cfa_offset -8
-	popq %r14
-	.cfi_adjust_cfa_offset -8
-	popq %r13
-	.cfi_adjust_cfa_offset -8
-	popq %r12
-	.cfi_adjust_cfa_offset -8
-	popq %rbx
-	.cfi_adjust_cfa_offset -8
-	popq %rbp
-	.cfi_adjust_cfa_offset -8
-	ret
+	switch_load
 	.cfi_endproc
 	.size weft__arch_switch_to,.-weft__arch_switch_to
 

@@ -5,6 +5,7 @@
  *         WEFT_DEBUG only what works in every build is here.
  */
 #include <pthread.h>
+#include <threads.h>
 #include <weft/weft.h>
 
 #include "sched/sched.h"
@@ -45,9 +46,12 @@ DEATH_LEAKS(goroutines_that_have_not_run_are_listed, "WEFT_LEAKS=1",
     exit(0);
 }
 
-/* ---- the program's own mutexes ---- */
+/* ---- the program's own locks ---- */
 
 static pthread_mutex_t mutex = PTHREAD_MUTEX_INITIALIZER;
+static pthread_rwlock_t rwlock = PTHREAD_RWLOCK_INITIALIZER;
+static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
+static pthread_spinlock_t spin;
 
 static void lock_twice_over_yield(void)
 {
@@ -75,6 +79,47 @@ TEST(held_mutex, is_no_mistake_between_parks_nor_on_a_locked_thread)
         weft_waitgroup_go(&wg, lock_twice_over_yield);
         weft_waitgroup_wait(&wg);
     }
+}
+
+/* Each way to take one, and to give it back, between parks. */
+static void lock_all_ways_over_yield(void)
+{
+    const struct timespec soon = {(time_t)1 << 32, 0};
+    mtx_t c11;
+
+    REQUIRE(mtx_init(&c11, mtx_timed) == thrd_success);
+    for (int i = 0; i < 20; i++) {
+        EXPECT(pthread_rwlock_rdlock(&rwlock) == 0 && pthread_rwlock_tryrdlock(&rwlock) == 0);
+        EXPECT(pthread_rwlock_timedrdlock(&rwlock, &soon) == 0);
+        EXPECT(pthread_rwlock_unlock(&rwlock) == 0 && pthread_rwlock_unlock(&rwlock) == 0 && pthread_rwlock_unlock(&rwlock) == 0);
+        weft_yield();
+        EXPECT(pthread_rwlock_wrlock(&rwlock) == 0 && pthread_rwlock_trywrlock(&rwlock) != 0);
+        EXPECT(pthread_rwlock_unlock(&rwlock) == 0);
+        EXPECT(pthread_rwlock_timedwrlock(&rwlock, &soon) == 0 && pthread_rwlock_unlock(&rwlock) == 0);
+        weft_yield();
+        EXPECT(pthread_spin_lock(&spin) == 0 && pthread_spin_unlock(&spin) == 0);
+        EXPECT(mtx_lock(&c11) == thrd_success && mtx_trylock(&c11) != thrd_success && mtx_unlock(&c11) == thrd_success);
+        EXPECT(mtx_timedlock(&c11, &soon) == thrd_success && mtx_unlock(&c11) == thrd_success);
+        weft_yield();
+        EXPECT(pthread_mutex_timedlock(&mutex, &soon) == 0);
+        EXPECT(pthread_cond_timedwait(&changed, &mutex, &(struct timespec){0, 0}) != 0 && pthread_mutex_unlock(&mutex) == 0);
+        weft_yield();
+    }
+    mtx_destroy(&c11);
+    weft_lock_thread(); /* keeps its thread: it may */
+    pthread_rwlock_rdlock(&rwlock);
+    weft_sleep(WEFT_MS);
+    pthread_rwlock_unlock(&rwlock);
+    weft_unlock_thread();
+}
+
+TEST(held_mutex, nor_is_another_lock)
+{
+    weft_waitgroup wg = {0};
+    pthread_spin_init(&spin, PTHREAD_PROCESS_PRIVATE);
+    for (int i = 0; i < 3; i++)
+        weft_waitgroup_go(&wg, lock_all_ways_over_yield);
+    weft_waitgroup_wait(&wg);
 }
 
 static void *hold_on_a_thread(void *arg)
@@ -125,6 +170,109 @@ DEATH(death_debug, a_yield_that_takes_a_pthread_mutex_along, 2, "^fatal error: a
 {
     weft_go(yield_with_mutex);
     weft_sleep(60 * WEFT_MIN);
+}
+
+#define HELD_AT(kind, word, how, where) \
+    "^fatal error: a " kind " is held at a park: the goroutine may wake on another thread\n" \
+    "\t" word " 0x[0-9a-f]+, " how " in " where "( at .*test_death_debug\\.c:[0-9]+)?\n"
+
+static void sleep_with_read_lock(void)
+{
+    pthread_rwlock_rdlock(&rwlock);
+    weft_sleep(WEFT_MS);
+    pthread_rwlock_unlock(&rwlock);
+}
+
+DEATH(death_debug, a_park_that_takes_a_read_lock_along, 2,
+      HELD_AT("pthread read-write lock", "lock", "locked for reading", "sleep_with_read_lock") "\thold a weft_rwmutex, or call weft_lock_thread first")
+{
+    weft_go(sleep_with_read_lock);
+    weft_sleep(60 * WEFT_MIN);
+}
+
+static void read_between_parks(weft_receiver(int) ch)
+{
+    pthread_rwlock_rdlock(&rwlock);
+    weft_recv(ch);
+}
+
+/* Two readers of one lock, the first of which has the right to: it is the second that is told. */
+DEATH(death_debug, a_park_that_takes_a_lock_of_several_readers_along, 2,
+      HELD_AT("pthread read-write lock", "lock", "locked for reading", "read_between_parks"))
+{
+    weft_chan(int) ch = weft_make(int);
+    weft_lock_thread();
+    pthread_rwlock_rdlock(&rwlock);
+    weft_go(read_between_parks, ch);
+    weft_sleep(60 * WEFT_MIN);
+}
+
+static void yield_with_write_lock(void)
+{
+    const struct timespec soon = {(time_t)1 << 32, 0};
+    REQUIRE(pthread_rwlock_timedwrlock(&rwlock, &soon) == 0);
+    weft_yield();
+    pthread_rwlock_unlock(&rwlock);
+}
+
+DEATH(death_debug, a_yield_that_takes_a_write_lock_along, 2,
+      HELD_AT("pthread read-write lock", "lock", "locked", "yield_with_write_lock"))
+{
+    weft_go(yield_with_write_lock);
+    weft_sleep(60 * WEFT_MIN);
+}
+
+static void receive_with_spin_lock(weft_receiver(int) ch)
+{
+    pthread_spin_lock(&spin);
+    weft_recv(ch);
+    pthread_spin_unlock(&spin);
+}
+
+DEATH(death_debug, a_park_that_takes_a_spin_lock_along, 2,
+      HELD_AT("pthread spin lock", "lock", "locked", "receive_with_spin_lock") "\thold a weft_mutex, or call weft_lock_thread first")
+{
+    weft_chan(int) ch = weft_make(int);
+    pthread_spin_init(&spin, PTHREAD_PROCESS_PRIVATE);
+    weft_go(receive_with_spin_lock, ch);
+    weft_sleep(60 * WEFT_MIN);
+}
+
+static void sleep_with_mtx(void)
+{
+    mtx_t c11;
+    REQUIRE(mtx_init(&c11, mtx_plain) == thrd_success);
+    REQUIRE(mtx_lock(&c11) == thrd_success);
+    weft_sleep(WEFT_MS);
+    mtx_unlock(&c11);
+}
+
+DEATH(death_debug, a_park_that_takes_a_c11_mutex_along, 2, HELD_AT("C11 mutex", "mutex", "locked", "sleep_with_mtx"))
+{
+    weft_go(sleep_with_mtx);
+    weft_sleep(60 * WEFT_MIN);
+}
+
+static void wait_then_sleep(void)
+{
+    pthread_mutex_lock(&mutex);
+    pthread_cond_wait(&changed, &mutex);
+    weft_sleep(WEFT_MS);
+    pthread_mutex_unlock(&mutex);
+}
+
+/* A thread of the program has the mutex while the goroutine waits. */
+DEATH(death_debug, a_park_that_takes_a_mutex_along_which_a_condition_gave_back, 2,
+      HELD_AT("pthread mutex", "mutex", "locked", "wait_then_sleep"))
+{
+    weft_go(wait_then_sleep);
+    weft_lock_thread();
+    for (int i = 0; i < 30000; i++) {
+        pthread_mutex_lock(&mutex);
+        pthread_cond_signal(&changed);
+        pthread_mutex_unlock(&mutex);
+        weft_sleep(WEFT_MS);
+    }
 }
 #endif
 

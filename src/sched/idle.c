@@ -224,7 +224,7 @@ void weft__p_place(struct weft__p *p, bool spinning)
     if (m) {
         weft__wake_m(m);
     } else if (!weft__m_start(p, spinning, NULL)) {
-        weft__runq_spill(p);
+        weft__runq_spill(p, UINT32_MAX);
         weft__lock(&s->lock);
         idle_push_p(s, p);
         weft__unlock(&s->lock);

@@ -50,6 +50,7 @@
 #include <errno.h>
 
 enum { MON_IDLE_TICKS = 10, MON_TRIM_TICKS = 1024, MON_LOOK_GROWTH = 4, MON_BLOCKED_SHARE = 32, MON_LOCKED_SLICES = 10,
+       MON_SHARE = 32, /* of a queue, at a tick */
        MON_FEW = 8,    /* switches in a millisecond: they compute between them */
        MON_CALM = 32, MON_CALM_STEPS = 3 };   /* the longest tick is 2^3 ms */
 #define MON_TICK WEFT_MS
@@ -232,13 +233,14 @@ static bool mon_retake(struct weft__p *p, struct weft__m *m, enum mon_why why, w
     return true;
 }
 
-/* The owner computes, others are idle: its waiting goroutines go to the global queue. */
+/* The owner computes, others are idle: its waiting goroutines go to the global queue, but for those that thieves will take anyhow:
+ * the owner may be waiting for the claim, and each is a cache miss or two. */
 static void mon_share(struct weft__p *p, struct weft__m *m)
 {
     if (!weft__claim(m))
         return;
     if (atomic_load_explicit(&m->p, memory_order_relaxed) == p)
-        weft__runq_spill(p);
+        weft__runq_spill(p, MON_SHARE);
     weft__unclaim(m);
     weft__wake_worker();
 }

@@ -140,7 +140,7 @@ bool weft__p_put_next(struct weft__p *p, struct weft__g *g)
     return old != 0;
 }
 
-void weft__runq_spill(struct weft__p *p)
+void weft__runq_spill(struct weft__p *p, uint32_t most)
 {
     weft__runnable next = atomic_load_explicit(&p->next, memory_order_relaxed);
 
@@ -149,8 +149,8 @@ void weft__runq_spill(struct weft__p *p)
         memcpy(weft__taker_of(next)->p, &p->next_bytes, 8); /* Q3 */
     if (next)
         weft__global_put(next);
-    uint32_t head = atomic_load_explicit(&p->head, memory_order_relaxed);
-    for (uint32_t n = weft__runq_len(p); n > 0; n--, head++) {
+    uint32_t head = atomic_load_explicit(&p->head, memory_order_relaxed), len = weft__runq_len(p);
+    for (uint32_t n = len < most ? len : most; n > 0; n--, head++) {
         uint32_t i = head & (p->slots - 1);
         if (p->ring[i] & WEFT__IS_TAKER)
             memcpy(weft__taker_of(p->ring[i])->p, &p->ring[p->slots + i], 8); /* Q3 */

@@ -351,9 +351,9 @@ void weft__p_put(struct weft__p *p, weft__runnable r);
 void weft__p_put_taker(struct weft__p *p, struct weft__taker *t, uint64_t v);
 bool weft__p_put_next(struct weft__p *p, struct weft__g *g); /* g is next now, what was next is queued; was there any? */
 void weft__global_put(weft__runnable r);
-/* All that waits for p to the global queue, as it is: a record gets no stack for that. Owner inside enter/leave, claimer,
- * or who holds a p without an owner. */
-void weft__runq_spill(struct weft__p *p);
+/* Next and the `most` oldest in the queue to the global queue, as they are: a record gets no stack for that. A cache miss or two
+ * each. Owner inside enter/leave, claimer, or who holds a p without an owner. */
+void weft__runq_spill(struct weft__p *p, uint32_t most);
 /* What timers have queued behind the `before` that were there goes ahead of them, but for half of those at most that leave the
  * queue (the next slot's turns are no turns of the queue): who waits there waits twice as long in the end. Owner inside enter/leave. */
 void weft__runq_due_first(struct weft__p *p, uint32_t before);

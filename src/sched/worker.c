@@ -461,7 +461,7 @@ static bool worker_retire_p(struct weft__m *m, struct weft__p *p)
 {
     if (weft__likely(p->id < atomic_load_explicit(&weft__sched.procs, memory_order_relaxed)))
         return false;
-    weft__runq_spill(p);
+    weft__runq_spill(p, UINT32_MAX);
     weft__p_release(m); /* retires it, unless weft_procs was raised meanwhile */
     weft__wake_worker();
     return true;

@@ -10,7 +10,7 @@
 #include <weft/weft.h>
 
 #include "../../src/sched/keep.h"
-#include "../../src/sched/sched.h"
+#include "../../src/sched/sched_int.h"
 #include "../../src/sys/sys.h"
 #include "weft_test.h"
 
@@ -131,6 +131,36 @@ TEST_ENV(monitor_turns, who_was_readied_runs_beside_a_queue_that_computes, "WEFT
     weft_waitgroup_wait(&wg);
     EXPECT(woken_at > 0 && woken_at <= SLOW * ROUNDS / 2);
     weft_free(c);
+}
+
+/* ---- the queue of one that goes on ---- */
+
+enum { LONG = 4000, SHARED_MOST = 500 /* 33 a tick, if the one that takes them has no CPU for a while */ };
+static atomic_int begun;
+
+static void begins(void)
+{
+    begun++;
+}
+
+/* Who goes on waits for the claim meanwhile: 82,000 takers were 90 ms. */
+TEST_ENV(monitor_share, of_a_long_queue_a_piece_at_a_time, "WEFT_PROCS=4")
+{
+    uint32_t most = 0;
+    int n = 0;
+
+    for (weft_time until = weft_now() + 500 * WEFT_MS; weft_now() < until;) {
+        uint32_t shared = atomic_load(&weft__sched.gq_n);
+        most = shared > most ? shared : most;
+        for (int k = 0; k < 100 && n - begun < LONG; k++, n++)
+            weft_go(begins);
+    }
+    int meanwhile = begun;
+    EXPECT(meanwhile > 0);
+    if (most > SHARED_MOST)
+        weft_test_fail(__FILE__, __LINE__, "%u at most were in the global queue, %d began meanwhile", most, meanwhile);
+    while (begun < n)
+        weft_yield();
 }
 #endif
 

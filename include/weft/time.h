@@ -20,11 +20,11 @@
 WEFT_API weft_time weft_now(void);
 
 typedef struct weft_timer {
-    uint64_t weft__opaque[10];
+    uint64_t weft__opaque[9];
 } weft_timer;
 
 typedef struct weft_ticker {
-    uint64_t weft__opaque[11];
+    uint64_t weft__opaque[10];
 } weft_ticker;
 
 /* A timer that runs a function and has no channel: less than half of a weft_timer. */

@@ -131,10 +131,26 @@ static struct weft__g *chan_self(struct weft__chan *c)
     return NULL;
 }
 
-/* The lock is held. Its name, and the next one's, keep it out of dumps: they begin at the caller's frame. */
+/* Who parks does so in a frame of its own, that of the call has gone: of a parked goroutine each cache line counts. The lock is
+ * held. The names keep it and the next ones out of dumps: they begin at the caller's frame. */
+static WEFT_PARKS __attribute__((noinline)) void weft__chan_send_park(struct weft__chan *c, const void *v, struct weft__g *g)
+{
+    struct weft__waiter w;
+    w.t.g = g;
+    w.t.p = (void *)v;
+    w.t.ok = false;
+    w.sel = NULL;
+    weft__waitq_put(&c->sendq, &w);
+    WEFT_XASSERT(weft__chan_check(c), "C1-C5");
+    weft__unlock(&c->lock);
+    weft__park(WEFT__WAIT_CHAN_SEND);
+    if (weft__unlikely(!w.t.ok))
+        weft_panic("send on closed channel");
+}
+
+/* The lock is held. */
 static WEFT_PARKS __attribute__((noinline)) void weft__chan_send_locked(struct weft__chan *c, const void *v)
 {
-    struct weft__g *g = NULL;
     for (;;) {
         struct weft__g *wake;
         enum weft__chan_result r = weft__chan_put(c, v, &wake);
@@ -146,19 +162,13 @@ static WEFT_PARKS __attribute__((noinline)) void weft__chan_send_locked(struct w
                 weft__ready(wake);
             return;
         }
-        g = chan_self(c);
-        if (g)
-            break;
+        struct weft__g *g = chan_self(c);
+        if (weft__likely(g != NULL)) {
+            weft__chan_send_park(c, v, g);
+            return;
+        }
         weft__lock(&c->lock);
     }
-
-    struct weft__waiter w = {.t = {.g = g, .p = (void *)v}};
-    weft__waitq_put(&c->sendq, &w);
-    WEFT_XASSERT(weft__chan_check(c), "C1-C5");
-    weft__unlock(&c->lock);
-    weft__park(WEFT__WAIT_CHAN_SEND);
-    if (weft__unlikely(!w.t.ok))
-        weft_panic("send on closed channel");
 }
 
 static WEFT_PARKS __attribute__((noinline)) void weft__chan_send_slowly(struct weft__chan *c, const void *v)
@@ -210,6 +220,27 @@ __attribute__((aligned(64))) void weft__chan_send(const volatile void *ch, const
     weft__ready(g);
 }
 
+/* The lock is held. */
+static WEFT_PARKS __attribute__((noinline)) bool weft__chan_recv_park(struct weft__chan *c, void *ret_v, struct weft__g *g, uint32_t elem)
+{
+    struct weft__waiter w; /* each word written once: this is the way of every hand-over */
+    uintptr_t alone = WEFT__WAITER_ALONE - g->tied;
+    if (weft__unlikely(elem != 8 || !ret_v))
+        alone = 0;
+    w.t.g = g;
+    w.t.p = ret_v;
+    w.t.near = c;
+    w.t.ok = false;
+    w.sel = NULL;
+    weft__waitq_put_so(&c->recvq, &w, alone);
+    WEFT_XASSERT(weft__chan_check(c), "C1-C5");
+    weft__unlock(&c->lock);
+    weft__park(WEFT__WAIT_CHAN_RECV);
+    if (weft__unlikely(!w.t.ok) && ret_v)
+        memset(ret_v, 0, elem); /* c may be gone */
+    return w.t.ok;
+}
+
 __attribute__((aligned(64))) bool weft__chan_recv(const volatile void *ch, void *ret_v)
 {
     if (weft__unlikely(!ch))
@@ -231,23 +262,7 @@ __attribute__((aligned(64))) bool weft__chan_recv(const volatile void *ch, void 
         }
         g = chan_self(c);
     } while (!g);
-
-    struct weft__waiter w; /* each word written once: this is the way of every hand-over */
-    uintptr_t alone = WEFT__WAITER_ALONE - g->tied;
-    if (weft__unlikely(elem != 8 || !ret_v))
-        alone = 0;
-    w.t.g = g;
-    w.t.p = ret_v;
-    w.t.near = c;
-    w.t.ok = false;
-    w.sel = NULL;
-    weft__waitq_put_so(&c->recvq, &w, alone);
-    WEFT_XASSERT(weft__chan_check(c), "C1-C5");
-    weft__unlock(&c->lock);
-    weft__park(WEFT__WAIT_CHAN_RECV);
-    if (weft__unlikely(!w.t.ok) && ret_v)
-        memset(ret_v, 0, elem);
-    return w.t.ok;
+    return weft__chan_recv_park(c, ret_v, g, elem);
 }
 
 bool weft__chan_try_send(const volatile void *ch, const void *v)
@@ -389,17 +404,17 @@ WEFT__UNSEEN bool weft__chan_has_receivers(struct weft__chan *c)
 static uint32_t chan_check_line(struct weft__waitq *q, struct weft__select **one, bool *same)
 {
     uint32_t n = 0;
-    struct weft__waiter *prev = NULL;
-    for (struct weft__waiter *w = weft__waitq_first(q); w; prev = w, w = w->t.line) {
+    struct weft__waiter *first = weft__waitq_first(q), *prev = NULL;
+    for (struct weft__waiter *w = first; w; prev = w, w = w->t.line) {
         WEFT_ASSERT(w->t.queued, "chan: a waiter in line is marked so");
-        WEFT_ASSERT(w->prev == prev, "chan: a line's back links");
+        WEFT_ASSERT(!prev || w->prev == prev, "chan: a line's back links");
         if (w->sel && atomic_load_explicit(&w->sel->fired, memory_order_relaxed) != 0)
             continue;
         *same = *same && w->sel && (!*one || *one == w->sel);
         *one = w->sel;
         n++;
     }
-    WEFT_ASSERT(!prev || q->last == prev, "chan: a line's end");
+    WEFT_ASSERT(!first || first->prev == prev, "chan: a line's end");
     return n;
 }
 

@@ -38,7 +38,7 @@ struct weft__waiter {
                                          p: [const] the value to send, or where to receive; may be NULL for a receive;
                                          ok: [lock] a value changed hands; false: the channel was closed;
                                          index, elem: [const] with sel: its case, the bytes of a value for when the channel is gone */
-    struct weft__waiter *prev;        /* [lock] */
+    struct weft__waiter *prev;        /* [lock] the one before it; of the first: the last of the line */
     struct weft__select *sel;         /* [const] NULL: a plain send or receive */
 };
 _Static_assert(sizeof(struct weft__waiter) == 56, "docs/design/chan.md");
@@ -47,32 +47,32 @@ _Static_assert(sizeof(struct weft__waiter) == 56, "docs/design/chan.md");
 #define WEFT__WAITER_ALONE ((uintptr_t)1)
 
 struct weft__waitq {
-    struct weft__waiter *_Atomic first; /* [lock, K1, K2] oldest, with WEFT__WAITER_ALONE */
-    struct weft__waiter *last;          /* [lock] */
+    struct weft__waiter *_Atomic first; /* [lock, K1, K2] oldest, with WEFT__WAITER_ALONE; it knows the last */
 };
 
-/* The buffer follows the struct. A send to who waits alone touches the first 16 bytes only: one cache line, as malloc aligns.
- * Of a channel that nobody sends to sendq.last is not looked at, and of one that stays empty the places in the ring are not:
- * sync/timechan.c keeps its own in them. */
+/* The buffer follows the struct. A send to who waits alone touches the first 16 bytes only: one cache line, as malloc aligns;
+ * a receive from who waits the first 32. With malloc's own 16 bytes or less a channel without a buffer is 64: one line in two of
+ * the four ways to lie, and a thousand made together all lie alike. Of a channel that stays empty the places in the ring are
+ * not looked at: sync/timechan.c keeps its own in them. */
 struct weft__chan {
     struct weft__lock lock;
     _Atomic uint8_t closed;    /* [lock, K1, K2] */
     uint8_t flags;             /* [const] */
     uint16_t magic;            /* [const] WEFT__CHAN_LIVE until freed */
     struct weft__waitq recvq;  /* [lock] goroutines parked in a receive, oldest first */
+    struct weft__waitq sendq;  /* [lock] goroutines parked in a send */
     _Atomic uint32_t count;    /* [lock, K1, K2] values in the ring */
+    uint32_t elem;             /* [const] bytes of a value */
     uint32_t cap;              /* [const] slots in the ring; 0: rendezvous */
+    uint32_t selecting;        /* [lock] see Claims */
     union {
         struct {
             uint32_t recvx, sendx; /* [lock] next slot to take from, to put into */
         };
         void *arg;             /* [const while it stays empty] timechan.c */
     };
-    uint32_t elem;             /* [const] bytes of a value */
-    uint32_t selecting;        /* [lock] see Claims */
-    struct weft__waitq sendq;  /* [lock] goroutines parked in a send */
 };
-_Static_assert(sizeof(struct weft__chan) == 64, "a cache line");
+_Static_assert(sizeof(struct weft__chan) == 48, "docs/design/chan.md");
 
 enum weft__chan_result { WEFT__CHAN_DONE, WEFT__CHAN_WOULD_PARK, WEFT__CHAN_CLOSED };
 
@@ -135,14 +135,14 @@ static inline void weft__waitq_put_so(struct weft__waitq *q, struct weft__waiter
     w->t.line = NULL;
     w->t.queued = true;
     if (weft__likely(!first)) {
-        w->prev = NULL;
+        w->prev = w;
         atomic_store_explicit(&q->first, (struct weft__waiter *)((uintptr_t)w + alone), memory_order_release); /* K1, K2 */
     } else {
-        w->prev = q->last;
+        w->prev = first->prev;
         w->prev->t.line = w;
+        first->prev = w;
         atomic_store_explicit(&q->first, first, memory_order_release); /* K1, K2; no longer alone */
     }
-    q->last = w;
 }
 
 static inline void weft__waitq_put(struct weft__waitq *q, struct weft__waiter *w)
@@ -152,14 +152,16 @@ static inline void weft__waitq_put(struct weft__waitq *q, struct weft__waiter *w
 
 static inline void weft__waitq_remove(struct weft__waitq *q, struct weft__waiter *w)
 {
-    if (w->prev)
-        w->prev->t.line = w->t.line;
+    struct weft__waiter *first = weft__waitq_first(q), *next = w->t.line;
+
+    if (w == first)
+        atomic_store_explicit(&q->first, next, memory_order_release); /* K1, K2 */
     else
-        atomic_store_explicit(&q->first, w->t.line, memory_order_release); /* K1, K2 */
-    if (w->t.line)
-        w->t.line->prev = w->prev;
-    else
-        q->last = w->prev;
+        w->prev->t.line = next;
+    if (next)
+        next->prev = w->prev;
+    else if (w != first)
+        first->prev = w->prev;
     w->t.queued = false;
 }
 
@@ -168,9 +170,9 @@ static inline void weft__waitq_shift(struct weft__waitq *q, struct weft__waiter 
 {
     struct weft__waiter *next = w->t.line;
 
-    atomic_store_explicit(&q->first, next, memory_order_release); /* K1, K2; last says nothing while first is NULL */
+    atomic_store_explicit(&q->first, next, memory_order_release); /* K1, K2 */
     if (weft__unlikely(next != NULL))
-        next->prev = NULL;
+        next->prev = w->prev;
 }
 
 /* Takes the oldest waiter out and claims it; drops the stale ones in front. NULL when nobody waits. */

@@ -3,12 +3,10 @@
  *
  * Role    weft_timer, weft_ticker, weft_after_func, weft_alarm on top of struct weft__timer; no value of a former run after a
  *         stop. An alarm is the part of a timer that does without a channel: where many are pending, it is the smaller one.
- *         Many may be pending of either, so what is idle in the one use holds what the other one needs (TC1, TC8).
+ *         Many may be pending of either, so what is idle in the one use holds what the other one needs (TC8).
  * Near    sched/timer.c (when to fire), chan/chan_int.h (offer, drain), docs/design/sync.md. Layer 3.
  *
  * Invariants:
- *   TC1  Lock and cookie lie where the channel has the end of its senders' line: nobody sends to a timer's channel, and
- *        with nobody in line the end is not looked at.
  *   TC2  An active one-shot timer has nothing in its channel: each start drains first.
  *   TC3  After the offer, or after fn and arg have been read, a one-shot firing does not touch the storage: whoever got
  *        the value may have left the frame that it is in.
@@ -37,12 +35,12 @@ enum { TIMER_CLEAN = 1 };    /* t.mark [lock]: TC6 */
 
 /* What a timer, a ticker and an alarm have. */
 struct timer_body {
-    struct weft__lock lock;
-    uint32_t cookie;              /* [own] says that this storage, here, has been initialised */
     union {
         weft_dur slot;            /* [lock of the channel] its buffer: right behind it */
         void (*fn)(void *arg);    /* [const while active] a function's: TC8 */
     };
+    struct weft__lock lock;
+    uint32_t cookie;              /* [own] says that this storage, here, has been initialised */
     struct weft__timer t;         /* its use [lock]: UNUSED before the first start */
 };
 struct alarm {
@@ -50,13 +48,8 @@ struct alarm {
     void *arg;                    /* [const while active] */
 };
 struct timer_with_chan {
-    union {
-        struct weft__chan ch;
-        struct {
-            char front[offsetof(struct weft__chan, sendq.last)];
-            struct timer_body b;  /* TC1 */
-        };
-    };
+    struct weft__chan ch;
+    struct timer_body b;
 };
 struct ticker {
     struct timer_with_chan c;
@@ -67,7 +60,6 @@ _Static_assert(sizeof(struct alarm) <= sizeof(weft_alarm), "weft_alarm is too sm
 _Static_assert(sizeof(struct timer_with_chan) <= sizeof(weft_timer), "weft_timer is too small");
 _Static_assert(sizeof(struct ticker) <= sizeof(weft_ticker), "weft_ticker is too small");
 _Static_assert(offsetof(struct timer_with_chan, b.slot) == sizeof(struct weft__chan), "the channel's buffer follows it");
-_Static_assert(offsetof(struct weft__chan, sendq.last) + 8 == sizeof(struct weft__chan), "TC1");
 _Static_assert(sizeof(void *) == 8, "TC8");
 
 weft_time weft_now(void)

@@ -14,7 +14,7 @@ WORK = {
     "keepalive_64": (["-c", "64"], "cpu_us", ("ratio", 1.10)),
     "calls_64": (["-c", "64"], "calls", ("calls", 2.1)),
     "keepalive_1000": (["-c", "1000"], "cpu_us", ("ratio", 1.10)),
-    "pipelined_16": (["-c", "64", "-d", "16"], "cpu_us", ("cpu_us", 0.75)),
+    "pipelined_16": (["-c", "64", "-d", "16"], "cpu_us", ("ratio", 0.75 / 0.58)),
     "each_connection": (["-c", "64", "-e"], "cpu_us", ("ratio", 33 / 31)),
     "idle_9000": (["-c", "9000", "-i"], "user_bytes", ("user_bytes", 800)),
     "idle_19000": (["-c", "19000", "-i"], "user_bytes", ("user_bytes", 800)),

@@ -3,8 +3,11 @@
 
 Against bench/floor/origin.c. Bytes are the anonymous memory that each of 5,000 fetches without an answer adds. Lookups of names go
 to bench/floor/names.c; only weft has a program for them.
+
+Under a row of CPU time stands how often each contestant was taken off its CPU: a floor that was, by dozens a second, had company there, which
+costs a program with a monitor more than one without (docs/perf/limits.md). Such a series is no quiet figure.
 """
-import os, sys
+import os, resource, statistics, sys
 
 sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
@@ -23,6 +26,11 @@ WORK = {
 }
 
 
+def taken_now():
+    """How often programs that have ended were taken off a CPU that they still wanted."""
+    return resource.getrusage(resource.RUSAGE_CHILDREN).ru_nivcsw
+
+
 def main():
     opt = net.arguments(__doc__, seconds=0.6).parse_args()
     bench_dir = net.start(opt, "floor-origin", "CPU us of the client for a fetch, or bytes for one that waits (ratio to the floor of the same round)")
@@ -39,6 +47,7 @@ def main():
             continue
         names = body == "names"
         exes = {"weft": at("dns-lookup"), **opt.beside} if names else clients
+        taken = {name: [] for name in exes}
 
         def one(name, exe):
             origin = [at("floor-names")] if names else [at("floor-origin"), str(body)]
@@ -46,9 +55,13 @@ def main():
                 cmd = [exe, "-p", str(s.port), "-s", str(opt.seconds), *flags]
                 if name == "go":
                     cmd = [exe, "http_fetch", "-g", str(twin[0]), "-addr", f"127.0.0.1:{s.port}", "-dur", f"{opt.seconds}s"]
+                before = taken_now()
                 r = net.run_json(cmd, net.UNDER_TEST, net.env(FETCH_MODE=twin[1] if twin else ""), 120, f"{name} {key}")
+                taken[name].append((taken_now() - before) / opt.seconds)
             return r and r[unit]
         rows.append(net.measure("fetch_" + key, exes, one, unit, goal, opt))
+        if unit == "cpu_us":
+            print("  taken off its CPU, times a second: " + ", ".join(f"{name} {statistics.median(t):.0f}" for name, t in taken.items() if t), flush=True)
     return net.finish(rows, opt, clients["weft"])
 
 

@@ -298,7 +298,7 @@ TEST(http_h2_client, a_connection_dialled_while_its_client_is_freed_ends_by_itse
 {
     struct site s;
     struct freed_meanwhile f = {weft_make(char), weft_make(char)};
-    char url[128];
+    char url[192];
     int status = 0;
     weft_waitgroup wg = {0};
     site_start(&s, &plain);

@@ -13,9 +13,12 @@
  *
  * Turns   Where the others compute for long an answer would only be late. Each turn of a box, from its first answer to its
  *         emptying, is timed; after two in a row that were longer than TURN_SHARE for each answer none are posted for 256 times as
- *         long, 10 s at most. Then one long turn is enough.
+ *         long, 10 s at most. Then one long turn is enough. And the turns that find this out are short themselves: where the oldest
+ *         answer has waited for BOX_WAIT_MAX, who brings the next sends all, as who brings the last.
  * Locks   one per box, for list operations and a look at the clock.
- * Limits  BOX_MAX answers in a box: who brings the last sends them all. Boxes are chosen by thread, which is a hint only.
+ * Limits  BOX_MAX answers in a box: who brings the last sends them all. An answer waits for BOX_WAIT_MAX and what one more handler
+ *         takes, or for who else was ready before it. Boxes are chosen by run queue, which is a hint only: not by thread, as another
+ *         one goes on with the queue when a handler computes for long.
  * Failure none: what cannot be posted is sent by its own goroutine.
  */
 #include <weft/go.h>
@@ -26,6 +29,7 @@
 enum { BOXES = 16, BOX_MAX = 64, TURN_PAUSE_FOR = 256 };
 #define TURN_SHARE (25 * WEFT_US)
 #define TURN_PAUSE_MAX (10 * WEFT_SEC)
+#define BOX_WAIT_MAX WEFT_MS
 
 struct post_box {
     _Alignas(64) struct weft__lock lock;
@@ -39,15 +43,10 @@ struct post_box {
 
 static struct post_box boxes[BOXES];
 
-static struct post_box *box_here(void)
-{
-    return &boxes[((uintptr_t)weft__m() >> 8) % BOXES];
-}
-
 /* Lock held: how long was this turn? */
 static void box_judge(struct post_box *b)
 {
-    weft_time now = weft_now();
+    weft_time now = weft__now_later();
     weft_dur d = now - b->since;
     bool is = d > TURN_SHARE * b->len;
     if (is && b->was_long)
@@ -101,18 +100,20 @@ static void box_add(struct post_box *b, struct weft__exch *x)
 bool weft__post(struct weft__exch *x)
 {
     struct weft__exch *all = NULL;
-    if (weft__nobody_ready())
+    uint32_t queue = weft__ready_before();
+    if (queue == 0)
         return false;
-    struct post_box *b = box_here();
+    struct post_box *b = &boxes[queue % BOXES];
     weft__lock(&b->lock);
-    if (b->len == 0 && (b->since = weft_now()) < b->from) {
+    weft_time now = weft__now_later();
+    if (b->len == 0 && (b->since = now) < b->from) {
         weft__unlock(&b->lock);
         return false;
     }
     box_add(b, x);
     bool start = !b->queued;
     b->queued = true;
-    if (b->len == BOX_MAX)
+    if (b->len == BOX_MAX || now - b->since >= BOX_WAIT_MAX)
         all = box_take(b);
     weft__unlock(&b->lock);
     if (start)

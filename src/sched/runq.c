@@ -169,12 +169,13 @@ static void runq_copy(struct weft__p *p, uint32_t to, uint32_t from)
         p->ring[p->slots + (to & mask)] = p->ring[p->slots + (from & mask)];
 }
 
-bool weft__nobody_ready(void)
+uint32_t weft__ready_before(void)
 {
     struct weft__m *m = weft__m();
     struct weft__p *p = m ? atomic_load_explicit(&m->p, memory_order_relaxed) : NULL;
 
-    return !p || (!atomic_load_explicit(&p->next, memory_order_relaxed) && weft__runq_len(p) == 0);
+    bool any = p && (atomic_load_explicit(&p->next, memory_order_relaxed) || weft__runq_len(p) != 0);
+    return any ? (uint32_t)p->id + 1 : 0;
 }
 
 /* The n behind the `before` first to the front, in their order; there is room for n more, and before > 0: so whoever looks at head

@@ -205,8 +205,8 @@ WEFT_PARKS void weft__park(enum weft__wait why);
 WEFT_PARKS void weft__park_small(enum weft__wait why);
 /* Has the small stack overflowed? Then fatal. */
 void weft__small_check(const struct weft__g *g);
-/* A look: does no goroutine wait for the caller's processor, or has it none? */
-bool weft__nobody_ready(void);
+/* A look: does a goroutine wait for the caller's processor? That one's number, from 1 on; 0: none does, or there is no processor. */
+uint32_t weft__ready_before(void);
 /* Make a parked (S3: or parking) goroutine runnable. Any thread, any stack; holds no lock. */
 void weft__ready(struct weft__g *g);
 /* The same for all of a list, linked by next, in its order. */

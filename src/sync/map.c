@@ -25,6 +25,7 @@
 #include <string.h>
 #include <weft/map.h>
 
+#include "../base/keyhash.h"
 #include "../sched/sched.h"
 #include "../sched/section.h"
 #include "../sys/sys.h"
@@ -61,7 +62,8 @@ static char map_gone;
 #define GONE ((void *)&map_gone)        /* MP6: no user has this address */
 
 struct weft__map_table {
-    uint64_t seed;              /* [const] */
+    uint64_t seed;              /* [const] of numbers' hashes */
+    uint64_t key;               /* [const] of strings' (keyhash.h): who chooses them must not choose the bucket */
     void *block;                /* [const] what was allocated */
     struct map_shard shards[MAP_SHARDS];
 };
@@ -79,10 +81,7 @@ static uint64_t map_hash(const struct weft__map_table *t, weft_map_key k)
 {
     if (!k.s)
         return map_mix(k.u ^ t->seed);
-    uint64_t h = t->seed ^ 0xcbf29ce484222325u;                    /* FNV-1a, mixed */
-    for (const char *p = k.s; *p; p++)
-        h = (h ^ (unsigned char)*p) * 0x100000001b3u;
-    return map_mix(h + 1);
+    return map_mix(weft__keyhash(t->key, k.s, strlen(k.s)));   /* mixed: the shard goes by the highest bits */
 }
 
 static void *map_alloc(size_t bytes)
@@ -101,6 +100,7 @@ static struct weft__map_table *map_table(weft_map *m)
     char *block = map_alloc(sizeof *t + 64);
     struct weft__map_table *fresh = (struct weft__map_table *)(((uintptr_t)block + 63) & ~(uintptr_t)63);
     fresh->seed = weft__sys_entropy();
+    fresh->key = weft__keyhash_key(weft__sys_entropy());
     fresh->block = block;
     if (atomic_compare_exchange_strong_explicit(&m->weft__table, &t, fresh, memory_order_acq_rel,  /* MP4 */
                                                 memory_order_acquire))

@@ -71,7 +71,7 @@ typedef int64_t weft_time;
 /*
  * errno: a goroutine may wake on another thread, and compilers keep the address that libc's
  * accessor gave before the park. This accessor is opaque and not const, so that each use asks anew.
- * Keep no &errno across a call that can park. The value itself survives a park.
+ * Keep no &errno across a call that can park. The value is the goroutine's: 0 when it starts, and it survives a park.
  *
  * The same holds for a program's own thread-local variables, whose address compilers keep too: use one in a noinline function
  * that does not park, never on both sides of a WEFT_PARKS call. tools/parklint.py FILE.c finds both.

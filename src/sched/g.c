@@ -149,6 +149,7 @@ void weft__g_init(struct weft__g *g, const struct weft__call *call, const void *
     g->label[0] = 0;
     if (weft__unlikely(call->label != NULL))
         g_label(g, call->label);
+    g->saved_errno = 0; /* put by the switch that brings it on a thread */
     atomic_store_explicit(&g->wait, WEFT__WAIT_NONE, memory_order_relaxed);
     atomic_store_explicit(&g->state, WEFT__G_RUNNABLE, memory_order_relaxed);
     if (weft__unlikely(atomic_load_explicit(&weft__sched.blocky_site, memory_order_relaxed) == call->site))
@@ -273,6 +274,9 @@ void weft__g_enter(void)
 
     weft__fiber_arrive(NULL);
     weft__tsan_acquire(m->g);
+#if WEFT__TSAN || WEFT__ASAN
+    *m->errno_at = 0; /* as worker_arrived: the switch has not put it */
+#endif
     weft__leave(m);
 }
 
@@ -379,9 +383,10 @@ _Noreturn void weft__g_finish(long result)
 
 /* g is s's goroutine now. Its last stores are plain ones, weft__spawn_free's: in the simulation they empty the store buffer, which the
  * store that ends the section, in assembly, does not know. */
-static inline void g_again(struct weft__p *p, struct weft__g *g, struct weft__spawn *s)
+static inline void g_again(struct weft__m *m, struct weft__p *p, struct weft__g *g, struct weft__spawn *s)
 {
     g_clear(g);
+    *m->errno_at = 0;
     g->parent_id = s->parent_id;
     g->site = s->site;
     g->at_end = s->at_end;
@@ -418,7 +423,7 @@ struct g_next weft__g_end(long result)
     if (!WEFT__TSAN && !WEFT__ASAN && !WEFT__SMALL && weft__likely(p && !g->tied && !g->is_main && !g->sized && g->site->ints_only)) {
         struct weft__spawn *s = weft__runq_spawn(p);
         if (weft__likely(s != NULL)) {
-            g_again(p, g, s);
+            g_again(m, p, g, s);
             return (struct g_next){s, &m->in};
         }
     }

@@ -458,3 +458,43 @@ TEST(sleep, a_hundred_thousand_sleepers_all_wake)
     wait_count(n);
     EXPECT_EQ(atomic_load(&count), n);
 }
+
+/* ---- errno ---- */
+
+static _Atomic int errno_wrong;
+
+static void leave_errno(int parks, weft_waitgroup *wg)
+{
+    errno_wrong += errno != 0;
+    errno = EDOM;
+    if (parks)
+        weft_yield();
+    errno_wrong += errno != EDOM;
+    weft_waitgroup_done(wg);
+}
+
+static void leave_errno_of(double x, weft_waitgroup *wg)
+{
+    leave_errno(x > 0, wg);
+}
+
+/* Whoever had the stack or the thread before, by whichever way it comes to run. */
+TEST(go, starts_with_errno_0)
+{
+    weft_waitgroup wg = {0};
+
+    for (int i = 0; i < 300; i++) {
+        errno = ERANGE;
+        weft_waitgroup_add(&wg, 5);
+        weft_go(leave_errno, 0, &wg); /* hands what it had to the next */
+        weft_go(leave_errno, i % 2, &wg);
+        weft_go(leave_errno_of, (double)(i % 3), &wg);
+        weft_go(leave_errno, 0, &wg);
+        weft_go_stack(100000, leave_errno, i % 2, &wg);
+        if (i % 8 == 0)
+            weft_waitgroup_wait(&wg);
+    }
+    weft_waitgroup_wait(&wg);
+    EXPECT_EQ(errno_wrong, 0);
+    EXPECT_EQ(errno, ERANGE);
+}

@@ -244,6 +244,8 @@ void weft__h2_send_end(struct weft__h2 *c)
         return;
     if (last)
         h2_fill(c);   /* while all that takes is at hand */
+    if (last && !c->left_len)
+        weft__h2_shelf_give(c);   /* whose blocks are warm for who runs next */
     if (!last || c->out_len)
         h2_write_soon(c);
     else

@@ -2,9 +2,9 @@
  * keyhash.h - a hash of bytes for tables whose keys come from outside.
  *
  * Role    Who chooses the strings must not be able to choose the bucket. Near http/hostpool.c. Layer 0.
- *         The string's length and its pieces of seven bytes are the coefficients of a polynomial, and the hash is its value
- *         at the key, modulo 2^61 - 1. Two strings of up to 7n bytes have one hash under at most n of the 2^61 keys, and
- *         one of 2^b buckets under about 2n in 2^b: whatever the strings are, as long as the key is drawn and not told.
+ *         The string's length and its pieces of seven bytes are the coefficients of a polynomial without a constant, and the
+ *         hash is its value at the key, modulo 2^61 - 1. Two strings of up to 7n bytes have one hash under at most n + 1 of the 2^61
+ *         keys, and one of 2^b buckets under about 2(n + 1) in 2^b: whatever the strings are, as long as the key is drawn and not told.
  * Not so  FNV with a random start: what it does to two strings depends on the lowest byte of the start alone, so that strings that
  *         collide for one start in 256 can be computed. SipHash: three times the instructions for the names that hosts have.
  * Source  Carter and Wegman 1979; Dietzfelbinger and others 1992, Polynomial hash functions are reliable.
@@ -48,6 +48,7 @@ static inline uint64_t weft__keyhash(uint64_t key, const char *s, size_t n)
     word = 0;
     memcpy(&word, s + i, n - i);   /* seven bytes at most */
     h = weft__keyhash_step(key, h, word);
+    h = weft__keyhash_step(key, h, 0);   /* the last piece too times the key: else who knows two of them knows their hashes' difference */
     return h >= WEFT__KEYHASH_P ? h - WEFT__KEYHASH_P : h;
 }
 

@@ -72,8 +72,30 @@ TEST(http_hosts, the_hash_is_the_polynomial_that_it_says)
                 memcpy(&piece, s + 7 * i, n - 7 * i < 7 ? n - 7 * i : 7);
                 want = (times(want, keys[k]) + piece) % WEFT__KEYHASH_P;
             }
+            want = times(want, keys[k]);
             EXPECT_EQ(weft__keyhash(keys[k], s, n), want);
         }
+    }
+}
+
+/* The ports of one host: they differ in the last piece only, by multiples of 65,536, which the low bits of a sum would not show. */
+TEST(http_hosts, ports_are_spread_whatever_the_key)
+{
+    enum { BITS = 12, FIRST = 10000, PORTS = 65536 - FIRST };
+    static int bucket[1 << BITS];
+    uint64_t key = 0x2545f4914f6cdd1du;
+    for (int k = 0; k < 20; k++) {
+        int most = 0;
+        memset(bucket, 0, sizeof bucket);
+        key = weft__keyhash_key(key * 6364136223846793005u + 1442695040888963407u);
+        for (int port = FIRST; port < 65536; port++) {
+            char s[64];
+            int n = snprintf(s, sizeof s, "http://abcdefghij.test:%d", port);
+            REQUIRE(n % WEFT__KEYHASH_PIECE == 0);   /* the last piece is "t:" and the port */
+            int *b = &bucket[weft__keyhash(key, s, (size_t)n) & ((1 << BITS) - 1)];
+            most = ++*b > most ? *b : most;
+        }
+        EXPECT(most < 20 * PORTS / (1 << BITS));
     }
 }
 

@@ -18,6 +18,7 @@
  */
 #include <string.h>
 
+#include "../../base/keyhash.h"
 #include "../../sys/sys.h"
 #include "dns.h"
 
@@ -311,17 +312,25 @@ static WEFT_PARKS int dns_get(struct dns_waiter *w, uint32_t hash, const char *h
     return w->result;
 }
 
-/* FNV-1a of the name in lower case, which ret gets. 0 or WEFT_EADDR. */
+/* The process's, drawn by who needs it first: names come from pages, and a bucket is walked under the lock. */
+static uint64_t dns_key(void)
+{
+    static _Atomic uint64_t key;
+    uint64_t k = atomic_load_explicit(&key, memory_order_relaxed), fresh;
+    if (k)
+        return k;
+    fresh = weft__keyhash_key(weft__sys_entropy()) | 1;
+    return atomic_compare_exchange_strong_explicit(&key, &k, fresh, memory_order_relaxed, memory_order_relaxed) ? fresh : k;
+}
+
+/* The name in lower case, and its hash. 0 or WEFT_EADDR. */
 static weft_err dns_fold(const char *host, char *ret, size_t n, uint32_t *ret_hash)
 {
-    uint32_t h = 2166136261u;
     size_t i;
-    for (i = 0; host[i] != '\0' && i < n - 1; i++) {
+    for (i = 0; host[i] != '\0' && i < n - 1; i++)
         ret[i] = host[i] >= 'A' && host[i] <= 'Z' ? (char)(host[i] + 32) : host[i]; /* ASCII, whatever the locale */
-        h = (h ^ (unsigned char)ret[i]) * 16777619u;
-    }
     ret[i] = '\0';
-    *ret_hash = h;
+    *ret_hash = (uint32_t)weft__keyhash(dns_key(), ret, i);
     return i == 0 || host[i] != '\0' ? WEFT_EADDR : 0;
 }
 

@@ -38,7 +38,7 @@ typedef struct weft_alarm {
  * @t        storage; an active timer is moved to the new time.
  * @d        nanoseconds; 0 or less: at once.
  *
- * Parks     never. Any thread. Costs no allocation: a pending one takes these 80 bytes and 16 of the processor's heap.
+ * Parks     never. Any thread. Costs no allocation: a pending one takes these 72 bytes and 16 of the processor's heap.
  * Source    Go time.NewTimer. Tests: test_timer.c.
  */
 WEFT_API void weft_timer_start(weft_timer *t, weft_dur d);

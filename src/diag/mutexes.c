@@ -13,7 +13,7 @@
  * Limits  1,024 locks at a time, 4 to a bucket; more are not watched, so that of many readers of one lock four are. Not those
  *         that a thread without goroutine locks, nor a semaphore, which belongs to no thread. Not under ThreadSanitizer, which
  *         stands before the same calls. A goroutine that keeps its thread (weft_lock_thread, libweft-posix, a thread of the
- *         program) may hold what it likes.
+ *         program) may hold what it likes; but libweft-posix leaves spin locks alone.
  */
 #include "diag.h"
 

@@ -12,7 +12,7 @@
  *                           switches only: two that hand over to each other compute long; let the queue have its turn.
  *   tick stands still    -> other work waits behind it (its queue, global, timers due, net) for a slice: claim, retake.
  *   left alone by thieves -> until its time is up, or its tick stands still (I8, idle.c).
- *   an idle p beside it  -> move its queue and next slot to the global queue (a claim) and wake a worker.
+ *   an idle p beside it  -> move its next slot and a piece of its queue to the global one (a claim) and wake a worker.
  * Invariants
  *   MT2  A thread that waits for a CPU is neither blocked nor at the end of its slice: taking its processor makes one thread
  *        more, and where there are more of them than CPUs each waits longer, as does whoever wants a lock that it holds. So

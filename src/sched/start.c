@@ -234,13 +234,10 @@ static struct weft__m *start_adopt_main(void)
     atomic_fetch_add_explicit(&weft__sched.created, 1, memory_order_relaxed);
     weft__sched.main_g = &main_g;
     weft__tls_m = m;
+    weft__less_set(m, true); /* D1: it runs, and is seen to, before it is one of the threads that may all sleep */
     atomic_fetch_add_explicit(&weft__sched.nm, 1, memory_order_seq_cst);
     weft__m_fields(m);
-    struct weft__p *p = weft__p_try_idle();
-    if (p)
-        weft__p_take(m, p);
-    else
-        weft__less_set(m, true);
+    (void)weft__regain(m);
     return m;
 }
 

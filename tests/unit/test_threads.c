@@ -1,6 +1,6 @@
 /*
  * test_threads.c - what becomes of threads: of one whose goroutine ends locked to it, of those that workers start from,
- * and of signals sent to a worker.
+ * of a main thread that comes late, and of signals sent to a worker.
  */
 #include <fcntl.h>
 #include <pthread.h>
@@ -8,6 +8,7 @@
 #include <spawn.h>
 #include <stdatomic.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <weft/weft.h>
@@ -268,4 +269,36 @@ TEST_ENV(worker_signals, what_was_blocked_at_the_start_is_blocked_on_workers, "W
         weft_go(look_at_mask, &wg);
     weft_waitgroup_wait(&wg);
     EXPECT_EQ(atomic_load(&open_after_start), 0);
+}
+
+/* ---- a main thread that comes late ---- */
+
+static _Atomic weft_dur nap; /* what each sigaltstack takes longer */
+
+/* The C library's, which a thread calls in the middle of becoming one of weft's. */
+int sigaltstack(const stack_t *set, stack_t *old)
+{
+    weft_dur ns = atomic_load(&nap);
+
+    if (ns > 0)
+        (void)nanosleep(&(struct timespec){ns / WEFT_SEC, ns % WEFT_SEC}, NULL);
+    return (int)syscall(SYS_sigaltstack, set, old);
+}
+
+static void *start_and_end(void *arg)
+{
+    (void)weft_goid();
+    return arg;
+}
+
+/* The runtime was started by a thread that has ended, so the monitor looks for a deadlock again and again. */
+TEST(late_main, is_not_taken_for_a_thread_that_sleeps)
+{
+    pthread_t first;
+
+    EXPECT_EQ(pthread_create(&first, NULL, start_and_end, NULL), 0);
+    pthread_join(first, NULL);
+    atomic_store(&nap, 200 * WEFT_MS);
+    EXPECT_EQ(weft_goid(), 1);
+    atomic_store(&nap, 0);
 }

@@ -36,7 +36,7 @@ enum {
     WEFT__GUARD_BYTES = 16384,
     WEFT__SCHED_STACK_BYTES = 128 * 1024
 };
-enum { WEFT__CLAIM_TAKEN = 1, WEFT__CLAIM_FENCED = 2 }; /* m->claim */
+enum { WEFT__CLAIM_TAKEN = 1, WEFT__CLAIM_FENCED = 2, WEFT__CLAIM_FROZEN = 4 }; /* m->claim; FROZEN: a report has taken it, for good */
 #define WEFT__NEVER INT64_MAX
 
 /* What a run queue holds: the address of a g, with bit 0 set of a weft__spawn, with bit 1 set of a weft__taker. 0: none. */

@@ -343,6 +343,17 @@ void weft_unlock_thread(void)
 
 /* ---- the end ---- */
 
+/* A claim that is somebody else's ends soon, and its m would run on. */
+static bool start_freeze(struct weft__m *m)
+{
+    if (atomic_load_explicit(&m->claim, memory_order_relaxed) & WEFT__CLAIM_FROZEN)
+        return true;
+    if (!weft__claim(m))
+        return false;
+    atomic_fetch_or_explicit(&m->claim, WEFT__CLAIM_FROZEN, memory_order_relaxed);
+    return true;
+}
+
 void weft__freeze_world(void)
 {
     struct weft__m *me = weft__m();
@@ -351,8 +362,7 @@ void weft__freeze_world(void)
     for (int round = 0; round < 20; round++) {
         bool all = true;
         for (struct weft__m *m = atomic_load_explicit(&weft__sched.all_m, memory_order_acquire); m; m = m->all_next)
-            if (m != me && atomic_load_explicit(&m->p, memory_order_relaxed) &&
-                !(atomic_load_explicit(&m->claim, memory_order_relaxed) & WEFT__CLAIM_TAKEN) && !weft__claim(m))
+            if (m != me && atomic_load_explicit(&m->p, memory_order_relaxed) && !start_freeze(m))
                 all = false;
         if (all)
             break;

@@ -20,6 +20,11 @@
 
 #include <string.h>
 
+/* How often who asks for states looks again at what another thread holds: a tenth of a second or less in all. Nobody is stopped by a
+ * report while it holds a claim or a lock (weft__stop_if_frozen is called by none of those that do), but a holder may be off its
+ * CPU, or have failed itself and so wait for good (Z1). */
+enum { TAKER_TRIES = 1200 };
+
 /* NULL: nothing is done. */
 static struct weft__g *taker_deliver(struct weft__taker *t, uint64_t v)
 {
@@ -77,7 +82,7 @@ static void taker_show_global(struct weft__sched *s)
     uint32_t spins = 0;
 
     while (!weft__lock_try(&s->lock)) {
-        if (spins == 400) /* some ms: its holder was stopped by the same report */
+        if (spins == TAKER_TRIES)
             return;
         weft__spin(&spins);
     }
@@ -86,21 +91,36 @@ static void taker_show_global(struct weft__sched *s)
     weft__unlock(&s->lock);
 }
 
+/* By the processor, not by the threads that are known: its new owner may not have begun. False: look again; it is on its way from
+ * one owner to another, or its queue is another's now, who holds the claim or is in its section. */
+static bool taker_show_p(const struct weft__p *p, const struct weft__m *me, bool frozen)
+{
+    struct weft__m *m = atomic_load_explicit(&p->m, memory_order_acquire);
+    bool ours = m && (atomic_load_explicit(&m->claim, memory_order_acquire) & WEFT__CLAIM_FROZEN) != 0; /* M3 */
+
+    if (m && m == me && atomic_load_explicit(&m->in, memory_order_relaxed) != 0)
+        return true; /* we have failed inside of a section */
+    if (!ours && !(m && weft__claim(m)))
+        return weft__runq_len(p) == 0 && atomic_load_explicit(&p->next, memory_order_relaxed) == 0;
+    bool is = atomic_load_explicit(&m->p, memory_order_relaxed) == p;
+    if (is)
+        taker_show_queue(p);
+    if (!ours && !(frozen && m != me)) /* one that the freeze has missed is not let go */
+        weft__unclaim(m);
+    return is;
+}
+
 void weft__takers_show(void)
 {
     struct weft__sched *s = &weft__sched;
     bool frozen = atomic_load_explicit(&s->frozen, memory_order_relaxed) != 0;
+    int n = atomic_load_explicit(&s->ps_n, memory_order_acquire);
+    uint32_t spins = 0;
 
-    for (struct weft__m *m = atomic_load_explicit(&s->all_m, memory_order_acquire); m; m = m->all_next) {
-        if (!atomic_load_explicit(&m->p, memory_order_relaxed))
-            continue;
-        bool frozen_so = frozen && (atomic_load_explicit(&m->claim, memory_order_acquire) & WEFT__CLAIM_TAKEN) != 0; /* M3 */
-        bool claimed = !frozen_so && weft__claim(m); /* also our own; false where we have failed inside of a section */
-        const struct weft__p *p = frozen_so || claimed ? atomic_load_explicit(&m->p, memory_order_relaxed) : NULL;
-        if (p)
-            taker_show_queue(p);
-        if (claimed)
-            weft__unclaim(m);
+    for (int i = 0; i < n; i++) {
+        const struct weft__p *p = atomic_load_explicit(&s->ps[i], memory_order_acquire);
+        while (p && !taker_show_p(p, weft__m(), frozen) && spins < TAKER_TRIES)
+            weft__spin(&spins);
     }
     taker_show_global(s);
 }

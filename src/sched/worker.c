@@ -7,7 +7,8 @@
  * Invariants
  *   W1  between weft__enter and weft__leave a thread may switch goroutines: the section that one goroutine begins, the
  *       next one ends, always on the same m: the switch to a goroutine does it (switch.S), under a sanitizer worker_arrived.
- *   W2  on the scheduler's stack m->g is NULL and m->in is 1 as long as the m has a p, but between two looks at a taker (Q4).
+ *   W2  on the scheduler's stack m->g is NULL and m->in is 1 as long as the m has a p, but between two looks at a taker (Q4), and
+ *       when a report has stopped the thread.
  *   W3  a goroutine with on_cpu == 1 is in no queue; it enters one only from weft__ready (after on_cpu fell), or from
  *       the scheduler's stack of the m that it just left (yield).
  *   W4  tied goroutines are never in a run queue while they run; tied changes only while the goroutine is in nobody's
@@ -492,14 +493,23 @@ static void worker_run(struct weft__m *m, struct weft__g *g)
     weft__fiber_arrive(m->g0_fake);
 }
 
+/* Outside of the section: the report wants to claim it. */
+static inline void worker_stop_if_frozen(struct weft__m *m)
+{
+    if (weft__unlikely(atomic_load_explicit(&weft__sched.frozen, memory_order_relaxed) != 0)) {
+        weft__leave(m);
+        weft__stop_if_frozen();
+    }
+}
+
 void weft__schedule(void)
 {
     struct weft__m *m = weft__m();
     uint32_t spins = 0;
 
     for (;;) {
-        weft__stop_if_frozen();
         worker_after_switch(m);
+        worker_stop_if_frozen(m);
         (void)weft__enter(m); /* W2 */
         struct weft__g *g = m->tied_g;
         struct weft__p *p = atomic_load_explicit(&m->p, memory_order_relaxed);

@@ -6,7 +6,10 @@
  */
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/random.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 #include <weft/weft.h>
 
@@ -506,6 +509,71 @@ WEFT_TEST_REG(taker, the_list_of_leaks_shows_them_as_runnable, 0, 0,
     test_settle();
     send_to_all(10, 1);
     free_lines(10);
+    exit(0);
+}
+
+static void nap(weft_dur ns)
+{
+    (void)nanosleep(&(struct timespec){ns / WEFT_SEC, ns % WEFT_SEC}, NULL);
+}
+
+static _Atomic bool threads_wait;
+
+/* The C library's, which a worker calls before it is one of those that are known. */
+ssize_t getrandom(void *at, size_t n, unsigned flags)
+{
+    while (atomic_load(&threads_wait))
+        nap(WEFT_MS);
+    return syscall(SYS_getrandom, at, n, flags);
+}
+
+/* The monitor takes the processor away with all that are queued there, and gives it to a thread that does not come. */
+DEATH_ENV(taker, the_dump_shows_those_behind_a_worker_that_has_not_begun, "WEFT_PROCS=1", 2,
+      "panic: enough\n\ngoroutine 1 \\[running\\]:\n(" LINE_ ")+"
+      "(\ngoroutine [0-9]+ \\[runnable\\]:\n(" LINE_ ")*waits_for_bytes\\(\\.\\.\\.\\)\n(" LINE_ ")+){10}$")
+{
+    make_lines(10);
+    for (int i = 0; i < 10; i++)
+        weft_go(waits_for_bytes, i);
+    test_settle();
+    weft__lock(&weft__sched.lock);
+    weft__sched.idle_m = NULL; /* workers that a slow machine has brought about already */
+    weft__unlock(&weft__sched.lock);
+    atomic_store(&threads_wait, true);
+    send_to_all(10, 1);
+    while (atomic_load(&weft__m()->p))
+        ;
+    weft_panic("enough");
+}
+
+static _Atomic bool claimed;
+
+/* As the monitor does where others are idle. */
+static void *claim_for_a_while(void *m)
+{
+    while (!weft__claim(m))
+        nap(WEFT_MS / 10);
+    atomic_store(&claimed, true);
+    nap(5 * WEFT_MS);
+    weft__unclaim(m);
+    return NULL;
+}
+
+WEFT_TEST_REG(taker, a_list_waits_for_who_has_the_queue_just_now, 0, 0,
+              "^(goroutine [0-9]+ \\[runnable\\]: waits_for_bytes, " LINE_ "){10}$", "WEFT_LEAKS=1")
+{
+    pthread_t t;
+
+    weft_procs(1);
+    make_lines(10);
+    for (int i = 0; i < 10; i++)
+        weft_go(waits_for_bytes, i);
+    test_settle();
+    send_to_all(10, 1);
+    free_lines(10);
+    REQUIRE(pthread_create(&t, NULL, claim_for_a_while, weft__m()) == 0 && pthread_detach(t) == 0);
+    while (!atomic_load(&claimed))
+        ;
     exit(0);
 }
 

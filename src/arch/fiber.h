@@ -57,6 +57,8 @@ void __tsan_destroy_fiber(void *fiber);
 void __tsan_switch_to_fiber(void *fiber, unsigned flags);
 void __tsan_acquire(void *addr);
 void __tsan_release(void *addr);
+void AnnotateIgnoreWritesBegin(const char *file, int line);
+void AnnotateIgnoreWritesEnd(const char *file, int line);
 #endif
 #if WEFT__ASAN
 void __sanitizer_start_switch_fiber(void **fake_save, const void *bottom, size_t size);
@@ -105,6 +107,21 @@ static inline void weft__tsan_acquire(void *p)
     (void)p;
 #if WEFT__TSAN
     __tsan_acquire(p);
+#endif
+}
+
+/* What the calling thread writes until the end, ThreadSanitizer does not see. */
+static inline void weft__tsan_unseen_begin(void)
+{
+#if WEFT__TSAN
+    AnnotateIgnoreWritesBegin(__FILE__, __LINE__);
+#endif
+}
+
+static inline void weft__tsan_unseen_end(void)
+{
+#if WEFT__TSAN
+    AnnotateIgnoreWritesEnd(__FILE__, __LINE__);
 #endif
 }
 

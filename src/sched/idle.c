@@ -331,6 +331,8 @@ bool weft__poll_now(struct weft__m *m, weft_dur timeout)
     if (timeout != 0 && idle_retake(m, !any))
         (void)weft__enter(m);
     weft__woken_run(woken);
+    struct weft__p *p = atomic_load_explicit(&m->p, memory_order_relaxed);
+    atomic_store_explicit(&s->poll_turns, p ? weft__runq_len(p) : 0, memory_order_relaxed); /* NT1 */
     return any;
 }
 

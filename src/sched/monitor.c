@@ -18,6 +18,10 @@
  *        more, and where there are more of them than CPUs each waits longer, as does whoever wants a lock that it holds. So
  *        the kernel is asked who waits for a CPU, but only about one who has used less than half of the wall time, right
  *        before a verdict; and verdicts on those take longer the more goroutines go on without a processor already.
+ *   NT1  The net is late only if it is not looked at though all that waited on the poller's processor after the last look have had
+ *        their turn: what a look finds goes behind those. Nobody computes where a turn takes 1/MON_FEW ms at most, so for as many of
+ *        these, within MON_NET and MON_NET_MAX, a net that nobody looks at is no reason to look oftener. After that it is: short
+ *        ticks, each pokes. MON_NET_MAX is no less than the longest tick, so the monitor, which pokes at each look, is the bound in a calm.
  * Calm    A wake-up of the monitor costs some 40 us on a virtual machine, and whoever computes on its CPU as much again: 1,000 of
  *         them a second were an eighth of an echo server's CPU time. So after MON_CALM looks in a row at which nothing was wrong
  *         (every p went on by many switches or slept, nobody waited long) a tick lasts 2, 4, then 8 ms, but never past the first
@@ -61,7 +65,8 @@ enum { MON_IDLE_TICKS = 10, MON_TRIM_TICKS = 1024, MON_LOOK_GROWTH = 4, MON_BLOC
 #define MON_ASK_MAX (4 * WEFT_MS)       /* between two questions to the kernel about one that waits for a CPU */
 #define MON_STARVED_MAX WEFT_SEC        /* a thread that gets no CPU for so long may be the only one */
 #define MON_SHORT (100 * WEFT_MS)       /* since somebody was seen to wait for one: CPUs are short */
-#define MON_NET (3 * WEFT_MS)           /* the net waits for longer than it takes to answer all that one look has found */
+#define MON_NET (3 * WEFT_MS)           /* NT1: a net that nobody has looked at for so long waits, if few were queued at the last look */
+#define MON_NET_MAX (10 * WEFT_MS)      /* or if many were */
 #define MON_FORGET (100 * WEFT_MS)      /* a calm before so long a sleep says nothing */
 
 /* Why a goroutine does not come back. */
@@ -418,6 +423,14 @@ void weft__monitor_poke(void)
         weft__sys_futex_wake(&weft__sched.mon_sleep, 1);
 }
 
+/* NT1: how long those need who were queued after the last look at the net, if nobody computes. */
+static weft_dur mon_net(const struct weft__sched *s)
+{
+    weft_dur turns = (weft_dur)atomic_load_explicit(&s->poll_turns, memory_order_relaxed) * (MON_TICK / MON_FEW);
+
+    return turns < MON_NET ? MON_NET : turns < MON_NET_MAX ? turns : MON_NET_MAX;
+}
+
 static void mon_tick(struct weft__sched *s, weft_time now)
 {
     bool due = weft__timers_next() <= now, others = due || atomic_load_explicit(&s->gq_n, memory_order_relaxed) != 0;
@@ -425,7 +438,7 @@ static void mon_tick(struct weft__sched *s, weft_time now)
     weft_dur unseen = net ? now - atomic_load_explicit(&s->poll_last, memory_order_relaxed) : 0;
     bool outside = others || unseen > MON_TICK;
 
-    if (others || unseen > MON_NET)
+    if (others || unseen > mon_net(s))
         mon_restless();
     if (outside && atomic_load_explicit(&s->nidle, memory_order_relaxed) != 0)
         weft__wake_worker();

@@ -167,7 +167,7 @@ struct weft__sched {
     _Atomic uint32_t nspinning;       /* [I1] workers looking for work */
     _Atomic uint32_t nless;           /* [D1] ms that run a goroutine without a p (foreign threads not counted) */
     _Atomic uint32_t poller;          /* 1 while a worker is in weft__poll */
-    _Atomic uint32_t poll_sleeping;   /* 1 while that call may sleep */
+    _Atomic uint32_t poll_sleeping, poll_turns; /* 1 while that call may sleep; [stat; NT1] queued there after the last one */
     _Atomic weft_time poll_last;      /* [stat] when the net was looked at */
     _Atomic int procs;                /* [lock for writes] */
     _Atomic uint32_t nbusy;           /* [lock for writes; I6] ps that are neither idle nor retired */

@@ -40,6 +40,10 @@
 #define MADV_GUARD_INSTALL 102
 #endif
 
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ 22
+#endif
+
 #ifndef SYS_process_madvise
 #define SYS_process_madvise 440
 #endif
@@ -186,12 +190,16 @@ void *weft__sys_reserve(size_t bytes, size_t align)
 
 int weft__sys_guard(void *addr, size_t bytes)
 {
-    static _Atomic int no_guard_install; /* 1 once the kernel has refused it */
-    if (!atomic_load_explicit(&no_guard_install, memory_order_relaxed)) {
-        if (madvise(addr, bytes, MADV_GUARD_INSTALL) == 0)
-            return 0;
-        atomic_store_explicit(&no_guard_install, 1, memory_order_relaxed);
+    static _Atomic int by_advice; /* 1 once MADV_GUARD_INSTALL has made a guard, -1 once it has not */
+    int how = atomic_load_explicit(&by_advice, memory_order_relaxed);
+    /* The first is tried: it must not let itself be filled. qemu-user says yes to any advice and does nothing. */
+    if (how >= 0 && madvise(addr, bytes, MADV_GUARD_INSTALL) == 0 &&
+        (how > 0 || (madvise(addr, bytes, MADV_POPULATE_READ) != 0 && errno == EFAULT))) {
+        if (how == 0)
+            atomic_store_explicit(&by_advice, 1, memory_order_relaxed);
+        return 0;
     }
+    atomic_store_explicit(&by_advice, -1, memory_order_relaxed);
     return mprotect(addr, bytes, PROT_NONE) != 0 ? -errno : 0;
 }
 

@@ -1,6 +1,8 @@
 /* The folder server: paths, conditions, ranges, and nothing outside of the root. Source: RFC 9110 13, 14; Go http.FileServer. */
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "http_peer.h"
@@ -106,15 +108,30 @@ static const char *body_of(const char *answer)
 
 #define STATUS(answer, code) EXPECT(strncmp(answer, "HTTP/1.1 " code " ", 13) == 0)
 
+/* Kernels before 5.6, and qemu-user 7.2, have none: symlinks lead nowhere then. */
+static bool symlinks_are_followed(void)
+{
+    struct open_how how = {.flags = O_RDONLY | O_CLOEXEC};
+    long fd = syscall(SYS_openat2, AT_FDCWD, "/", &how, sizeof how);
+    if (fd >= 0)
+        close((int)fd);
+    return fd >= 0;
+}
+
 TEST(http_files, paths_lead_to_files)
 {
     struct folder f;
+    bool links = symlinks_are_followed();
     folder_start(&f);
     static const char *const want[][2] = {{"/", "<p>home"}, {"/index.html", "<p>home"}, {"/sub/", "<p>sub"}, {"/subl/", "<p>sub"},
         {"/ten.bin", "0123456789"}, {"/ten.bin?x=/..", "0123456789"}, {"/in", "0123456789"}, {"/a%20b/%c3%A9%25.txt", "odd"},
         {"//ten.bin", "0123456789"}, {"/sub/./index.html", "<p>sub"}, {"/none.bin", ""}, {"http://h/ten.bin", "0123456789"}};
     for (size_t i = 0; i < sizeof want / sizeof *want; i++) {
         const char *a = get(&f, want[i][0], "");
+        if (!links && (strcmp(want[i][0], "/in") == 0 || strcmp(want[i][0], "/subl/") == 0)) {
+            STATUS(a, "404");
+            continue;
+        }
         STATUS(a, "200");
         EXPECT_STR(body_of(a), want[i][1]);
     }

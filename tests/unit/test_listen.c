@@ -183,16 +183,17 @@ TEST(listen, two_listeners_share_a_port)
 /* A second process, this program once more, with a listener of its own on the port: it answers 'b'. */
 static pid_t other_process(const char *addr, int *ret_alive)
 {
-    char *argv[] = {"test_listen", "--run", "listen.the_other_process_of_a_shared_port", NULL};
+    char self[256] = "", *argv[] = {"sh", "-c", "exec $WEFT_TEST_EXEC \"$0\" --run listen.the_other_process_of_a_shared_port", self, NULL};
     posix_spawn_file_actions_t acts;
     int fd[2];
     pid_t pid;
     REQUIRE(setenv("WEFT_TEST_SHARED_PORT", addr, 1) == 0);
+    REQUIRE(readlink("/proc/self/exe", self, sizeof self - 1) > 0);
     REQUIRE(pipe2(fd, O_CLOEXEC) == 0);
     posix_spawn_file_actions_init(&acts);
     posix_spawn_file_actions_adddup2(&acts, fd[0], 0);
     posix_spawn_file_actions_addopen(&acts, 1, "/dev/null", O_WRONLY, 0);
-    REQUIRE(posix_spawn(&pid, "/proc/self/exe", &acts, NULL, argv, environ) == 0);
+    REQUIRE(posix_spawn(&pid, "/bin/sh", &acts, NULL, argv, environ) == 0);
     posix_spawn_file_actions_destroy(&acts);
     close(fd[0]);
     *ret_alive = fd[1];

@@ -39,6 +39,14 @@ struct weft_test {
 #define DEATH(suite, name, status, re) WEFT_TEST_REG(suite, name, 0, status, re, NULL)
 #define DEATH_ENV(suite, name, env, status, re) WEFT_TEST_REG(suite, name, 0, status, re, env)
 
+/* How often a test does its thing: n times; in the simulation few, for 2,000 seeds of few rounds each see more than few seeds of
+ * many rounds (tests/sim/list.txt). Constants. */
+#ifdef WEFT_SIM
+#define WEFT_TEST_TIMES(n, few) (few)
+#else
+#define WEFT_TEST_TIMES(n, few) (n)
+#endif
+
 /* Whether ThreadSanitizer is in this build. */
 #if defined(__SANITIZE_THREAD__)
 #define WEFT_TEST_TSAN true

@@ -527,7 +527,7 @@ static void recv_then_free(weft_chan(int) ch, weft_sender(int) done)
 TEST(chan, the_receiver_may_free_at_once)
 {
     weft_chan(int) done = weft_make(int, 1);
-    for (int i = 0; i < 2000; i++) {
+    for (int i = 0; i < WEFT_TEST_TIMES(2000, 200); i++) {
         weft_chan(int) ch = weft_make(int);
         weft_go(recv_then_free, ch, done);
         weft_send(ch, i);

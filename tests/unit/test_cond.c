@@ -122,13 +122,14 @@ static void take_many(struct queue *q, int rounds)
 
 static void bounded_queue(void)
 {
+    enum { ROUNDS = WEFT_TEST_TIMES(2000, 250) };
     struct queue q = {.not_empty.m = &q.m, .not_full.m = &q.m};
     for (int i = 0; i < 4; i++) {
-        weft_waitgroup_go(&q.wg, put_many, &q, 2000);
-        weft_waitgroup_go(&q.wg, take_many, &q, 2000);
+        weft_waitgroup_go(&q.wg, put_many, &q, ROUNDS);
+        weft_waitgroup_go(&q.wg, take_many, &q, ROUNDS);
     }
     weft_waitgroup_wait(&q.wg);
-    EXPECT_EQ(q.sum, 8000);
+    EXPECT_EQ(q.sum, 4 * ROUNDS);
 }
 
 TEST_ENV(cond, no_wake_is_lost_on_1_proc, "WEFT_PROCS=1") { bounded_queue(); }
@@ -169,7 +170,7 @@ static void crowd_passer(struct crowd *w)
 
 static void crowd_run(bool held)
 {
-    enum { WAITERS = 50, TURNS = 200 };
+    enum { WAITERS = 50, TURNS = WEFT_TEST_TIMES(200, 20) };
     struct crowd w = {.turn = 0};
     weft_waitgroup wg = {0}, passers = {0};
     w.c.m = &w.m;

@@ -113,7 +113,7 @@ static void child_watcher(weft_ctx *child, struct order *o)
 
 TEST_ENV(ctx, who_sees_a_child_end_sees_the_parent_ended, "WEFT_PROCS=8")
 {
-    for (int round = 0; round < 200; round++) {
+    for (int round = 0; round < WEFT_TEST_TIMES(200, 30); round++) {
         struct order o = {.parent = weft_with_cancel(NULL)};
         weft_waitgroup wg = {0};
         (void)weft_ctx_done(o.parent);
@@ -133,7 +133,7 @@ TEST_ENV(ctx, who_sees_a_child_end_sees_the_parent_ended, "WEFT_PROCS=8")
 
 TEST(ctx, a_deep_chain_ends_on_a_small_stack)
 {
-    enum { DEPTH = 20000 };
+    enum { DEPTH = WEFT_TEST_TIMES(20000, 300) };
     weft_ctx *top = weft_with_cancel(NULL), *c = weft_ctx_ref(top);
     for (int i = 0; i < DEPTH; i++) {
         weft_ctx *child = weft_with_cancel(c);
@@ -327,11 +327,11 @@ static void grow_and_drop(weft_ctx *top, int rounds)
 
 static void churn(void)
 {
-    for (int round = 0; round < 20; round++) {
+    for (int round = 0; round < WEFT_TEST_TIMES(20, 5); round++) {
         weft_ctx *top = weft_with_cancel(NULL);
         weft_waitgroup wg = {0};
         for (int i = 0; i < 8; i++)
-            weft_waitgroup_go(&wg, grow_and_drop, top, 200);
+            weft_waitgroup_go(&wg, grow_and_drop, top, WEFT_TEST_TIMES(200, 8));
         weft_sleep(round % 5 * 100 * WEFT_US);
         weft_cancel(top);
         weft_waitgroup_wait(&wg);

@@ -126,7 +126,7 @@ static void cancel_it(weft_ctx *c)
 TEST_ENV(ctx_after, stop_and_cancel_may_race, "WEFT_PROCS=8")
 {
     struct tally t = {0};
-    int stopped = 0, rounds = 3000;
+    int stopped = 0, rounds = WEFT_TEST_TIMES(3000, 150);
     for (int i = 0; i < rounds; i++) {
         weft_ctx *c = weft_with_cancel(NULL);
         weft_waitgroup gone = {0};
@@ -195,7 +195,7 @@ static void watch_until_end(weft_ctx *c)
 
 TEST_ENV(ctx_after, a_deleted_watch_is_not_touched, "WEFT_PROCS=8")
 {
-    for (int round = 0; round < 100; round++) {
+    for (int round = 0; round < WEFT_TEST_TIMES(100, 5); round++) {
         weft_ctx *c = weft_with_timeout(NULL, (1 + round % 10) * 20 * WEFT_US);
         weft_waitgroup wg = {0};
         for (int i = 0; i < 4; i++)
@@ -220,7 +220,7 @@ static void nothing(void *arg)
 TEST_ENV(ctx_after, a_stop_may_meet_the_drop_of_the_last_reference, "WEFT_PROCS=2")
 {
     weft_chan(int) over = weft_make(int, 1);
-    for (int i = 0; i < 2000; i++) {
+    for (int i = 0; i < WEFT_TEST_TIMES(2000, 160); i++) {
         weft_ctx *c = weft_with_cancel(NULL);
         weft_ctx_after *h = weft_ctx_after_func(c, nothing, NULL);
         weft_go(drop_it, c, over);

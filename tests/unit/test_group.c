@@ -310,7 +310,7 @@ TEST_ENV(singleflight, many_keys_and_callers, "WEFT_PROCS=8")
 {
     struct flight_test t = {0};
     for (int i = 0; i < 8; i++)
-        weft_waitgroup_go(&t.wg, ask_often, &t, 3000);
+        weft_waitgroup_go(&t.wg, ask_often, &t, WEFT_TEST_TIMES(3000, 200));
     weft_waitgroup_wait(&t.wg);
     EXPECT_EQ(t.got, 0);
 }
@@ -372,7 +372,7 @@ TEST_ENV(pool, a_thing_has_one_owner, "WEFT_PROCS=8")
     weft_pool p = {0};
     weft_waitgroup wg = {0};
     for (int i = 0; i < 8; i++)
-        weft_waitgroup_go(&wg, churn, &p, 3000);
+        weft_waitgroup_go(&wg, churn, &p, WEFT_TEST_TIMES(3000, 500));
     weft_waitgroup_wait(&wg);
     weft_pool_clear(&p, free);
 }

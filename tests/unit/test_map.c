@@ -108,7 +108,7 @@ static bool count_all(weft_map_key k, void *v, void *arg)
 
 static void churn(weft_map *m, _Atomic long *there, unsigned seed)
 {
-    for (int i = 0; i < 4000; i++) {
+    for (int i = 0; i < WEFT_TEST_TIMES(4000, 500); i++) {
         char key[16];
         int n = 0;
         seed = seed * 1103515245u + 12345u;
@@ -170,7 +170,7 @@ TEST(map, a_panic_in_range_leaves_the_map_usable)
 }
 
 /* Readers without locks beside growth, deletion and clearing of everything else. */
-enum { KEPT = 64, PASSING = 3000, LOOKERS = 3, CHANGERS = 2 };
+enum { KEPT = 64, PASSING = WEFT_TEST_TIMES(3000, 150), LOOKERS = 3, CHANGERS = 2 };
 struct bustle {
     weft_map m;
     char kept[KEPT], passing[PASSING];
@@ -182,7 +182,7 @@ struct bustle {
 static void look(struct bustle *s)
 {
     char name[24];
-    for (uint32_t i = 0; atomic_load(&s->changing) || i < 1000; i++) {
+    for (uint32_t i = 0; atomic_load(&s->changing) || i < WEFT_TEST_TIMES(1000, 100); i++) {
         uint32_t k = i % KEPT, p = i * 7919u % PASSING;
         void *v = NULL;
         if (!weft_map_load(&s->m, k, &v) || v != &s->kept[k])
@@ -234,8 +234,8 @@ static void bustle(int rounds)
     weft_map_free(&s.m);
 }
 
-TEST_ENV(map, loads_find_what_stays_while_the_rest_comes_and_goes_on_1_proc, "WEFT_PROCS=1") { bustle(10); }
-TEST_ENV(map, loads_find_what_stays_while_the_rest_comes_and_goes_on_8_procs, "WEFT_PROCS=8") { bustle(10); }
+TEST_ENV(map, loads_find_what_stays_while_the_rest_comes_and_goes_on_1_proc, "WEFT_PROCS=1") { bustle(WEFT_TEST_TIMES(10, 3)); }
+TEST_ENV(map, loads_find_what_stays_while_the_rest_comes_and_goes_on_8_procs, "WEFT_PROCS=8") { bustle(WEFT_TEST_TIMES(10, 3)); }
 
 /* Threads that weft did not start look, too. */
 static void *look_from_outside(void *arg)
@@ -308,7 +308,7 @@ struct relay {
 
 static void relay_run(struct relay *r, uint32_t seed)
 {
-    for (int i = 0; i < 20000; i++) {
+    for (int i = 0; i < WEFT_TEST_TIMES(20000, 1500); i++) {
         void *was;
         uintptr_t v = 1 + (seed = seed * 1664525u + 1013904223u) % 1000;
         if (i % 5 == 0) {

@@ -170,7 +170,7 @@ static void drop(struct counted *c)
 
 TEST_ENV(mutex, who_gets_it_last_may_free_it, "WEFT_PROCS=8")
 {
-    for (int round = 0; round < 500; round++) {
+    for (int round = 0; round < WEFT_TEST_TIMES(500, 150); round++) {
         weft_waitgroup wg = {0};
         struct counted *c = calloc(1, sizeof *c);
         c->refs = 4;

@@ -43,13 +43,14 @@ static void writer(struct shared *s, int rounds)
 
 static void hammer(int readers)
 {
+    enum { ROUNDS = WEFT_TEST_TIMES(500, 100) };
     struct shared s = {0};
-    weft_waitgroup_go(&s.wg, writer, &s, 500);
+    weft_waitgroup_go(&s.wg, writer, &s, ROUNDS);
     for (int i = 0; i < readers / 2; i++)
-        weft_waitgroup_go(&s.wg, reader, &s, 500);
-    weft_waitgroup_go(&s.wg, writer, &s, 500);
+        weft_waitgroup_go(&s.wg, reader, &s, ROUNDS);
+    weft_waitgroup_go(&s.wg, writer, &s, ROUNDS);
     for (int i = readers / 2; i < readers; i++)
-        weft_waitgroup_go(&s.wg, reader, &s, 500);
+        weft_waitgroup_go(&s.wg, reader, &s, ROUNDS);
     weft_waitgroup_wait(&s.wg);
     EXPECT_EQ(s.wrong, 0);
     EXPECT_EQ(s.activity, 0);

@@ -188,7 +188,7 @@ static void select_both_ways(weft_chan(int) ch, int me, weft_sender(int) out)
 TEST(select, selects_on_both_ways_meet_each_other)
 {
     weft_chan(int) ch = weft_make(int), out = weft_make(int, 2);
-    for (int i = 0; i < 500; i++) {
+    for (int i = 0; i < WEFT_TEST_TIMES(500, 150); i++) {
         weft_go(select_both_ways, ch, 10, out);
         weft_go(select_both_ways, ch, 20, out);
         int a = weft_recv(out), b = weft_recv(out);
@@ -233,7 +233,7 @@ TEST(select, the_losing_channels_are_left)
 TEST(select, the_waker_may_free_its_channel_at_once)
 {
     weft_chan(int) b = weft_make(int), out = weft_make(int);
-    for (int i = 0; i < 2000; i++) {
+    for (int i = 0; i < WEFT_TEST_TIMES(2000, 200); i++) {
         weft_chan(int) a = weft_make(int);
         weft_go(select_two, a, b, out);
         weft_send(a, i);
@@ -265,7 +265,7 @@ static void expect_uniform(const int *hits, int k, int n)
 
 TEST(select, ready_cases_are_chosen_uniformly)
 {
-    enum { N = 30000 };
+    enum { N = WEFT_TEST_TIMES(30000, 4000) };
     weft_chan(int) c[4];
     int hits[4] = {0}, v;
     for (int i = 0; i < 4; i++)
@@ -286,7 +286,7 @@ TEST(select, ready_cases_are_chosen_uniformly)
 /* Ready neighbours beside an idle case: drawing a start and going round would favour the one after the gap. */
 TEST(select, an_idle_case_does_not_skew_the_choice)
 {
-    enum { N = 20000 };
+    enum { N = WEFT_TEST_TIMES(20000, 4000) };
     weft_chan(int) idle = weft_make(int), a = weft_make(int, 1), b = weft_make(int, 1);
     int hits[2] = {0};
     for (int n = 0; n < N; n++) {
@@ -303,7 +303,7 @@ TEST(select, an_idle_case_does_not_skew_the_choice)
 
 TEST(select, the_same_channel_twice_is_chosen_uniformly)
 {
-    enum { N = 20000 };
+    enum { N = WEFT_TEST_TIMES(20000, 4000) };
     weft_chan(int) ch = weft_make(int, 1);
     int hits[2] = {0}, v;
     for (int n = 0; n < N; n++) {
@@ -325,7 +325,7 @@ static void count_waiting_choices(weft_receiver(int) a, weft_receiver(int) b, in
 /* Also when the select was parked on one channel by several cases. */
 TEST_ENV(select, waiting_cases_on_one_channel_are_chosen_uniformly, "WEFT_PROCS=1")
 {
-    enum { N = 9000 };
+    enum { N = WEFT_TEST_TIMES(9000, 900) };
     static int hits[4];
     weft_chan(int) a = weft_make(int), b = weft_make(int);
     weft_go(count_waiting_choices, a, b, hits, N);
@@ -349,7 +349,7 @@ static void feed(weft_sender(int) ch, int n)
 /* As Go's fairness test: two senders that wait at each choice, neither may be starved. */
 TEST(select, eager_senders_both_get_through)
 {
-    enum { N = 4000 };
+    enum { N = WEFT_TEST_TIMES(4000, 600) };
     weft_chan(int) a = weft_make(int), b = weft_make(int);
     int hits[2] = {0};
     weft_go(feed, a, N);
@@ -435,7 +435,7 @@ TEST(select, timers_and_values_race_cleanly)
 {
     weft_chan(int) ch = weft_make(int);
     for (int i = 0; i < 8; i++)
-        weft_go(race_timer, ch, 1500);
+        weft_go(race_timer, ch, WEFT_TEST_TIMES(1500, 50));
     while (atomic_load(&marks) < 8) {
         (void)weft_try_send(ch, 1);
         weft_yield();
@@ -546,7 +546,7 @@ TEST(select, default_needs_one_instant_with_nothing_ready)
     weft_chan(int) a = weft_make(int, 2), b = weft_make(int, 2);
     weft_send(a, 1);
     weft_go(move_token, a, b);
-    weft_time end = weft_now() + 300 * WEFT_MS;
+    weft_time end = weft_now() + WEFT_TEST_TIMES(300, 2) * WEFT_MS;
     int n = 0, empty = 0;
     while (weft_now() < end && !empty) {
         int v;

@@ -51,7 +51,7 @@ static void feed_each(weft_chan(int) * c, int n)
 
 TEST(select_list, a_thousand_cases_wait)
 {
-    enum { N = 1000 };
+    enum { N = WEFT_TEST_TIMES(1000, 40) };
     static weft_chan(int) c[N];
     static struct weft_case cases[N];
     static int got[N];

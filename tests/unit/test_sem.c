@@ -28,7 +28,7 @@ static void weighted(void)
     struct shared h = {0};
     weft_sem_init(&h.s, 10);
     for (int i = 0; i < 8; i++)
-        weft_waitgroup_go(&h.wg, hammer, &h, 1 + i % 7, 500);
+        weft_waitgroup_go(&h.wg, hammer, &h, 1 + i % 7, WEFT_TEST_TIMES(500, 120));
     weft_waitgroup_wait(&h.wg);
     EXPECT_EQ(h.wrong, 0);
     EXPECT(weft_sem_try_acquire(&h.s, 10));
@@ -137,7 +137,7 @@ TEST_ENV(sem, grants_and_ends_may_race, "WEFT_PROCS=8")
     struct shared h = {0};
     weft_sem_init(&h.s, 3);
     for (int i = 0; i < 8; i++)
-        weft_waitgroup_go(&h.wg, in_and_out, &h, 1000);
+        weft_waitgroup_go(&h.wg, in_and_out, &h, WEFT_TEST_TIMES(1000, 30));
     weft_waitgroup_wait(&h.wg);
     EXPECT(weft_sem_try_acquire(&h.s, 3));     /* nothing was lost, nothing given twice */
     EXPECT(!weft_sem_try_acquire(&h.s, 1));

@@ -161,7 +161,7 @@ static __attribute__((noinline)) void short_life(int n)
 
 static void short_lives(void)
 {
-    for (int i = 0; i < 2000; i++)
+    for (int i = 0; i < WEFT_TEST_TIMES(2000, 200); i++)
         short_life(1 + i % 4);
 }
 

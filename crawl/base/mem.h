@@ -7,9 +7,11 @@
  */
 #ifndef CRAWL_MEM_H
 #define CRAWL_MEM_H
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/random.h>
 
 static inline void *mem_check(void *p)
 {
@@ -38,6 +40,16 @@ static inline char *mem_dup(const char *s, size_t n)
     memcpy(p, s, n);
     p[n] = 0;
     return p;
+}
+
+/* 64 random bits, for a hash whose values strangers must not foresee (names of hosts come off the net). Where the kernel has
+ * none yet: something that differs from run to run. */
+static inline uint64_t mem_key(void)
+{
+    uint64_t key;
+    if (getrandom(&key, sizeof key, 0) != (ssize_t)sizeof key)
+        key = (uint64_t)(uintptr_t)&key * UINT64_C(0x9e3779b97f4a7c15);
+    return key;
 }
 
 #endif

@@ -51,6 +51,7 @@ struct site {
 struct frontier {
     struct frontier_opts opts;
     struct seen seen;
+    uint64_t key;             /* of the sites' hash: no list of hosts off the net fills one bucket */
     struct site **buckets;
     size_t buckets_len, sites_len;
     struct host *hosts;
@@ -174,7 +175,7 @@ static struct host *frontier_host(struct frontier *f, const char *name, size_t l
         text_clear(&other, 0);
         text_adds(&other, starts[i]);
         text_add(&other, name + at, len - at);
-        struct site *s = site_find(f, other.p, other.len, XXH3_64bits(other.p, other.len));
+        struct site *s = site_find(f, other.p, other.len, XXH3_64bits_withSeed(other.p, other.len, f->key));
         h = s ? s->host : NULL;
     }
     text_done(&other);
@@ -192,7 +193,7 @@ static struct host *frontier_host(struct frontier *f, const char *name, size_t l
 
 static struct site *frontier_site(struct frontier *f, const char *url, uint32_t name_len)
 {
-    uint64_t h = XXH3_64bits(url, name_len);
+    uint64_t h = XXH3_64bits_withSeed(url, name_len, f->key);
     struct site *s = site_find(f, url, name_len, h);
     if (s)
         return s;
@@ -278,6 +279,7 @@ struct frontier *frontier_new(const struct frontier_opts *opts)
 {
     struct frontier *f = mem_new(sizeof *f);
     f->opts = *opts;
+    f->key = mem_key();
     f->limited = opts->pages_max != 0;
     f->pages_left = opts->pages_max;
     return f;

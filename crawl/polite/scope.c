@@ -13,7 +13,7 @@
 #define XXH_INLINE_ALL
 #include <xxhash.h>
 
-static uint64_t scope_hash(const char *url, const struct canon_parts *parts)
+static uint64_t scope_hash(const struct scope *s, const char *url, const struct canon_parts *parts)
 {
     const char *host = url + parts->host_at;
     size_t len = parts->host_len;
@@ -23,7 +23,7 @@ static uint64_t scope_hash(const char *url, const struct canon_parts *parts)
         len -= 4;
     }
     uint64_t port = parts->port == (https ? 443 : 80) ? 0 : parts->port;
-    uint64_t h = XXH3_64bits_withSeed(host, len, port);
+    uint64_t h = XXH3_64bits_withSeed(host, len, s->key ^ port);
     return h ? h : 1;
 }
 
@@ -38,6 +38,8 @@ static void scope_put(struct scope *s, uint64_t h)
 
 void scope_add(struct scope *s, const char *url, const struct canon_parts *parts)
 {
+    if (!s->cap)
+        s->key = mem_key();
     if (2 * (s->len + 1) > s->cap) {                                  /* O1 */
         struct scope old = *s;
         s->cap = old.cap ? 2 * old.cap : 16;
@@ -48,7 +50,7 @@ void scope_add(struct scope *s, const char *url, const struct canon_parts *parts
                 scope_put(s, old.slots[i]);
         free(old.slots);
     }
-    scope_put(s, scope_hash(url, parts));
+    scope_put(s, scope_hash(s, url, parts));
 }
 
 bool scope_has(const struct scope *s, const char *url, const struct canon_parts *parts)
@@ -57,7 +59,7 @@ bool scope_has(const struct scope *s, const char *url, const struct canon_parts 
         return true;
     if (!s->len)
         return false;
-    uint64_t h = scope_hash(url, parts);
+    uint64_t h = scope_hash(s, url, parts);
     for (size_t i = h & (s->cap - 1); s->slots[i]; i = (i + 1) & (s->cap - 1))
         if (s->slots[i] == h)
             return true;

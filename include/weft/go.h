@@ -21,7 +21,7 @@
  * Returns   nothing. Out of memory for a stack is a fatal error, as in Go.
  * Limits    a stack has 48 KiB (68 KiB of address space with the guard); the environment's WEFT_STACK sets the
  *           whole in KiB, 64 .. 1,048,576, rounded up to a power of two and a page; weft_go_stack gives one goroutine another.
- *           Touching the guard is a fatal error.
+ *           Touching the guard is a fatal error. Arguments of more than 1 KiB in all come on top of that.
  * Parks     never. Any thread may call it; the first call of a process starts the runtime.
  * Orders    what the caller did before happens before fn's first statement.
  * Costs     no allocation once a goroutine has ended before (stacks are reused). Up to six integers and pointers of the
@@ -41,9 +41,10 @@
 /**
  * weft_go_stack - weft_go with a stack of its own size, for what is known to go deep, or to stay shallow.
  *
- * @bytes    what fn and all that it calls may use, up to WEFT_STACK_MAX; 0 means the default. Rounded up, so that with the
- *           guard (16 KiB) and 512 bytes of the runtime's own it is a power of two from 32 KiB. It is address space:
- *           memory is used by the pages that are touched. Sanitizer and debug builds give four times as much.
+ * @bytes    what fn and all that it calls may use, up to WEFT_STACK_MAX; 0 means the default. More than 1 KiB of
+ *           arguments comes on top. Rounded up, so that with the guard (16 KiB) and 512 bytes of the runtime's own it is a
+ *           power of two from 32 KiB. It is address space: memory is used by the pages that are touched. Sanitizer and
+ *           debug builds give four times as much.
  * @fn,args  as weft_go's.
  *
  * Returns   nothing. More than WEFT_STACK_MAX, or no memory for the stack, is a fatal error.

@@ -28,6 +28,8 @@ void weft__arch_switch_to(struct weft__sw *from, struct weft__sw *to, struct wef
 /* Builds a goroutine's first frame below `top` (16-aligned): stack arguments, register block, saved registers; the first
  * switch to it calls weft__g_enter(), loads the arguments, calls fn, then weft__g_end(result). Returns the new sp. */
 void *weft__arch_prepare(char *top, const struct weft__call *call, const void *regs, const void *stack_args);
+/* Bytes of a stack that the arguments of a call take at most, beside the registers'. */
+size_t weft__arch_args_bytes(const struct weft__call *call);
 /* The same for a plain C function that never returns (scheduler stacks). */
 void *weft__arch_prepare_plain(char *top, void (*fn)(void));
 

@@ -16,6 +16,8 @@
  */
 #include "sched_int.h"
 
+#define G_ARGS_MAX 1024 /* bytes of arguments on the stack that count as the goroutine's own use of it */
+
 #include <string.h>
 
 /* One, and a batch for p's own list. */
@@ -168,7 +170,14 @@ static uint64_t g_parent_id(struct weft__m *m)
 static weft__runnable g_spawn_now(struct weft__m *m, struct weft__p *p, const struct weft__call *call, const void *regs,
                                   const void *stack_args)
 {
-    struct weft__g *g = call->stack_bytes ? weft__stack_take(p, call->stack_bytes) : weft__stack_for(p, call);
+    size_t args = weft__arch_args_bytes(call);
+    struct weft__g *g;
+
+    args = args > G_ARGS_MAX ? args : 0;
+    if (weft__unlikely(call->stack_bytes != 0 || args != 0))
+        g = weft__stack_take(p, call->stack_bytes, args);
+    else
+        g = weft__stack_for(p, call);
 
     if (weft__unlikely(!g))
         weft__g_no_memory();

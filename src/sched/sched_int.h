@@ -471,8 +471,8 @@ static inline void weft__spawn_free(struct weft__p *p, struct weft__spawn *s)
  * there is none. */
 bool weft__spawn_trim(bool now);
 struct weft__g *weft__stack_carve(struct weft__p *p);
-/* For a stack of at least this many bytes: warm or fresh; NULL when memory is short. */
-struct weft__g *weft__stack_take(struct weft__p *p, size_t bytes);
+/* For a stack of at least this many bytes (0: as many as others have) and args besides: warm or fresh; NULL when memory is short. */
+struct weft__g *weft__stack_take(struct weft__p *p, size_t bytes, size_t args);
 void weft__stack_put(struct weft__g *g);       /* a dead g with g->sized */
 
 /* The slots in use of one chunk. */

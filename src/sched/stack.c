@@ -201,10 +201,13 @@ static struct weft__g *stack_take(uint32_t class)
     return lo && stack_guard(lo, class, 1) ? stack_slot_init(lo, class) : NULL;
 }
 
-struct weft__g *weft__stack_take(struct weft__p *p, size_t bytes)
+struct weft__g *weft__stack_take(struct weft__p *p, size_t bytes, size_t args)
 {
+    if (bytes == 0)
+        bytes = (stack_slot(stack_default_class()) - WEFT__GUARD_BYTES - STACK_TOP_BYTES) / STACK_SCALE;
+    bytes += args;
     if (bytes > WEFT_STACK_MAX)
-        weft__fatal("weft_go_stack: a stack of %zu bytes: the limit is %zu", bytes, (size_t)WEFT_STACK_MAX);
+        weft__fatal("weft_go: a stack of %zu bytes: the limit is %zu", bytes, (size_t)WEFT_STACK_MAX);
     uint32_t class = stack_class_of(bytes * STACK_SCALE + WEFT__GUARD_BYTES + STACK_TOP_BYTES);
     if (class == stack_default_class())
         return weft__g_alloc(p);

@@ -7,7 +7,7 @@
 #define NOINLINE __attribute__((noinline))
 
 DEATH(death_stack, larger_than_any_stack_may_be, 2,
-      "^fatal error: weft_go_stack: a stack of 2147483648 bytes: the limit is 1073709056\n\ngoroutine 1 \\[running\\]:\n")
+      "^fatal error: weft_go: a stack of 2147483648 bytes: the limit is 1073709056\n\ngoroutine 1 \\[running\\]:\n")
 {
     weft_go_stack(2ul << 30, weft_yield);
 }

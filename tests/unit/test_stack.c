@@ -198,3 +198,31 @@ TEST(stack, takes_arguments_larger_than_a_page)
     weft_go(takes_big, a, 7, c, &wg);
     weft_waitgroup_wait(&wg);
 }
+
+struct huge {
+    char b[200000];
+};
+
+static void takes_huge(struct huge a, int b, weft_waitgroup *wg)
+{
+    volatile char space[20000];
+    space[0] = (char)b;
+    space[sizeof space - 1] = 1;
+    EXPECT(a.b[0] == 3 && a.b[199999] == 3 && space[0] + space[sizeof space - 1] == 10);
+    weft_waitgroup_done(wg);
+}
+
+TEST(stack, takes_arguments_larger_than_a_stack)
+{
+    weft_waitgroup wg = {0};
+    struct huge a;
+
+    memset(&a, 3, sizeof a);
+    weft_waitgroup_add(&wg, 30);
+    for (int i = 0; i < 10; i++) {
+        weft_go(takes_huge, a, 9, &wg);
+        weft_go_stack(30000, takes_huge, a, 9, &wg);
+        weft_go_stack(100000, takes_huge, a, 9, &wg);
+    }
+    weft_waitgroup_wait(&wg);
+}

@@ -76,6 +76,11 @@ static size_t prepare_refs_bytes(const struct weft__refs *r)
     return (n + 15) & ~(size_t)15;
 }
 
+size_t weft__arch_args_bytes(const struct weft__call *call)
+{
+    return call->site->ints_only ? 0 : call->site->stack_bytes + prepare_refs_bytes(call->site->refs);
+}
+
 void *weft__arch_prepare(char *top, const struct weft__call *call, const void *regs, const void *stack_args)
 {
     size_t n = call->site->stack_bytes, most = (size_t)((const char *)call - (const char *)stack_args);

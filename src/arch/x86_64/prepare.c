@@ -58,6 +58,11 @@ void *weft__arch_prepare(char *top, const struct weft__call *call, const void *r
     return prepare_frame(top, weft__g_start, call->fn, false);
 }
 
+size_t weft__arch_args_bytes(const struct weft__call *call)
+{
+    return call->site->stack_bytes;
+}
+
 void *weft__arch_prepare_plain(char *top, void (*fn)(void))
 {
     return prepare_frame(top, weft__plain_start, (void *)fn, 0);

@@ -26,7 +26,8 @@
  *          worker again or the monitor does.
  *   W1     wake = 1 release -> the sleeper's exchange acquire. Carries m->p, m->tied_g.
  *   D1     nless, nidle, foreign_parked are counted before somebody stops being visible elsewhere, so that a deadlock
- *          report never overlooks a goroutine that is between two states.
+ *          report never overlooks a goroutine that is between two states. Nobody begins to run but by takes: while that stays
+ *          as it was, those that run only become fewer, and who runs still at the end was seen by one count or the other.
  * Model   tests/model/idle.pml, idle_hog.pml, idle_alone.pml.
  */
 #include "sched_int.h"
@@ -534,7 +535,8 @@ bool weft__deadlock_try(void)
     /* A thread that made another and parked, or readied one and ended, while we counted: then these have changed. */
     if (!idle_nothing_can_run(s) || idle_known_threads(s) != known)
         return false;
-    /* D1: nobody had a p to fire a timer with between the look at nbusy and the one at the timers. */
+    /* D1: nobody had a p to fire a timer with between the look at nbusy and the one at the timers; no tied goroutine and thread of
+     * the program took turns, so that each parked before it was counted. */
     if (atomic_load_explicit(&s->takes, memory_order_seq_cst) != takes)
         return false;
     bool nobody = atomic_load_explicit(&s->main_exited, memory_order_relaxed) && weft__g_count() == 0;

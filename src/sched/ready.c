@@ -14,6 +14,7 @@
 static void ready_tied(struct weft__g *g)
 {
     weft__tsan_release(g);
+    atomic_fetch_add_explicit(&weft__sched.takes, 1, memory_order_seq_cst); /* D1 */
     if (g->m->foreign)
         atomic_fetch_sub_explicit(&weft__sched.foreign_parked, 1, memory_order_seq_cst);
     else

@@ -171,7 +171,7 @@ struct weft__sched {
     _Atomic weft_time poll_last;      /* [stat] when the net was looked at */
     _Atomic int procs;                /* [lock for writes] */
     _Atomic uint32_t nbusy;           /* [lock for writes; I6] ps that are neither idle nor retired */
-    _Atomic uint32_t takes;           /* [lock for writes; D1] times that an idle p was taken, wraps */
+    _Atomic uint32_t takes;           /* [D1] times that an idle p was taken or a tied goroutine readied, wraps */
     struct weft__p *_Atomic ps[WEFT__PROCS_MAX]; /* [const once set] */
     _Atomic int ps_n;                 /* ps ever made */
     struct weft__m *_Atomic all_m;    /* push only; every m, also of foreign threads */

@@ -39,7 +39,7 @@ static void consume(weft_receiver(long) ch)
 
 static void many_to_many(int producers, int consumers, int cap)
 {
-    enum { N = WEFT_TEST_TIMES(2000, 30) };
+    enum { N = WEFT_TEST_TIMES(2000, 20) };
     weft_chan(long) ch = weft_make(long, cap);
     atomic_store(&stage, 0);
     atomic_store(&served_n, 0);

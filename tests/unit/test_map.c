@@ -170,7 +170,7 @@ TEST(map, a_panic_in_range_leaves_the_map_usable)
 }
 
 /* Readers without locks beside growth, deletion and clearing of everything else. */
-enum { KEPT = 64, PASSING = WEFT_TEST_TIMES(3000, 150), LOOKERS = 3, CHANGERS = 2 };
+enum { KEPT = 64, PASSING = WEFT_TEST_TIMES(3000, 100), LOOKERS = 3, CHANGERS = 2 };
 struct bustle {
     weft_map m;
     char kept[KEPT], passing[PASSING];

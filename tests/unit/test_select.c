@@ -546,7 +546,7 @@ TEST(select, default_needs_one_instant_with_nothing_ready)
     weft_chan(int) a = weft_make(int, 2), b = weft_make(int, 2);
     weft_send(a, 1);
     weft_go(move_token, a, b);
-    weft_time end = weft_now() + WEFT_TEST_TIMES(300, 2) * WEFT_MS;
+    weft_time end = weft_now() + WEFT_TEST_TIMES(300, 1) * WEFT_MS;
     int n = 0, empty = 0;
     while (weft_now() < end && !empty) {
         int v;

@@ -92,7 +92,8 @@ static void taker_show_global(struct weft__sched *s)
 }
 
 /* By the processor, not by the threads that are known: its new owner may not have begun. False: look again; it is on its way from
- * one owner to another, or its queue is another's now, who holds the claim or is in its section. */
+ * one owner to another, or its queue is another's now, who holds the claim or is in its section: though it is empty, for the owner may
+ * have some in hand that it has taken from the global queue. */
 static bool taker_show_p(const struct weft__p *p, const struct weft__m *me, bool frozen)
 {
     struct weft__m *m = atomic_load_explicit(&p->m, memory_order_acquire);
@@ -101,7 +102,7 @@ static bool taker_show_p(const struct weft__p *p, const struct weft__m *me, bool
     if (m && m == me && atomic_load_explicit(&m->in, memory_order_relaxed) != 0)
         return true; /* we have failed inside of a section */
     if (!ours && !(m && weft__claim(m)))
-        return weft__runq_len(p) == 0 && atomic_load_explicit(&p->next, memory_order_relaxed) == 0;
+        return !m && weft__runq_len(p) == 0 && atomic_load_explicit(&p->next, memory_order_relaxed) == 0;
     bool is = atomic_load_explicit(&m->p, memory_order_relaxed) == p;
     if (is)
         taker_show_queue(p);

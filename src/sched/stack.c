@@ -203,11 +203,15 @@ static struct weft__g *stack_take(uint32_t class)
 
 struct weft__g *weft__stack_take(struct weft__p *p, size_t bytes, size_t args)
 {
-    if (bytes == 0)
+    size_t most = args < WEFT_STACK_MAX ? WEFT_STACK_MAX - args : 0;
+
+    if (bytes > most || most == 0)
+        weft__fatal("weft_go: a stack of %zu bytes: the limit is %zu", bytes > most ? bytes : args, (size_t)WEFT_STACK_MAX);
+    if (bytes == 0) {
         bytes = (stack_slot(stack_default_class()) - WEFT__GUARD_BYTES - STACK_TOP_BYTES) / STACK_SCALE;
+        bytes = bytes < most ? bytes : most; /* WEFT_STACK's largest has no more on top */
+    }
     bytes += args;
-    if (bytes > WEFT_STACK_MAX)
-        weft__fatal("weft_go: a stack of %zu bytes: the limit is %zu", bytes, (size_t)WEFT_STACK_MAX);
     uint32_t class = stack_class_of(bytes * STACK_SCALE + WEFT__GUARD_BYTES + STACK_TOP_BYTES);
     if (class == stack_default_class())
         return weft__g_alloc(p);

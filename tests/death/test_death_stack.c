@@ -12,6 +12,21 @@ DEATH(death_stack, larger_than_any_stack_may_be, 2,
     weft_go_stack(2ul << 30, weft_yield);
 }
 
+struct more {
+    char b[2000];
+};
+
+static void takes_more(struct more m)
+{
+    (void)m;
+}
+
+DEATH(death_stack, so_large_that_its_arguments_make_it_small, 2,
+      "^fatal error: weft_go: a stack of 18446744073709550616 bytes: the limit is 1073709056\n\ngoroutine 1 \\[running\\]:\n")
+{
+    weft_go_stack((size_t)-1000, takes_more, (struct more){{0}});
+}
+
 #if !WEFT__TSAN /* it keeps fault signals for itself */
 static NOINLINE int recurse(int n)
 {

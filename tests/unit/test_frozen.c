@@ -36,8 +36,8 @@ static void *claim_until_after_the_freeze(void *m)
     while (!weft__claim(m))
         nap(WEFT_MS / 10);
     atomic_store(&claimed, true);
-    while (!frozen())
-        ;
+    while (!frozen()) /* one that computed might lack a CPU then, for longer than the freeze waits */
+        nap(WEFT_MS / 10);
     nap(WEFT_MS);
     weft__unclaim(m);
     return NULL;

@@ -7,6 +7,8 @@
  * Invariants, whenever jar->lock is free
  *   J1  a cookie is in the bucket of its domain, once; domain, path and name together are unique; count counts them.
  *   J2  a cookie with a Domain attribute has a domain that is no public suffix (or is the host itself, then host-only).
+ *   J3  a bucket's cookies are in the order in which they are sent (cookie_before): a request's are merged from as many lists as
+ *       its host has labels, by one walk of each.
  *
  * Locks   jar->lock, a leaf, held over bucket walks and copies; memory comes and goes outside of it.
  * Limits  4,096 bytes of name and value; 180 cookies a domain, 3,000 in all: the one unused for longest goes. Without
@@ -156,6 +158,13 @@ static bool cookie_same(const struct weft__cookie *a, const struct weft__cookie 
     return strcmp(a->domain, b->domain) == 0 && strcmp(a->path, b->path) == 0 && strcmp(a->name, b->name) == 0;
 }
 
+/* Longer paths come first, then older cookies (RFC 6265 5.4). Is a before b? */
+static bool cookie_before(const struct weft__cookie *a, const struct weft__cookie *b)
+{
+    size_t x = strlen(a->path), y = strlen(b->path);
+    return x != y ? x > y : a->born < b->born;
+}
+
 /* The cookie unused for longest of a bucket's domain, or of all (domain NULL). Under the lock. */
 static struct weft__cookie **jar_oldest(struct weft_http_jar *jar, const char *domain, uint32_t *ret_count)
 {
@@ -205,7 +214,8 @@ static struct weft__cookie *jar_insert(struct weft_http_jar *jar, struct weft__c
         gone = jar_unlink(jar, oldest, gone);
     else if (jar->count >= JAR_MAX)
         gone = jar_unlink(jar, jar_oldest(jar, NULL, &count), gone);
-    at = &jar->bucket[domain_bucket(c->domain)];
+    for (at = &jar->bucket[domain_bucket(c->domain)]; *at && cookie_before(*at, c);) /* J3 */
+        at = &(*at)->next;
     c->next = *at;
     *at = c;
     jar->count++;
@@ -253,9 +263,13 @@ void weft__jar_take(weft_http_jar *jar, const struct weft__url *url, const char 
 
 /* ---- giving ---- */
 
+enum { PICK_LISTS = 64 };       /* labels of a host that are looked at, from the left */
+
 struct pick {
     const struct weft__url *url;
     char host[256];
+    struct weft__cookie *at[PICK_LISTS];
+    int lists;
     int64_t now;
     char *out;          /* room for cap bytes */
     size_t cap, len;    /* len counts on past cap */
@@ -267,23 +281,33 @@ static bool pick_wants(const struct pick *p, const struct weft__cookie *c)
            (c->host_only ? strcmp(p->host, c->domain) == 0 : domain_matches(p->host, c->domain));
 }
 
-/* Longer paths come first, then older cookies (RFC 6265 5.4). Is a before b? */
-static bool cookie_before(const struct weft__cookie *a, const struct weft__cookie *b)
+/* The next of the domain `of` from c on. */
+static struct weft__cookie *pick_from(const struct pick *p, struct weft__cookie *c, const char *of)
 {
-    size_t x = strlen(a->path), y = strlen(b->path);
-    return x != y ? x > y : a->born < b->born;
+    while (c && (strcmp(c->domain, of) != 0 || !pick_wants(p, c)))
+        c = c->next;
+    return c;
 }
 
-/* The best of those behind `last` in that order: a walk for each, as there are few. */
-static struct weft__cookie *pick_next(struct weft_http_jar *jar, struct pick *p, const struct weft__cookie *last)
+/* From the lists of the host and the domains above it, each in order (J3), to the next of all. NULL at the end. */
+static struct weft__cookie *pick_next(struct pick *p)
 {
-    struct weft__cookie *best = NULL;
-    for (const char *d = p->host; d; d = strchr(d, '.') ? strchr(d, '.') + 1 : NULL)
-        for (struct weft__cookie *c = jar->bucket[domain_bucket(d)]; c; c = c->next)
-            if (strcmp(c->domain, d) == 0 && pick_wants(p, c) && (!last || cookie_before(last, c)) &&
-                (!best || cookie_before(c, best)))
-                best = c;
-    return best;
+    int best = -1;
+    for (int i = 0; i < p->lists; i++)
+        if (p->at[i] && (best < 0 || cookie_before(p->at[i], p->at[best])))
+            best = i;
+    if (best < 0)
+        return NULL;
+    struct weft__cookie *c = p->at[best];
+    p->at[best] = pick_from(p, c->next, c->domain);
+    return c;
+}
+
+static void pick_begin(const struct weft_http_jar *jar, struct pick *p)
+{
+    p->lists = 0;
+    for (const char *d = p->host; d && p->lists < PICK_LISTS; d = strchr(d, '.') ? strchr(d, '.') + 1 : NULL)
+        p->at[p->lists++] = pick_from(p, jar->bucket[domain_bucket(d)], d);
 }
 
 static void pick_put(struct pick *p, const char *s)
@@ -298,7 +322,8 @@ static void pick_put(struct pick *p, const char *s)
 static void pick_all(struct weft_http_jar *jar, struct pick *p)
 {
     p->len = 0;
-    for (struct weft__cookie *c = pick_next(jar, p, NULL); c; c = pick_next(jar, p, c)) {
+    pick_begin(jar, p);
+    for (struct weft__cookie *c = pick_next(p); c; c = pick_next(p)) {
         c->used = ++jar->clock;
         if (p->len)
             pick_put(p, "; ");

@@ -153,6 +153,19 @@ TEST(http_cookies, longer_paths_go_first_and_then_older_ones)
     weft_http_jar_free(jar);
 }
 
+TEST(http_cookies, those_of_the_domains_above_go_in_one_order_with_the_hosts_own)
+{
+    weft_http_jar *jar = jar_new();
+    static const char *const set[] = {"a=1; Path=/", "b=1; Path=/; Domain=h.test", "c=1; Path=/p/q; Domain=h.test", "d=1; Path=/p",
+                                      "e=1; Path=/p/q; Domain=x.h.test", "f=1; Path=/p/q", "g=1; Path=/; Domain=x.h.test", "h=1; Path=/p; Domain=h.test"};
+    for (size_t i = 0; i < sizeof set / sizeof *set; i++)
+        EXPECT_EQ(weft_http_jar_set(jar, "http://y.x.h.test/", set[i]), 0);
+    EXPECT_STR(jar_of(jar, "http://y.x.h.test/p/q"), "c=1; e=1; f=1; d=1; h=1; a=1; b=1; g=1");
+    EXPECT_STR(jar_of(jar, "http://x.h.test/p/q"), "c=1; e=1; h=1; b=1; g=1");
+    EXPECT_STR(jar_of(jar, "http://z.h.test/"), "b=1");
+    weft_http_jar_free(jar);
+}
+
 TEST(http_cookies, a_jar_has_an_end)
 {
     weft_http_jar *jar = jar_new();

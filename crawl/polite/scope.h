@@ -10,7 +10,7 @@
 
 /* Zeroed is empty: nothing is in scope. Filled before the goroutines start, only read after. */
 struct scope {
-    uint64_t key;             /* of the fingerprints, drawn by the first scope_add: nobody makes a name that passes for another */
+    uint64_t key;             /* of the fingerprints, drawn by the first scope_add, not to be foreseen by who makes names */
     uint64_t *slots;          /* fingerprints, 0 = free */
     size_t cap, len;          /* cap is a power of two, at least twice len */
     bool everything;          /* no limit: the URLs are a list */

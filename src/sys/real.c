@@ -189,18 +189,19 @@ void *weft__sys_reserve(size_t bytes, size_t align)
     return at;
 }
 
+static _Atomic int real_by_advice; /* 1 once MADV_GUARD_INSTALL has made a guard, -1 once it has not */
+
 int weft__sys_guard(void *addr, size_t bytes)
 {
-    static _Atomic int by_advice; /* 1 once MADV_GUARD_INSTALL has made a guard, -1 once it has not */
-    int how = atomic_load_explicit(&by_advice, memory_order_relaxed);
+    int how = atomic_load_explicit(&real_by_advice, memory_order_relaxed);
     /* The first is tried: it must not let itself be filled. qemu-user says yes to any advice and does nothing. */
     if (how >= 0 && madvise(addr, bytes, MADV_GUARD_INSTALL) == 0 &&
         (how > 0 || (madvise(addr, bytes, MADV_POPULATE_READ) != 0 && errno == EFAULT))) {
         if (how == 0)
-            atomic_store_explicit(&by_advice, 1, memory_order_relaxed);
+            atomic_store_explicit(&real_by_advice, 1, memory_order_relaxed);
         return 0;
     }
-    atomic_store_explicit(&by_advice, -1, memory_order_relaxed);
+    atomic_store_explicit(&real_by_advice, -1, memory_order_relaxed);
     return mprotect(addr, bytes, PROT_NONE) != 0 ? -errno : 0;
 }
 
@@ -210,7 +211,8 @@ int weft__sys_guards(char *addr, size_t stride, uint32_t n, size_t bytes)
     struct iovec v[32];
     int r = 0;
 
-    if (n <= 32 && !atomic_load_explicit(&no_batches, memory_order_relaxed)) {
+    if (n <= 32 && atomic_load_explicit(&real_by_advice, memory_order_relaxed) > 0 && /* tried with a single one */
+        !atomic_load_explicit(&no_batches, memory_order_relaxed)) {
         for (uint32_t i = 0; i < n; i++)
             v[i] = (struct iovec){addr + i * stride, bytes};
         if (syscall(SYS_process_madvise, REAL_PIDFD_SELF, v, n, MADV_GUARD_INSTALL, 0) == (long)(n * bytes))

@@ -54,7 +54,8 @@ static void steps_when_told(void)
     }
 }
 
-/* The monitor or a thief has the claim when the world freezes, and gives it back. */
+/* The monitor or a thief has the claim when the world freezes, and gives it back: the freeze, or the report's look at the queue,
+ * takes it then and keeps it. */
 WEFT_TEST_REG(frozen, who_was_claimed_by_another_stays_where_it_is, 0, 0, "^0 steps\n$", "WEFT_PROCS=2")
 {
     pthread_t t;

@@ -58,6 +58,22 @@ static int pages_by_scan(char *lo, char *hi, struct weft__sys_run *ret_runs, int
     return n;
 }
 
+/* mincore of pages, in halves where a part of them is not mapped: that has no memory. qemu-user takes pages without access, as guards
+ * by mprotect are, for not mapped. 0 or -errno. */
+static int pages_ask(char *at, size_t pages, unsigned char *ret_in)
+{
+    if (mincore(at, pages * WEFT__PAGE, ret_in) == 0)
+        return 0;
+    if (errno != ENOMEM)
+        return -errno;
+    if (pages == 1) {
+        *ret_in = 0;
+        return 0;
+    }
+    int err = pages_ask(at, pages / 2, ret_in);
+    return err ? err : pages_ask(at + pages / 2 * WEFT__PAGE, pages - pages / 2, ret_in + pages / 2);
+}
+
 static int pages_by_mincore(char *lo, char *hi, struct weft__sys_run *ret_runs, int max, char **ret_next)
 {
     unsigned char in[PAGES_MINCORE];
@@ -67,8 +83,9 @@ static int pages_by_mincore(char *lo, char *hi, struct weft__sys_run *ret_runs, 
         size_t pages = (size_t)(hi - lo) / WEFT__PAGE, i = 0;
         if (pages > PAGES_MINCORE)
             pages = PAGES_MINCORE;
-        if (mincore(lo, pages * WEFT__PAGE, in) < 0)
-            return -errno;
+        int err = pages_ask(lo, pages, in);
+        if (err)
+            return err;
         while (i < pages && n < max) {
             size_t from = i;
             bool there = in[i] & 1;

@@ -28,7 +28,7 @@
  *   D1     nless, nidle, foreign_parked are counted before somebody stops being visible elsewhere, so that a deadlock
  *          report never overlooks a goroutine that is between two states. Nobody begins to run but by takes: while that stays
  *          as it was, those that run only become fewer, and who runs still at the end was seen by one count or the other.
- * Model   tests/model/idle.pml, idle_hog.pml, idle_alone.pml.
+ * Model   tests/model/idle.pml, idle_hog.pml, idle_alone.pml, idle_cover.pml; deadlock.pml (D1, I6).
  */
 #include "sched_int.h"
 

@@ -21,9 +21,10 @@
 
 enum { WEFT__CASE_NONE, WEFT__CASE_RECV, WEFT__CASE_SEND, WEFT__CASE_TIMEOUT, WEFT__CASE_DEFAULT };
 
-/* One case, made by a weft_on_* macro (as an initializer or by assignment); zeroed: never ready. Fields are private. */
+/* One case, made by a weft_on_* macro (as an initializer or by assignment); zeroed: never ready. Fields are private. The first
+ * is no void *: a channel that stands alone in the list would initialize it. */
 struct weft_case {
-    void *weft__ch;       /* the channel */
+    struct weft__chan *weft__ch;
     void *weft__p;        /* the value: to send, or where to receive; may be NULL for a receive */
     bool *weft__ok;       /* weft_on_recv_ok, or NULL */
     weft_dur weft__d;     /* weft_on_timeout */

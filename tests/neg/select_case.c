@@ -31,6 +31,10 @@ void all(weft_chan(int) both, weft_receiver(int) in, weft_sender(int) out, weft_
     (void)weft_select(weft_on_recv(p, NULL));           /* ERROR "this is not a channel" */
     (void)weft_select(weft_on_recv(n, &v));             /* ERROR "this is not a channel" */
     (void)weft_select(weft_on_send(p, 1));              /* ERROR "this is not a channel" */
+    (void)weft_select(both);                            /* ERROR "incompatible pointer type" */
+    (void)weft_select(weft_on_send(out, 1), in);        /* ERROR "incompatible pointer type" */
+    (void)weft_select(out, weft_on_default);            /* ERROR "incompatible pointer type" */
+    (void)weft_select(n);                               /* ERROR "without a cast|incompatible integer to pointer" */
 
     weft_select_begin
         weft_when_recv(x, in) { (void)x; }

@@ -52,7 +52,7 @@ struct weft__call {
 #define WEFT__TAIL1(x, ...) __VA_ARGS__
 
 #define WEFT__NARG_(a1, a2, a3, a4, a5, a6, a7, a8, a9, a10, a11, a12, a13, a14, a15, a16, n, ...) n
-#define WEFT__NARG(...) WEFT__NARG_(__VA_ARGS__ __VA_OPT__(, ) 16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0)
+#define WEFT__NARG(...) WEFT__NARG_(__VA_ARGS__ __VA_OPT__(, ) 16, 15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0, 0)
 #define WEFT__MAP0(m)
 #define WEFT__MAP1(m, a) m(a)
 #define WEFT__MAP2(m, a, ...) m(a) WEFT__MAP1(m, __VA_ARGS__)

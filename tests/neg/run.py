@@ -3,13 +3,14 @@
 
 In tests/neg/*.c each bad line ends in  /* ERROR "regex" */.  Every file is compiled once with all bad lines blanked (it
 must compile) and once for each bad line with only the others blanked (it must not, see README.md), by gcc and by clang,
-with a user's default flags. Usage: run.py [-v] [FILTER]; FILTER is part of neg.NAME:LINE.
+with a user's default flags, and those of a line  /* FLAGS "..." */. Usage: run.py [-v] [FILTER]; FILTER is part of neg.NAME:LINE.
 """
 import concurrent.futures, os, re, shutil, subprocess, sys, tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 FLAGS = ["-std=gnu11", "-Iinclude", "-fsyntax-only", "-fno-diagnostics-color"]
+MORE = re.compile(r'^/\*\s*FLAGS\s+"(.*)"\s*\*/\s*$', re.M)
 BAD = re.compile(r'/\*\s*ERROR\s+"(.*)"\s*\*/\s*$')
 CLANGS = ["clang-19", "clang", "clang-18", "clang-17", "clang-16", "clang-15", "clang-14"]
 
@@ -25,7 +26,8 @@ def compile_text(cc, path, text):
     with tempfile.NamedTemporaryFile("w", suffix=".c") as f:
         f.write(f'#line 1 "{path}"\n' + text)
         f.flush()
-        r = subprocess.run([cc, *FLAGS, f"-I{os.path.dirname(path)}", f.name], cwd=ROOT, capture_output=True, text=True, timeout=1200)
+        more = MORE.search(text)
+        r = subprocess.run([cc, *FLAGS, *(more.group(1).split() if more else []), f"-I{os.path.dirname(path)}", f.name], cwd=ROOT, capture_output=True, text=True, timeout=1200)
     return r.returncode == 0, r.stderr
 
 

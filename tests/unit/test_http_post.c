@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 #include <sys/socket.h>
 
+#include "../../src/sched/sched_int.h"
 #include "http_site.h"
 
 enum { CONNS = 24, BIG = 16 * 1024, ASKED = 400 };
@@ -125,15 +126,22 @@ static struct {
     atomic_int ended, first;   /* handlers of this round that have computed; the connection of the first */
     _Atomic weft_time at;      /* when that was */
     atomic_bool due;           /* another has ended long enough after it */
-    atomic_int late;           /* handlers that found it was due and had not left */
+    atomic_int late;           /* handlers that found it was due and had not left, though nobody was kept from sending it */
 } slow;
+
+/* Beside those who compute one more has lost the processor: who has yet to bring its answer, or sends what was brought, lacks a CPU. */
+static bool answers_lack_a_cpu(void)
+{
+    int less = (int)atomic_load(&weft__sched.nless);
+    return less > atomic_load(&all.begun) - atomic_load(&slow.ended) - 1;
+}
 
 static void compute(weft_http_request *rq, weft_http_writer *w, void *arg)
 {
     weft_time until = weft_now() + all.work, now;
     (void)arg;
     atomic_fetch_add(&all.begun, 1);
-    if (atomic_load(&slow.due) && !answer_there(all.fd[atomic_load(&slow.first)]))
+    if (atomic_load(&slow.due) && !answers_lack_a_cpu() && !answer_there(all.fd[atomic_load(&slow.first)]))
         atomic_fetch_add(&slow.late, 1);
     while ((now = weft_now()) < until)
         ;

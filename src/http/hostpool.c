@@ -13,8 +13,9 @@
  *   P4  reaping  =>  the timer or its function holds a reference of the client, and will look again.
  *
  * Locks   client->lock for list operations only; connections are closed and memory comes and goes outside of it.
- * Limits  Idle longer than a second: one recv(MSG_PEEK) tells a connection that the server has closed meanwhile.
- *         Younger ones are trusted; the retry in client.c covers the rest.
+ * Limits  Idle longer than a second, or the poller has told of something since: one recv(MSG_PEEK) finds a connection that the
+ *         server has closed meanwhile, or on which it said more than it was asked: that would be taken for the next call's answer.
+ *         Others are trusted; the retry in client.c covers the rest.
  *         Names of hosts come from links and redirects, so buckets go by a hash with the client's own key (keyhash.h).
  * Not so  A goroutine reading each idle connection, as Go has it: a stack and a poll registration for nothing but to
  *         notice a close earlier.
@@ -127,17 +128,17 @@ static void idle_out(struct weft_http_client *c, struct weft__hconn *hc)   /* P1
     c->idle_len--;
 }
 
-/* Has the server closed, or said something unasked? A look without taking. TLS may have news of its own: trusted. */
-static bool hconn_stale(struct weft__hconn *hc)
+/* Has the server closed, or said something unasked? */
+static bool hconn_stale(struct weft__hconn *hc, weft_dur idle)
 {
-    return !hc->tls && !weft__conn_silent(hc->conn);
+    return (idle > PEEK_AFTER || weft__conn_told(hc->conn)) && !weft__conn_silent(hc->conn);
 }
 
 /* Fit for a request? One that is not is closed. */
 static bool hconn_usable(struct weft_http_client *c, struct weft__hconn *hc, weft_time now)
 {
     weft_dur idle = now - hc->since;
-    if (idle <= c->o.idle_timeout && (idle <= PEEK_AFTER || !hconn_stale(hc)))   /* the reaper may be late */
+    if (idle <= c->o.idle_timeout && !hconn_stale(hc, idle))   /* the reaper may be late */
         return true;
     weft__hconn_close(c, hc);
     return false;

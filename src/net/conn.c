@@ -389,8 +389,14 @@ bool weft__conn_silent(weft_conn *conn)
     char byte;
     if (weft__fd_enter(&conn->f, WEFT__FD_READING) != 0)
         return false;
-    int taken = conn->f.taken ? weft__pd_take_look(conn->f.pd) : -1;
-    bool silent = taken < 0 ? recv(conn->f.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN : taken == 0;
+    int taken = conn->f.taken && !conn->tls ? weft__pd_take_look(conn->f.pd) : -1;
+    bool silent = taken == 0;
+    if (conn->tls) {
+        conn->f.drained = false; /* the edge that came is not used up: ask the kernel */
+        silent = weft__tls_try_read(conn, &byte, 1) == -EAGAIN;
+    } else if (taken < 0) {
+        silent = recv(conn->f.fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 && errno == EAGAIN;
+    }
     weft__fd_leave(&conn->f, WEFT__FD_READING);
     return silent;
 }

@@ -56,8 +56,14 @@ static inline void weft__conn_own_deadline(weft_conn *conn, weft_time at)
     weft__pd_set_deadline(conn->f.pd, WEFT__DIR_READ | WEFT__DIR_WRITE, at);
 }
 
-/* For src/http, without TLS: nothing has come that was not read, neither bytes nor an end. A look; false too while another reads. */
+/* For src/http: nothing has come that was not read, neither bytes nor an end. A look; false too while another reads. With TLS what
+ * has come is taken to see whether it is the peer's word or only TLS's own: not silent, it is of no more use. */
 bool weft__conn_silent(weft_conn *conn);
+/* May something have come since the last wait for reading? Asks the poller's memory only. */
+static inline bool weft__conn_told(weft_conn *conn)
+{
+    return weft__pd_told(conn->f.pd, WEFT__DIR_READ) || weft__pd_ended(conn->f.pd);
+}
 
 /* For src/http: as weft_conn_wait(NULL, conn, WEFT_READ), and where that would park 1: no goroutine is kept, the read
  * direction stays taken, and start->fn runs when the wait is over, which calls weft__conn_started first, for the answer. */

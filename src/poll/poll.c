@@ -140,6 +140,11 @@ bool weft__pd_ended(struct weft__pd *pd)
     return atomic_load_explicit(&pd->flags, memory_order_seq_cst) & WEFT__PD_ENDED; /* P1, P2 sb */
 }
 
+bool weft__pd_told(struct weft__pd *pd, enum weft__dir dir)
+{
+    return atomic_load_explicit(&pd->word[pd_dir(dir)], memory_order_relaxed) == POLL_READY; /* a hint: who acts on it asks the kernel */
+}
+
 /* ---- deadlines ---- */
 
 /* See that the timer fires no later than `at`. */

@@ -81,6 +81,8 @@ weft_err weft__pd_started(struct weft__pd *pd, enum weft__dir dir);
 /* True once the kernel told of an end or an error (RDHUP, HUP, ERR), for good: no later edge may come for it, so a
  * reader must ask the kernel before it parks. */
 bool weft__pd_ended(struct weft__pd *pd);
+/* A look at the word: has an edge come that no wait has used up? One of what was read meanwhile counts too. */
+bool weft__pd_told(struct weft__pd *pd, enum weft__dir dir);
 /* Ends the current or else the next wait of that direction with WEFT_ECANCELED (context cancellation). */
 void weft__pd_interrupt(struct weft__pd *pd, enum weft__dir dir);
 /* Forgets an interrupt that came too late to end a wait. */

@@ -117,6 +117,68 @@ static inline void peer_stop(struct peer *p)
     weft_ctx_unref(p->ctx);
 }
 
+/* A server that says more than it is asked: behind its first answer a second one, a moment later. The next connection gets another. */
+struct loud {
+    weft_listener *ln;
+    const struct weft_tls_config *tls;
+    weft_chan(char) said;
+    weft_waitgroup wg;
+};
+
+static inline void loud_run(struct loud *l)
+{
+    static const char *const answers[] = {"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nfirst", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nright"};
+    static const char unasked[] = "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nwrong";
+    char buf[4096];
+    for (int i = 0; i < 2; i++) {
+        weft_conn *c;
+        REQUIRE(weft_accept(NULL, l->ln, &c) == 0);
+        REQUIRE(!l->tls || weft_tls_server(NULL, c, l->tls, &c) == 0);
+        REQUIRE(peer_read_head(NULL, c, buf, sizeof buf) > 0);
+        (void)weft_conn_write(NULL, c, answers[i], strlen(answers[i]));
+        if (i == 0) {
+            weft_sleep(20 * WEFT_MS);
+            (void)weft_conn_write(NULL, c, unasked, sizeof unasked - 1);
+            weft_close(l->said);
+        }
+        while (weft_conn_read(NULL, c, buf, sizeof buf) > 0)   /* the client is told nothing more here */
+            continue;
+        (void)weft_conn_close(c);
+    }
+}
+
+/* A client asks it twice: the second call has an answer of its own. */
+static inline void loud_ask(weft_http_client *c, const struct weft_tls_config *tls)
+{
+    struct loud l = {.tls = tls, .said = weft_make(char)};
+    char url[WEFT_ADDR_TEXT + 16] = "https://", body[64];
+    weft_http_response *r;
+    REQUIRE(weft_listen(&l.ln, "tcp", "127.0.0.1:0") == 0);
+    memcpy(url, tls ? "https://" : "http://", 8);
+    REQUIRE(weft_listener_addr(l.ln, url + (tls ? 8 : 7), WEFT_ADDR_TEXT) > 0);
+    weft_waitgroup_go(&l.wg, loud_run, &l);
+    for (int i = 0; i < 2; i++) {
+        REQUIRE(weft_http_get(NULL, c, url, &r) == 0);
+        ssize_t n = weft_http_body_read(NULL, r, body, sizeof body - 1);
+        body[n > 0 ? n : 0] = '\0';
+        weft_http_response_free(r);
+        EXPECT_STR(body, i ? "right" : "first");
+        if (i == 0) {
+            (void)weft_recv_ok(l.said, NULL);
+            weft_sleep(50 * WEFT_MS);   /* the poller hears of it; less than the second after which it is asked in any case */
+        }
+        if (strcmp(body, "wrong") == 0) {   /* the other one is to be asked for, too */
+            weft_http_client_close_idle(c);
+            REQUIRE(weft_http_get(NULL, c, url, &r) == 0);
+            weft_http_response_free(r);
+        }
+    }
+    weft_http_client_close_idle(c);
+    weft_waitgroup_wait(&l.wg);
+    (void)weft_listener_close(l.ln);
+    weft_free(l.said);
+}
+
 #define PEER_START(p, ...)                                                   \
     static const struct answer peer_answers[] = {__VA_ARGS__};               \
     peer_start(p, peer_answers, (int)(sizeof peer_answers / sizeof *peer_answers))

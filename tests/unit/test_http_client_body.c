@@ -303,3 +303,10 @@ TEST(http_client_body, times_say_where_the_call_was)
     weft_http_client_free(c);
     peer_stop(&p);
 }
+
+TEST(http_client_body, what_a_server_says_unasked_is_no_answer)
+{
+    weft_http_client *c = client_with(NULL);
+    loud_ask(c, NULL);
+    weft_http_client_free(c);
+}

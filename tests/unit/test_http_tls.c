@@ -261,3 +261,14 @@ TEST(http_tls, half_a_record_waits_without_a_goroutine)
     weft_free(h.go);
     site_close(&t);
 }
+
+TEST(http_tls, what_a_server_says_unasked_is_no_answer)
+{
+    struct cert k;
+    cert_make(&k);
+    struct weft_tls_config server = {.cert_file = k.crt, .key_file = k.key, .alpn = "http/1.1"}, client = {.ca_file = k.crt};
+    weft_http_client *c = client_with(&(struct weft_http_client_opts){.tls = &client});
+    loud_ask(c, &server);
+    weft_http_client_free(c);
+    cert_drop(&k);
+}

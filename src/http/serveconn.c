@@ -12,8 +12,8 @@
  *   S5  once the wait has begun, sc belongs to the goroutine that will be started, which may be through already.
  *   S3  requests of one connection are answered one after the other, in order: what is read ahead waits in x->buf.
  *
- * Limits  head_bytes_max (431), head_timeout, idle_timeout; a refused request is answered, then the connection lingers
- *         for half a second so that the answer is not lost to a reset.
+ * Limits  head_bytes_max (431), head_timeout, idle_timeout; after the answer to a refused request, or to one whose body was not
+ *         read to its end, the connection lingers for half a second so that the answer is not lost to a reset.
  */
 #include <weft/go.h>
 #include <weft/time.h>
@@ -258,6 +258,8 @@ static bool serve_one(struct weft__exch *x)
     keep = weft__reply_finish(&x->w, exch_finish(x, keep)) && weft__request_finish(&x->rq) && keep;
     if (keep)
         exch_carry(x);
+    else if (!x->wire.done && !x->w.err)
+        weft__sconn_linger(sc);   /* the client may be sending still: a close now would reset the connection, and cut the answer off */
     return keep;
 }
 

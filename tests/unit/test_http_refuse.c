@@ -141,3 +141,33 @@ TEST(http_refuse, stalled_clients_cost_the_others_nothing)
     EXPECT_EQ(sent_away, STALLED);
     site_stop(&s);
 }
+
+static void curt(weft_http_request *rq, weft_http_writer *w, void *arg)
+{
+    (void)rq, (void)arg;
+    (void)weft_http_reply_text(w, 200, "text/plain", "served\n");
+}
+
+/* A handler that does not want the body: who still sends it is not reset (RFC 9112 9.6), and reads the answer, then the end. */
+TEST(http_refuse, an_answer_before_the_body_is_not_cut_off_by_a_reset)
+{
+    static const char head[] = "POST / HTTP/1.1\r\nHost: h\r\nContent-Length: 10000000\r\n\r\n";
+    static char piece[2000];
+    struct site s;
+    char out[1000] = "";
+    ssize_t r = 1;
+    site_start(&s, &(struct weft_http_server_opts){.handler = curt});
+    weft_conn *c = site_dial(&s);
+    REQUIRE(weft_conn_write(NULL, c, head, sizeof head - 1) > 0);
+    REQUIRE(weft_conn_wait(NULL, c, WEFT_READ) == 0);   /* the answer is here, its end perhaps */
+    for (int i = 0; i < 3; i++) {
+        EXPECT_EQ(weft_conn_write(NULL, c, piece, sizeof piece), (ssize_t)sizeof piece);
+        weft_sleep(10 * WEFT_MS);   /* a reset would be back by now */
+    }
+    for (size_t n = 0; r > 0 && n < sizeof out - 1; n += (size_t)r)
+        r = weft_conn_read(NULL, c, out + n, sizeof out - 1 - n);
+    EXPECT_EQ(r, 0);
+    EXPECT(strncmp(out, "HTTP/1.1 200 ", 13) == 0 && strstr(out, "served"));
+    (void)weft_conn_close(c);
+    site_stop(&s);
+}

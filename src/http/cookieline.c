@@ -122,6 +122,13 @@ static void date_token(struct date *d, const char *s, const char *end)
         d->has_year = true;
 }
 
+static int month_days(int year, int month)
+{
+    static const int days[] = {31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
+    bool leap = year % 4 == 0 && (year % 100 != 0 || year % 400 == 0);
+    return days[month - 1] + (leap && month == 2);
+}
+
 /* Days since 1970 of a day in the Gregorian calendar. */
 static int64_t days_of(int year, int month, int day)
 {
@@ -145,8 +152,8 @@ bool weft__cookie_date(const char *s, size_t n, int64_t *ret)
     }
     if (d.has_year)
         d.year += d.year >= 70 && d.year <= 99 ? 1900 : d.year <= 69 ? 2000 : 0;
-    bool ok = d.time && d.has_day && d.has_month && d.has_year && d.day >= 1 && d.day <= 31 && d.year >= 1601 && d.hour <= 23 &&
-              d.minute <= 59 && d.second <= 59;
+    bool ok = d.time && d.has_day && d.has_month && d.has_year && d.day >= 1 && d.year >= 1601 && d.hour <= 23 &&
+              d.minute <= 59 && d.second <= 59 && d.day <= month_days(d.year, d.month);
     if (ok)
         *ret = days_of(d.year, d.month, d.day) * 86400 + d.hour * 3600 + d.minute * 60 + d.second;
     return ok;

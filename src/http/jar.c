@@ -95,10 +95,10 @@ static bool domain_matches(const char *host, const char *domain)
 /* RFC 6265 5.1.4; path is a request's, its query not taken off. */
 static bool path_matches(const char *path, const char *cookie_path)
 {
-    size_t n = strlen(cookie_path);
-    if (strncmp(path, cookie_path, n) != 0)
+    size_t n = strlen(cookie_path), len = strcspn(path, "?");
+    if (n > len || memcmp(path, cookie_path, n) != 0)
         return false;
-    return cookie_path[n - 1] == '/' || path[n] == '/' || path[n] == '?' || path[n] == '\0';
+    return n == len || cookie_path[n - 1] == '/' || path[n] == '/';
 }
 
 static unsigned domain_bucket(const char *domain)
@@ -321,7 +321,6 @@ static void pick_put(struct pick *p, const char *s)
 /* Under the lock. */
 static void pick_all(struct weft_http_jar *jar, struct pick *p)
 {
-    p->len = 0;
     pick_begin(jar, p);
     for (struct weft__cookie *c = pick_next(p); c; c = pick_next(p)) {
         c->used = ++jar->clock;
@@ -341,11 +340,11 @@ char *weft__jar_give(weft_http_jar *jar, const struct weft__url *url)
     url_host(url, p.host);
     for (;;) {
         weft__lock(&jar->lock);
-        bool any = jar->count > 0;
-        if (any)
+        p.len = 0;   /* also where the last one has gone since the first look */
+        if (jar->count > 0)
             pick_all(jar, &p);
         weft__unlock(&jar->lock);
-        if (p.len < p.cap) {
+        if (p.len && p.len < p.cap) {
             p.out[p.len] = '\0';
             return p.out;
         }

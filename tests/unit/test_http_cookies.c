@@ -46,6 +46,8 @@ TEST(http_cookies, a_cookie_goes_back_to_its_host_and_path)
         {"http://a.test/p/", "x=1; Path=/", "http://a.test/", "x=1"},
         {"http://a.test/", "x=1; Path=/p", "http://a.test/p?q", "x=1"},
         {"http://a.test/", "x=1; Path=/p/", "http://a.test/p", ""},
+        {"http://a.test/", "x=1; Path=/p?q", "http://a.test/p?q", ""},   /* a request's path ends at its query */
+        {"http://a.test/", "x=1; Path=/p/", "http://a.test/p?/", ""},
         {"http://a.test/", "x=1; Path=relative", "http://a.test/", "x=1"},
         {"http://127.0.0.1/", "x=1; Domain=0.0.1", "http://127.0.0.1/", ""},
         {"http://127.0.0.1/", "x=1; Domain=127.0.0.1", "http://127.0.0.1/", "x=1"},
@@ -193,7 +195,9 @@ TEST(http_cookies, dates_of_all_forms_are_read)
                  {"Sun Nov  6 08:49:37 1994", 784111777}, {"06 nov 1994 8:49:37", 784111777}, {"1 Jan 1970 00:00:00", 0},
                  {"29-Feb-2000 00:00:01", 951782401}, {"1 Jan 69 00:00:00", 3124224000}, {"1 Jan 1601 0:0:0", -11644473600},
                  {"06 Nov 1994", -1}, {"06 Nov 1994 24:00:00", -1}, {"32 Nov 1994 08:49:37", -1}, {"06 Now 1994 08:49:37", -1},
-                 {"06 Nov 1600 08:49:37", -1}, {"", -1}, {"08:49:37 08:49:37", -1}, {"Nov 06 1994 08:49:60", -1}};
+                 {"06 Nov 1600 08:49:37", -1}, {"", -1}, {"08:49:37 08:49:37", -1}, {"Nov 06 1994 08:49:60", -1},
+                 {"30 Feb 2000 00:00:00", -1}, {"29 Feb 2100 00:00:00", -1}, {"29 Feb 2023 00:00:00", -1}, {"31 Apr 2030 00:00:00", -1},
+                 {"31 Dec 2030 00:00:00", 1924905600}};
     for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
         int64_t at = -1;
         EXPECT_EQ(weft__cookie_date(cases[i].text, strlen(cases[i].text), &at), cases[i].at != -1);
@@ -285,5 +289,36 @@ TEST(http_cookies, many_goroutines_share_a_jar)
     for (int k = 0; k < 8; k++)
         weft_waitgroup_go(&wg, set_and_get, jar, k);
     weft_waitgroup_wait(&wg);
+    weft_http_jar_free(jar);
+}
+
+static void come_and_go(weft_http_jar *jar, weft_chan(char) stop)
+{
+    while (!weft_try_recv(stop, NULL)) {
+        EXPECT_EQ(weft_http_jar_set(jar, "http://a.test/", "name=valuevaluevaluevaluevaluevalue"), 0);
+        EXPECT_EQ(weft_http_jar_set(jar, "http://a.test/", "name=; Max-Age=0"), 0);
+    }
+}
+
+/* A cookie may go between the look at how long the text is and the writing of it. */
+TEST(http_cookies, a_cookie_that_goes_meanwhile_is_not_sent)
+{
+    weft_http_jar *jar = jar_new();
+    weft_chan(char) stop = weft_make(char, 1);
+    weft_waitgroup wg = {0};
+    char got[256];
+    weft_waitgroup_go(&wg, come_and_go, jar, stop);
+    for (int i = 0; i < 100000; i++) {
+        int n = weft_http_jar_get(jar, "http://a.test/", got, sizeof got);
+        if (n != 0 && strcmp(got, "name=valuevaluevaluevaluevaluevalue") != 0) {
+            weft_test_fail(__FILE__, __LINE__, "%d bytes: %.40s", n, got);
+            break;
+        }
+        if (i % 64 == 0)
+            weft_yield();
+    }
+    weft_send(stop, 0);
+    weft_waitgroup_wait(&wg);
+    weft_free(stop);
     weft_http_jar_free(jar);
 }

@@ -104,6 +104,11 @@ static const bool host_char[256] = {
     ['!'] = true, ['$'] = true, ['&'] = true, ['\''] = true, ['('] = true, [')'] = true, ['*'] = true, ['+'] = true, [','] = true,
     [';'] = true, ['='] = true, ['%'] = true};
 
+static bool is_hex(char c)
+{
+    return (c >= '0' && c <= '9') || ((c | 32) >= 'a' && (c | 32) <= 'f');
+}
+
 /* Behind "name:80", "[::1]:80", without a port, or empty; what follows must be an end, or two readers could differ about it. */
 static const char *host_end(const char *s)
 {
@@ -111,10 +116,10 @@ static const char *host_end(const char *s)
         const char *from = s++;
         while (*s == ':' || host_char[(unsigned char)*s])
             s++;
-        if (*s++ != ']')
+        if (*s++ != ']' || s == from + 2)
             return from;
     } else {
-        while (host_char[(unsigned char)*s])
+        while (host_char[(unsigned char)*s] && (*s != '%' || (is_hex(s[1]) && is_hex(s[2]))))
             s++;
     }
     if (*s == ':')
@@ -167,13 +172,24 @@ int weft__request_target(struct weft_http_request *rq)
     return 0;
 }
 
+/* llhttp takes any CR and LF for an empty line before the request, and several blanks for one. The head begins at 0 and is ended
+ * by NULs. */
+static bool request_line_right(const struct weft__head *h)
+{
+    const char *s = h->buf->data;
+    for (; *s == '\r'; s += 2)
+        if (s[1] != '\n')
+            return false;
+    return *s != '\n' && h->buf->data[h->target + h->target_len + 1] != ' ';
+}
+
 int weft__request_accept(struct weft__exch *x)
 {
     struct weft__head *h = &x->head;
     struct weft__wire *w = &x->wire;
     if (h->p.http_major != 1)
         return 505;
-    if (h->target < 2 || h->buf->data[h->target - 2] == ' ')   /* llhttp takes several blanks for one */
+    if (h->target < 2 || h->buf->data[h->target - 2] == ' ' || (!h->scanned && !request_line_right(h)))
         return 400;
     const char *host = request_host(h);
     if (!host || !host_right(x, host))

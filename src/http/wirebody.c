@@ -37,6 +37,8 @@ weft_err weft__wire_framing(struct weft__head *h, bool is_request, bool no_body,
     *ret_len = 0;
     if (no_body)
         return 0;
+    if (!is_request && !h->scanned && !(h->p.flags & F_TRANSFER_ENCODING) && weft__head_find(h, "transfer-encoding"))
+        return WEFT_EPROTO;   /* an empty one, which llhttp passes over */
     if (h->p.flags & F_TRANSFER_ENCODING) {
         /* "gzip, chunked" and two fields are legal, and a hiding place for smuggled requests: nobody sends them. */
         if (!(h->p.flags & F_CHUNKED) || !head_just_chunked(h) || (is_request && h->p.http_minor == 0))

@@ -76,7 +76,7 @@ TEST(http_client, what_two_readers_could_read_differently_is_refused)
                {"HTTP/1.1 101 Switching\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n"},
                {"HTTP/1.1 200 OK\r\nContent-Length: -1\r\n\r\n"},
                    {"HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\n"},
-               {"HTTP/2.0 200 OK\r\nContent-Length: 0\r\n\r\n"});
+               {"HTTP/2.0 200 OK\r\nContent-Length: 0\r\n\r\n"}, {"HTTP/1.1 200 OK\r\nTransfer-Encoding:\r\n\r\n", .close = true});
     weft_http_client *c = client_with(NULL);
     char body[64], why[128];
     for (int i = 0; i < p.answers_len; i++) {

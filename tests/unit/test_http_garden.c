@@ -153,7 +153,9 @@ TEST(http_garden, request_lines_that_are_none)
             SEED(400, "GET HTTP/1.1\r\nHost: h\r\n\r\n"), SEED(400, "GET / HTTPS/1.1\r\nHost: h\r\n\r\n"),
             SEED(400, "GE T / HTTP/1.1\r\nHost: h\r\n\r\n"),
             SEED(400, "G@T / HTTP/1.1\r\nHost: h\r\n\r\n"), SEED(400, "/ HTTP/1.1\r\nHost: h\r\n\r\n"),
-            SEED(400, "HTTP/1.1 200 OK\r\nHost: h\r\n\r\n"));
+            SEED(400, "HTTP/1.1 200 OK\r\nHost: h\r\n\r\n"), SEED(400, "GET /  HTTP/1.1\r\nHost: h\r\n\r\n"),
+            SEED(400, "\rGET / HTTP/1.1\r\nHost: h\r\n\r\n"), SEED(400, "\nGET / HTTP/1.1\r\nHost: h\r\n\r\n"),
+            SEED(400, "\r\n\r\r\nGET / HTTP/1.1\r\nHost: h\r\n\r\n"), SEED(400, "\xef\xbb\xbfGET / HTTP/1.1\r\nHost: h\r\n\r\n"));
 }
 
 TEST(http_garden, targets_that_are_none)
@@ -185,7 +187,10 @@ TEST(http_garden, hosts_that_are_none_or_two)
             SEED(400, "GET / HTTP/1.1\r\nHost: \"a\"\r\n\r\n"),
             SEED(400, "GET / HTTP/1.1\r\nHost: <a>\r\n\r\n"), SEED(400, "GET / HTTP/1.1\r\nHost: a:b\r\n\r\n"),
             SEED(400, "GET / HTTP/1.1\r\nHost: a:80:80\r\n\r\n"),
-            SEED(400, "GET / HTTP/1.1\r\nHost: [::1\r\n\r\n"));
+            SEED(400, "GET / HTTP/1.1\r\nHost: [::1\r\n\r\n"), SEED(400, "GET / HTTP/1.1\r\nHost: []\r\n\r\n"),
+            SEED(400, "GET / HTTP/1.1\r\nHost: a%\r\n\r\n"), SEED(400, "GET / HTTP/1.1\r\nHost: a%4\r\n\r\n"),
+            SEED(400, "GET / HTTP/1.1\r\nHost: a%4g:80\r\n\r\n"), SEED(400, "GET / HTTP/1.1\r\nHost: [::1]a\r\n\r\n"),
+            SEED(400, "GET http://a%/ HTTP/1.1\r\nHost: a\r\n\r\n"));
 }
 
 /* A word that is no method of ours is something we do not do, not a fault of syntax. */
@@ -211,7 +216,12 @@ TEST(http_garden, chunks_of_another_shape)
             SEED(400, CHUNKED "1;a\nb\r\na\r\n0\r\n\r\n"), SEED(400, CHUNKED "1;a\rb\r\na\r\n0\r\n\r\n"),
             SEED(400, CHUNKED "1;a\0\r\na\r\n0\r\n\r\n"),
             SEED(400, CHUNKED "0\r\nX : y\r\n\r\n"), SEED(400, CHUNKED "0\r\n X: y\r\n\r\n"), SEED(400, CHUNKED "0\r\nX: y\n\r\n"),
-            SEED(400, CHUNKED "0\r\nX\r\n\r\n"), SEED(400, CHUNKED "0\r\nContent-Length: 3\r\n\r\n"));
+            SEED(400, CHUNKED "0\r\nX\r\n\r\n"), SEED(400, CHUNKED "0\r\nContent-Length: 3\r\n\r\n"),
+            SEED(400, CHUNKED "1;a=\"b\r\nc\"\r\na\r\n0\r\n\r\n"), SEED(400, CHUNKED "1;a=\"b\nc\"\r\na\r\n0\r\n\r\n"),
+            SEED(400, CHUNKED "1;\r\na\r\n0\r\n\r\n"), SEED(400, CHUNKED "1;a\r\r\na\r\n0\r\n\r\n"),
+            SEED(400, CHUNKED "1;a==b\r\na\r\n0\r\n\r\n"), SEED(400, CHUNKED "1\t;a\r\na\r\n0\r\n\r\n"),
+            SEED(400, CHUNKED "1\na\r\n0\r\n\r\n"), SEED(400, CHUNKED "1\r\na\r\n0\r\n \r\n"),
+            SEED(400, CHUNKED "0\r\nTransfer-Encoding: chunked\r\n\r\n"), SEED(400, CHUNKED "0\r\nGET /x HTTP/1.1\r\n\r\n"));
 }
 
 TEST(http_garden, extensions_and_trailers_without_end)

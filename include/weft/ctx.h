@@ -92,7 +92,7 @@ WEFT_API weft_err weft_ctx_err(weft_ctx *ctx);
 /** weft_ctx_cause - why it ended: the err given to weft_cancel_cause or the like, else as weft_ctx_err. Go Cause. */
 WEFT_API weft_err weft_ctx_cause(weft_ctx *ctx);
 
-/** weft_ctx_deadline - true and *ret_at, an instant of weft_now, if the context has a deadline. Go Context.Deadline. */
+/** weft_ctx_deadline - true and *ret_at, an instant of weft_now, if the context has a deadline; else false and 0. Go Context.Deadline. */
 WEFT_API bool weft_ctx_deadline(weft_ctx *ctx, weft_time *ret_at);
 
 /** weft_ctx_value - the value of the nearest weft_with_value with this key, up to the root; or NULL. Go Context.Value. */

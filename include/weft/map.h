@@ -48,7 +48,7 @@ static inline __attribute__((unused)) weft_map_key weft__map_key(int is_string, 
     return is_string ? (weft_map_key){0, (const char *)(uintptr_t)bits} : (weft_map_key){bits, NULL};
 }
 
-/** weft_map_load(&m, k, &out) - true and *out: the value for k; false: there is none. out may be NULL. Go Map.Load. */
+/** weft_map_load(&m, k, &out) - true and *out: the value for k; false and NULL: there is none. out may be NULL. Go Map.Load. */
 #define weft_map_load(m, k, ret_out) weft__map_load(m, WEFT__MAP_KEY(k), ret_out)
 WEFT_API WEFT_PARKS bool weft__map_load(weft_map *m, weft_map_key k, void **ret_out);
 
@@ -60,14 +60,14 @@ WEFT_API WEFT_PARKS void weft__map_store(weft_map *m, weft_map_key k, const void
 #define weft_map_load_or_store(m, k, v, ret_out) weft__map_load_or_store(m, WEFT__MAP_KEY(k), v, ret_out)
 WEFT_API WEFT_PARKS bool weft__map_load_or_store(weft_map *m, weft_map_key k, const void *v, void **ret_out);
 
-/** weft_map_load_and_delete(&m, k, &out) - take k out; true and *out: the value it had. Go Map.LoadAndDelete. */
+/** weft_map_load_and_delete(&m, k, &out) - take k out; true and *out: the value it had; else false and NULL. Go Map.LoadAndDelete. */
 #define weft_map_load_and_delete(m, k, ret_out) weft__map_load_and_delete(m, WEFT__MAP_KEY(k), ret_out)
 WEFT_API WEFT_PARKS bool weft__map_load_and_delete(weft_map *m, weft_map_key k, void **ret_out);
 
 /** weft_map_delete(&m, k) - take k out, if it is there. Go Map.Delete. */
 #define weft_map_delete(m, k) ((void)weft__map_load_and_delete(m, WEFT__MAP_KEY(k), NULL))
 
-/** weft_map_swap(&m, k, v, &out) - set the value for k; true and *out: the one before; false: there was none. */
+/** weft_map_swap(&m, k, v, &out) - set the value for k; true and *out: the one before; false and NULL: there was none. */
 #define weft_map_swap(m, k, v, ret_out) weft__map_swap(m, WEFT__MAP_KEY(k), v, ret_out)
 WEFT_API WEFT_PARKS bool weft__map_swap(weft_map *m, weft_map_key k, const void *v, void **ret_out);
 

@@ -165,11 +165,10 @@ weft_err weft_ctx_cause(weft_ctx *ctx)
 
 bool weft_ctx_deadline(weft_ctx *ctx, weft_time *ret_at)
 {
-    if (!ctx || !ctx->has_deadline)
-        return false;
+    bool has = ctx && ctx->has_deadline;
     if (ret_at)
-        *ret_at = ctx->deadline;
-    return true;
+        *ret_at = has ? ctx->deadline : 0;
+    return has;
 }
 
 void *weft_ctx_value(weft_ctx *ctx, const void *key)

@@ -306,8 +306,8 @@ static bool node_change(struct map_node *n, const void *old_v, const void *new_v
 
 static bool map_answer(bool there, void *v, void **ret_out)
 {
-    if (ret_out && there)
-        *ret_out = v;
+    if (ret_out)
+        *ret_out = there ? v : NULL;
     return there;
 }
 

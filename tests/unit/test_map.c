@@ -13,13 +13,13 @@ TEST(map, stores_loads_swaps_and_deletes)
     weft_map m = {0};
     void *v = &c;
     EXPECT(!weft_map_load(&m, 1, &v));
-    EXPECT(v == &c);
+    EXPECT(v == NULL);                                  /* as Go */
     weft_map_store(&m, 1, &a);
     EXPECT(weft_map_load(&m, 1, &v) && v == &a);
     EXPECT(weft_map_load_or_store(&m, 1, &b, &v) && v == &a);
     EXPECT(!weft_map_load_or_store(&m, 2, &b, &v) && v == &b);
     EXPECT(weft_map_swap(&m, 2, &c, &v) && v == &b);
-    EXPECT(!weft_map_swap(&m, 3, &c, &v));
+    EXPECT(!weft_map_swap(&m, 3, &c, &v) && v == NULL);
     EXPECT(!weft_map_compare_and_swap(&m, 2, &a, &b));
     EXPECT(weft_map_compare_and_swap(&m, 2, &c, &b));
     EXPECT(!weft_map_compare_and_swap(&m, 4, NULL, &b));
@@ -27,6 +27,7 @@ TEST(map, stores_loads_swaps_and_deletes)
     EXPECT(weft_map_compare_and_delete(&m, 2, &b));
     EXPECT(!weft_map_load(&m, 2, NULL));
     EXPECT(weft_map_load_and_delete(&m, 1, &v) && v == &a);
+    EXPECT(!weft_map_load_and_delete(&m, 1, &v) && v == NULL);
     EXPECT(!weft_map_load_and_delete(&m, 1, NULL));
     weft_map_delete(&m, 3);
     weft_map_delete(&m, 3);

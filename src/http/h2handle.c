@@ -44,6 +44,9 @@ static int request_accept(struct weft__h2_stream *st)
         return st->status;
     if (h->p.method == HTTP_CONNECT)
         return 501;
+    const char *host = weft__head_find(h, "host");   /* nearly always the first field */
+    if (host && !weft__request_host_right(x, host))
+        return 400;
     if (h->p.content_length > x->sc->server->o.body_bytes_max)
         return 413;
     const char *expect = h->expects ? weft__head_find(h, "expect") : NULL;

@@ -128,8 +128,7 @@ static const char *host_end(const char *s)
     return s;
 }
 
-/* Is that the value of a right Host field? It nearly always is the one that was found right last. */
-static bool host_right(struct weft__exch *x, const char *host)
+bool weft__request_host_right(struct weft__exch *x, const char *host)
 {
     if (*host && strncmp(host, x->host, sizeof x->host) == 0)
         return true;
@@ -192,7 +191,7 @@ int weft__request_accept(struct weft__exch *x)
     if (h->target < 2 || h->buf->data[h->target - 2] == ' ' || (!h->scanned && !request_line_right(h)))
         return 400;
     const char *host = request_host(h);
-    if (!host || !host_right(x, host))
+    if (!host || !weft__request_host_right(x, host))
         return 400;
     const char *coding = h->scanned ? NULL : weft__head_find(h, "transfer-encoding");
     if (coding && (!*coding || h->p.http_minor == 0))   /* llhttp passes over an empty one; HTTP/1.0 has none (RFC 9112 6.1) */

@@ -152,6 +152,8 @@ char *weft__request_text(struct weft_http_request *rq, size_t n);
 void weft__request_init(struct weft__exch *x);
 /* The head is complete: 0, or the status to refuse it with. */
 int weft__request_accept(struct weft__exch *x);
+/* Is that the value of a right Host field? It nearly always is the one that was found right last. */
+bool weft__request_host_right(struct weft__exch *x, const char *host);
 /* Path and query out of the target: 0, or such a status. */
 int weft__request_target(struct weft_http_request *rq);
 void weft__request_done(struct weft_http_request *rq);

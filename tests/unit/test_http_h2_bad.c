@@ -209,6 +209,26 @@ TEST(http_h2_bad, authority_and_host_must_agree)
     site_stop(&s);
 }
 
+/* The same rule as for the field Host of HTTP/1, and no user (8.3.1). */
+TEST(http_h2_bad, an_authority_that_is_no_host_is_refused)
+{
+    static const char *const bad[] = {"u@h", "u:p@h", "h:x", "h:80:80", "[::1", "[]", "h%", "h%4g"}, *const good[] = {"h", "h:", "[::1]:80", "h%41"};
+    struct site s;
+    site_start(&s, &plain);
+    struct raw *r = raw_open(&s);
+    for (int i = 0; i < 12; i++) {
+        const char *host = i < 8 ? bad[i] : good[i - 8];
+        char head[64];
+        int n = snprintf(head, sizeof head, "\x82\x84\x86\x41%c%s", (int)strlen(host), host);
+        raw_send(r, (uint32_t)n, H, ALL, 1 + 2 * i, head);
+        EXPECT(raw_wait(r, NGHTTP2_HEADERS));
+        if (r->payload[0] != (i < 8 ? 0x8c : 0x88)) /* :status 400, 200 */
+            weft_test_fail(__FILE__, __LINE__, "%s: %02x", host, r->payload[0]);
+    }
+    raw_close(r);
+    site_stop(&s);
+}
+
 /* ---- floods: the connection ends with ENHANCE_YOUR_CALM, and not before a fair client would be through ---- */
 
 static void flood_send(weft_conn *conn, const char *bytes, size_t len, int n)

@@ -69,11 +69,12 @@ struct weft__chan;
  * Costs     one allocation, which holds the buffer too.
  * Source    Go make(chan T, n).
  */
-#define weft_make(...) WEFT__MAKE(WEFT__HEAD(__VA_ARGS__), WEFT__TAIL(__VA_ARGS__))
-#define WEFT__MAKE(T, ...)                                                                                        \
+#define weft_make(...) WEFT__CAT(WEFT__MAKE, WEFT__MORE(__VA_ARGS__))(__VA_ARGS__)
+#define WEFT__MAKE0(T) WEFT__MAKE1(T, 0)
+#define WEFT__MAKE1(T, cap_)                                                                                      \
     __extension__({                                                                                               \
         _Static_assert(sizeof(__typeof__(T)) <= 65536, "weft_make: an element is at most 65536 bytes");            \
-        (weft_chan(T))weft__chan_make(sizeof(__typeof__(T)), __VA_ARGS__ + 0);                                     \
+        (weft_chan(T))weft__chan_make(sizeof(__typeof__(T)), (cap_));                                              \
     })
 WEFT_API void *weft__chan_make(size_t elem_size, int64_t cap);
 

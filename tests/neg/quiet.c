@@ -28,6 +28,8 @@ int all(weft_chan(int) c)
     weft_waitgroup wg = {0};
     weft_errgroup g = {0};
     weft_once o = {0};
+    weft_map m = {0};
+    void *p;
     int v = 0, slot = 0, n = 0;
 
     RUN(weft_go(none));
@@ -54,6 +56,13 @@ int all(weft_chan(int) c)
     RUN(weft_range(x, c) { (void)x; });
     RUN(weft_range(unused, c) {});
     n += HOLDS(weft_select(weft_on_recv(c, &v), weft_on_recv_ok(c, NULL, NULL), weft_on_send(c, 1), weft_on_timeout(1), weft_on_default));
+    weft_chan(int) d = weft_make(int, n & 7), e = weft_make(weft_err, 1 << 2);
+    RUN(weft_send(n ? c : d, n & 7));
+    RUN(weft_range(x, n ? c : d) { (void)x; });
+    n += HOLDS(weft_recv(n ? c : d) & 7) + HOLDS(weft_recv_ok(n ? c : e, n ? &v : NULL)) + HOLDS(weft_try_recv(n ? d : e, n ? &v : NULL));
+    n += weft_select(weft_on_recv(n ? c : d, n ? &v : NULL), weft_on_send(n ? c : d, n & 7), weft_on_timeout(n << 2));
+    n += HOLDS(weft_map_load(&m, n & 7, n ? &p : NULL));
+    weft_free(n ? c : d);
     RUN(weft_close(c));
     RUN(weft_free(c));
     return n;

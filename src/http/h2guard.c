@@ -3,8 +3,8 @@
  *
  * Role    Two purses of tokens per connection: one for streams that are reset, by the peer or because of it (rapid reset,
  *         CVE-2023-44487, CVE-2025-8671), one for frames that ask for attention and move no request on: PING, SETTINGS,
- *         PRIORITY, empty DATA (CVE-2019-9512, 9513, 9515, 9518). What nghttp2 skips unseen, as frames of unknown type,
- *         costs next to nothing. Heads have limits of their own: so many CONTINUATION frames (CVE-2024-27316), so many
+ *         PRIORITY, DATA that is empty or only padding (CVE-2019-9512, 9513, 9515, 9518). What nghttp2 skips unseen, as frames
+ *         of unknown type, costs next to nothing. Heads have limits of their own: so many CONTINUATION frames (CVE-2024-27316), so many
  *         bytes once unpacked.
  * Near    h2session.c calls it for each frame. Layer 5.
  *
@@ -64,7 +64,8 @@ bool weft__h2_guard_frame(struct weft__h2 *c, const nghttp2_frame_hd *hd)
             c->calm = NGHTTP2_ENHANCE_YOUR_CALM;
         break;
     case NGHTTP2_DATA:
-        small = hd->length == 0 && !(hd->flags & NGHTTP2_FLAG_END_STREAM);
+        /* it may be padding only; what is more gives its token back */
+        small = (hd->length == 0 || hd->flags & NGHTTP2_FLAG_PADDED) && !(hd->flags & NGHTTP2_FLAG_END_STREAM);
         break;
     case NGHTTP2_RST_STREAM:
     case NGHTTP2_WINDOW_UPDATE:

@@ -264,7 +264,22 @@ TEST(http_h2_bad, floods_of_frames_that_do_nothing_end_the_connection)
     EXPECT_EQ(FLOOD("\0\0\10\6\0\0\0\0\0" "12345678"), NGHTTP2_ENHANCE_YOUR_CALM);   /* PING: CVE-2019-9512 */
     EXPECT_EQ(FLOOD("\0\0\0\4\0\0\0\0\0"), NGHTTP2_ENHANCE_YOUR_CALM);               /* SETTINGS: CVE-2019-9515 */
     EXPECT_EQ(FLOOD("\0\0\0\0\0\0\0\0\1"), NGHTTP2_ENHANCE_YOUR_CALM);               /* empty DATA: CVE-2019-9518 */
+    EXPECT_EQ(FLOOD("\0\0\5\0\10\0\0\0\1" "\4\0\0\0\0"), NGHTTP2_ENHANCE_YOUR_CALM); /* DATA that is all padding */
     EXPECT_EQ(FLOOD("\0\0\5\2\0\0\0\0\3" "\0\0\0\0\20"), NGHTTP2_ENHANCE_YOUR_CALM); /* PRIORITY: CVE-2019-9513 */
+}
+
+TEST(http_h2_bad, a_padded_body_is_no_flood)
+{
+    struct site s;
+    site_start(&s, &plain);
+    struct raw *r = raw_open(&s);
+    raw_send(r, sizeof WAIT - 1, H, F_END_HEADERS, 1, WAIT);
+    for (int i = 0; i < 3000; i++)
+        raw_send(r, 4, NGHTTP2_DATA, F_PADDED, 1, "\2x\0\0");
+    raw_send(r, 8, NGHTTP2_PING, 0, 0, "12345678");
+    EXPECT(raw_wait(r, NGHTTP2_PING));
+    raw_close(r);
+    site_stop(&s);
 }
 
 /* 5,000 streams, each of which is reset because of the second frame; then a PING. What the server's GOAWAY says; 0: it bore

@@ -74,7 +74,7 @@ struct weft__chan;
 #define WEFT__MAKE1(T, cap_)                                                                                      \
     __extension__({                                                                                               \
         _Static_assert(sizeof(__typeof__(T)) <= 65536, "weft_make: an element is at most 65536 bytes");            \
-        (weft_chan(T))weft__chan_make(sizeof(__typeof__(T)), (cap_));                                              \
+        (weft_chan(T))weft__chan_make(sizeof(__typeof__(T)), (int64_t)((cap_) * 1));                               \
     })
 WEFT_API void *weft__chan_make(size_t elem_size, int64_t cap);
 

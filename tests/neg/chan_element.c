@@ -55,5 +55,6 @@ void all(weft_chan(int) ints, weft_chan(struct pair) pairs, weft_chan(char *) wo
     weft_chan(struct later) incomplete = NULL; /* ERROR "incomplete" */
     weft_chan(void) nothing = NULL;            /* ERROR "void" */
     (void)weft_make(struct later, 1);          /* ERROR "incomplete" */
+    (void)weft_make(int, "three");             /* ERROR "invalid operands" */
     (void)weft_make(char[65537], 1);           /* ERROR "at most 65536 bytes" */
 }

@@ -42,7 +42,7 @@ struct weft_case {
 #define weft_on_recv_ok(ch, ret_v, ret_ok) WEFT__ON_RECV("weft_on_recv_ok", ch, ret_v, ret_ok)
 #define WEFT__ON_RECV(what, ch, ret_v, ret_ok)                 \
     (__extension__(struct weft_case){                          \
-        .weft__ch = (void *)(ch),                              \
+        .weft__ch = (void *)(uintptr_t)(ch),                   \
         .weft__p = __extension__({                             \
             WEFT__CHECK_RECV(what, ch);                        \
             WEFT__VAR(ch) *weft__v = (ret_v);                  \
@@ -60,7 +60,7 @@ struct weft_case {
  */
 #define weft_on_send(ch, ...)                                                                          \
     (__extension__(struct weft_case){                                                                  \
-        .weft__ch = (void *)(ch),                                                                      \
+        .weft__ch = (void *)(uintptr_t)(ch),                                                           \
         .weft__p = weft__case_ptr(WEFT__IS_ARRAY(ch), (WEFT__VALUE(ch)[1]){__extension__({             \
                                                           WEFT__CHECK_SEND("weft_on_send", ch);        \
                                                           WEFT__VALUE(ch) weft__v = __VA_ARGS__;       \
@@ -75,11 +75,11 @@ struct weft_case {
  */
 #define weft_on_send_ptr(ch, p)                                \
     (__extension__(struct weft_case){                          \
-        .weft__ch = (void *)(ch),                              \
+        .weft__ch = (void *)(uintptr_t)(ch),                   \
         .weft__p = __extension__({                             \
             WEFT__CHECK_SEND("weft_on_send_ptr", ch);          \
             const WEFT__VAR(ch) *weft__v = (p);                \
-            (void *)weft__v;                                   \
+            (void *)(uintptr_t)weft__v;                        \
         }),                                                    \
         .weft__kind = WEFT__CASE_SEND})
 
@@ -218,7 +218,7 @@ static inline bool weft__block_select(struct weft__block *b)
                     WEFT__VALUE(ch) weft__v = __VA_ARGS__;                                              \
                     void *weft__p = weft__block_room(&weft__b, sizeof(WEFT__ELEM(ch)));                 \
                     __builtin_memcpy(weft__p, WEFT__SEND_PTR(ch, weft__v), sizeof(WEFT__ELEM(ch)));     \
-                    weft__block_add(&weft__b, (struct weft_case){.weft__ch = (void *)weft__ch,          \
+                    weft__block_add(&weft__b, (struct weft_case){.weft__ch = (void *)(uintptr_t)weft__ch, \
                                                                  .weft__p = weft__p,                    \
                                                                  .weft__kind = WEFT__CASE_SEND});       \
                 } else if (weft__b.at++ == weft__b.picked)

@@ -1,7 +1,7 @@
 /*
  * quiet.c - the macros, also as arguments of a user's own macros, draw no warning of a careful user's flags.
  */
-/* FLAGS "-Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror" */
+/* FLAGS "-Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wcast-qual -Werror" */
 #include <weft/weft.h>
 
 #define RUN(x) \
@@ -62,6 +62,15 @@ int all(weft_chan(int) c)
     n += HOLDS(weft_recv(n ? c : d) & 7) + HOLDS(weft_recv_ok(n ? c : e, n ? &v : NULL)) + HOLDS(weft_try_recv(n ? d : e, n ? &v : NULL));
     n += weft_select(weft_on_recv(n ? c : d, n ? &v : NULL), weft_on_send(n ? c : d, n & 7), weft_on_timeout(n << 2));
     n += HOLDS(weft_map_load(&m, n & 7, n ? &p : NULL));
+    weft_receiver(int) in = c;
+    weft_sender(int) out = c;
+    RUN(weft_send(out, 1));
+    RUN(weft_recv(in));
+    RUN(weft_range(x, in) { (void)x; });
+    n += HOLDS(weft_recv_ok(in, &v)) + HOLDS(weft_try_send(out, 1)) + HOLDS(weft_try_recv(in, &v)) + HOLDS(weft_len(in) == weft_cap(out));
+    n += HOLDS(weft_select(weft_on_recv(in, &v), weft_on_recv_ok(in, NULL, NULL), weft_on_send(out, 1), weft_on_send_ptr(out, &v)));
+    RUN(weft_select_begin weft_when_recv(x, in) { (void)x; } weft_when_send(out, 1) {} weft_select_end);
+    RUN(weft_close(out));
     size_t room = 3;
     weft_free(n ? weft_make(int, room) : d);
     RUN(weft_close(c));

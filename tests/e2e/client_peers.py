@@ -61,10 +61,15 @@ def same(what, got, want):
         fail(f"{what}: got {got}, want {want}")
 
 
-def free_port():
-    with socket.socket() as s:
+def free_ports(n):
+    """n ports that nobody has: each is held until all are chosen, or one might be chosen twice."""
+    held = [socket.socket() for _ in range(n)]
+    for s in held:
         s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    ports = [s.getsockname()[1] for s in held]
+    for s in held:
+        s.close()
+    return ports
 
 
 def start(cmd, port, **more):
@@ -127,7 +132,7 @@ def certificate():
 
 
 def nginx():
-    port, tls, short = free_port(), free_port(), free_port()
+    port, tls, short = free_ports(3)
     certificate()
     with open("nginx.conf", "w") as f:
         f.write(NGINX.format(dir=tmp.name, port=port, tls=tls, short=short))
@@ -157,7 +162,7 @@ def nginx():
 # ---- h2o ----
 
 def h2o():
-    port = free_port()
+    [port] = free_ports(1)
     with open("h2o.conf", "w") as f:
         f.write(f"num-threads: 1\npid-file: {tmp.name}/h2o.pid\nerror-log: {tmp.name}/h2o.log\nuser: {'root' if os.getuid() == 0 else os.getlogin()}\n"
                 f"listen:\n  host: 127.0.0.1\n  port: {port}\ngzip: ON\nhosts:\n  default:\n    paths:\n      /:\n        file.dir: {tmp.name}/www\n"
@@ -200,7 +205,7 @@ def go():
     if built.returncode:
         left_out.append("go does not build: " + built.stderr.strip()[-200:])
         return
-    port = free_port()
+    [port] = free_ports(1)
     if not start(["./serve", f"127.0.0.1:{port}"], port):
         return
     base = f"http://127.0.0.1:{port}"
@@ -351,7 +356,7 @@ def webgen():
     if built.returncode:
         left_out.append("webgen does not build: " + (built.stderr.strip().splitlines() or ["?"])[-1])
         return
-    port = free_port()
+    [port] = free_ports(1)
     web = ["-port", str(port), "-hosts", "2", "-pages", "30", "-gzip", "-max-per-conn", "7"]
     if not start(["./webgen", *web], port):
         return

@@ -34,29 +34,45 @@ def expect(ok, what):
         print("FAIL", what, flush=True)
 
 
-def free_port():
-    with socket.socket() as s:
+def free_ports(n):
+    """n ports that nobody has: each is held until all are chosen, or one might be chosen twice."""
+    held = [socket.socket() for _ in range(n)]
+    for s in held:
         s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    ports = [s.getsockname()[1] for s in held]
+    for s in held:
+        s.close()
+    return ports
 
 
 def get(port, path):
     return json.load(urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=300))
 
 
-def crawl(name, web, flags, tls=False):
-    """Serve a web, crawl it from the first page of each host; the server's counts, and the rows."""
-    port, tls_port = free_port(), free_port()
-    web = web + (["-tls-port", str(tls_port), "-ca-out", os.path.join(tmp.name, "ca.pem")] if tls else [])
-    server = subprocess.Popen([gen, "-port", str(port), *web], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    try:
+def serve(web, tls):
+    """A web's server, its ports and all its arguments; on other ports where somebody has taken one meanwhile."""
+    for _ in range(10):
+        port, tls_port = free_ports(2)
+        args = ["-port", str(port), *web, *(["-tls-port", str(tls_port), "-ca-out", os.path.join(tmp.name, "ca.pem")] if tls else [])]
+        server = subprocess.Popen([gen, *args], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         for _ in range(2400):
             try:
                 get(port, "/__stats")
-                break
+                return server, port, tls_port, args
             except OSError:
+                if server.poll() is not None:
+                    break
                 time.sleep(0.05)
-        urls = subprocess.run([gen, "-port", str(port), *web, "-dump", "urls"], capture_output=True, text=True, check=True).stdout.split()
+        server.kill()
+        server.wait()
+    sys.exit("FAIL webgen does not serve")
+
+
+def crawl(name, web, flags, tls=False):
+    """Serve a web, crawl it from the first page of each host; the server's counts, and the rows."""
+    server, port, tls_port, args = serve(web, tls)
+    try:
+        urls = subprocess.run([gen, *args, "-dump", "urls"], capture_output=True, text=True, check=True).stdout.split()
         if tls:
             urls = [u.replace("http:", "https:").replace(f":{port}/", f":{tls_port}/") for u in urls]
             flags = flags + ["--ca", os.path.join(tmp.name, "ca.pem")]

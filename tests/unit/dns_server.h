@@ -11,6 +11,8 @@
 
 /* ---- a small server: what it answers depends on the first label ---- */
 
+enum { DNS_ROOM = 4 << 20 };
+
 struct dns_server {
     weft_conn *conn;
     char addr[WEFT_ADDR_TEXT];
@@ -18,6 +20,7 @@ struct dns_server {
     _Atomic(weft_dur) delay;          /* before each answer */
     weft_chan(int) held;              /* closed: names "held" are answered now, and what is late of "late4" and "late6" */
     bool stream;                      /* it speaks over a stream */
+    bool roomy;                       /* its socket holds all that a test sends at once */
     _Atomic int ttl, absent_ttl, absent_min;  /* absent_ttl: of the SOA record that comes with "nxsoa"; its last number */
     weft_chan(int) done;
     weft_waitgroup late;
@@ -144,7 +147,9 @@ static inline struct dns_server *dns_start(const struct weft_resolver_opts *more
         o.try_timeout = 60 * WEFT_SEC; /* no question is asked twice because the machine is slow: they are counted */
     REQUIRE(weft_listen_packet(&s->conn, "udp", "127.0.0.1:0") == 0);
     REQUIRE(weft_conn_local(s->conn, s->addr, sizeof s->addr) > 0);
-    setsockopt(weft_conn_fd(s->conn), SOL_SOCKET, SO_RCVBUF, &(int){4 << 20}, sizeof(int));
+    int room = DNS_ROOM;
+    setsockopt(weft_conn_fd(s->conn), SOL_SOCKET, SO_RCVBUF, &room, sizeof room);
+    s->roomy = getsockopt(weft_conn_fd(s->conn), SOL_SOCKET, SO_RCVBUF, &room, &(socklen_t){sizeof room}) == 0 && room >= DNS_ROOM;
     o.servers = s->addr;
     weft_conn_ref(s->conn);
     weft_go(dns_serve, s);

@@ -216,6 +216,10 @@ static void look_up(int i, weft_waitgroup *wg, _Atomic int *good)
 TEST(dns, a_thousand_names_at_once)
 {
     struct dns_server *s = dns_start(NULL);
+    if (!s->roomy) { /* as by Linux's default: what no longer fits is lost, and asked again */
+        struct weft_resolver_opts o = {.servers = s->addr, .try_timeout = WEFT_SEC, .tries = 6};
+        REQUIRE(weft_resolver_configure(&o) == 0);
+    }
     weft_waitgroup wg = {0};
     _Atomic int good = 0;
     weft_waitgroup_add(&wg, 1000);

@@ -531,17 +531,22 @@ static int64_t crowd(int n)
 /*
  * Go: test/chanlinear.go. Eight times as many cost 64 times as much if leaving a queue searches it; 24 is allowed.
  * The least of several is compared: the first crowd faults its stacks in, and more processors than CPUs preempt who
- * holds the queue's lock. Two processors contend for it on any machine.
+ * holds the queue's lock. Two processors contend for it on any machine; where one of them lacks a CPU each time, one does not.
  */
-TEST(conf_select, leaving_a_long_queue_does_not_search_it)
+static bool cost_is_linear(int procs)
 {
     int few = CONF_TSAN ? 500 : 1000;
     int64_t many_ns = INT64_MAX, few_ns = INT64_MAX;
-    weft_procs(2);
-    for (int tries = 0; tries < 10 && (tries == 0 || many_ns > 24 * few_ns); tries++) {
+    weft_procs(procs);
+    for (int tries = 0; tries < 5 && (tries == 0 || many_ns > 24 * few_ns); tries++) {
         int64_t many = crowd(8 * few), one = crowd(few);
         many_ns = many < many_ns ? many : many_ns;
         few_ns = one < few_ns ? one : few_ns;
     }
-    EXPECT(many_ns <= 24 * few_ns);
+    return many_ns <= 24 * few_ns;
+}
+
+TEST(conf_select, leaving_a_long_queue_does_not_search_it)
+{
+    EXPECT(cost_is_linear(2) || cost_is_linear(1));
 }

@@ -136,6 +136,7 @@ stress: setup build
 
 .PHONY: fuzz
 ## fuzz: every fuzz target, FUZZ_SECONDS=10 each (clang); ARGS="--for 60 http1 wire" for some, again and again
+fuzz: setup_what := test
 fuzz: setup
 	@tests/fuzz/run --seconds $(FUZZ_SECONDS) $(ARGS)
 

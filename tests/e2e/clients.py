@@ -97,8 +97,10 @@ def main():
                 asked.append("go")
             else:
                 left_out.append("go does not build: " + r.stderr.strip()[-200:])
-        if run([sys.executable, "-c", "import httpx"]).returncode == 0:
-            r = run([sys.executable, "-c", HTTPX, url], text=True)
+        # Debian's package is for Debian's python3, which may not be the first in PATH
+        python = next((py for py in (sys.executable, "/usr/bin/python3") if run([py, "-c", "import httpx"]).returncode == 0), None)
+        if python:
+            r = run([python, "-c", HTTPX, url], text=True)
             check(r.returncode == 0, "httpx", r.stderr[-600:])
             asked.append("httpx")
         else:

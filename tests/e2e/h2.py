@@ -83,8 +83,8 @@ asyncio.run(main())
 """
 
 
-def by_httpx(site):
-    r = run([sys.executable, "-c", HTTPX, site.url, *([site.ca] if site.ca else [])], text=True)
+def by_httpx(site, python):
+    r = run([python, "-c", HTTPX, site.url, *([site.ca] if site.ca else [])], text=True)
     check(r.returncode == 0, f"httpx {site.url[:5]}", r.stderr[-600:])
 
 
@@ -104,17 +104,18 @@ def main():
             if r.returncode:
                 print("without Go:", r.stderr.strip()[:200])
                 go = None
-        have_httpx = run([sys.executable, "-c", "import httpx, h2"]).returncode == 0
+        # Debian's package is for Debian's python3, which may not be the first in PATH
+        python = next((py for py in (sys.executable, "/usr/bin/python3") if run([py, "-c", "import httpx, h2"]).returncode == 0), None)
         print("clients: curl", "h2load" if shutil.which("h2load") else "(no h2load)", "go" if go else "(no go)",
-              "httpx" if have_httpx else "(no httpx)", "" if cert else "(no TLS: openssl is missing)")
+              "httpx" if python else "(no httpx)", "" if cert else "(no TLS: openssl is missing)")
         for site in [Site()] + ([Site(cert, key)] if cert else []):
             by_curl(site, tmp)
             if shutil.which("h2load"):
                 by_h2load(site)
             if go:
                 by_go(site, go)
-            if have_httpx:
-                by_httpx(site)
+            if python:
+                by_httpx(site, python)
             site.stop()
     print(f"{len(failed)} failures" if failed else "fine")
     sys.exit(bool(failed))

@@ -64,8 +64,8 @@ bool weft__h2_guard_frame(struct weft__h2 *c, const nghttp2_frame_hd *hd)
             c->calm = NGHTTP2_ENHANCE_YOUR_CALM;
         break;
     case NGHTTP2_DATA:
-        /* it may be padding only; what is more gives its token back */
-        small = (hd->length == 0 || hd->flags & NGHTTP2_FLAG_PADDED) && !(hd->flags & NGHTTP2_FLAG_END_STREAM);
+        /* up to 256 bytes may be padding only; what is more gives its token back */
+        small = (hd->length == 0 || (hd->flags & NGHTTP2_FLAG_PADDED && hd->length <= 256)) && !(hd->flags & NGHTTP2_FLAG_END_STREAM);
         break;
     case NGHTTP2_RST_STREAM:
     case NGHTTP2_WINDOW_UPDATE:

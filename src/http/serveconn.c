@@ -206,6 +206,8 @@ static void handler_panicked(struct weft__exch *x, const char *message)
         x->w.close = true;
         (void)weft_http_reply_text(&x->w, 500, "text/plain; charset=utf-8", "Internal Server Error\n");
         (void)weft__reply_finish(&x->w, WEFT__FINISH_SEND);
+        if (!x->wire.done && !x->w.err)
+            weft__sconn_linger(x->sc);
     }
 }
 

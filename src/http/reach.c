@@ -31,15 +31,20 @@ static weft_err reach_tls_fail(const struct weft_http_call *call, const char *wh
     return err;
 }
 
-static weft_err reach_tls(weft_ctx *ctx, struct weft_http_response *r, const struct weft_http_call *call, const char *host,
-                          weft_conn **conn)
+/* TLS with the URL's server by OpenSSL, or by our own client (own): then it may be WEFT__TLS_DIAL or WEFT_EUNSUPPORTED, and the
+ * connection is still there. */
+static int reach_tls(weft_ctx *ctx, struct weft_http_response *r, const struct weft_http_call *call, const char *name, bool own,
+                     weft_conn **conn)
 {
     struct weft_tls_config cfg = r->client->tls;
-    cfg.server_name = host;
+    uint16_t port = (uint16_t)r->url.port;
+    cfg.server_name = name;
     if (!cfg.alpn)
         cfg.alpn = weft__h2_built && r->client->o.http2 && !call->upgrade ? "h2,http/1.1" : "http/1.1";
     weft_time t = weft_now();
-    weft_err err = weft__tls_client_to(ctx, *conn, &cfg, (uint16_t)r->url.port, conn);
+    int err = own ? weft__tls_client_own(ctx, *conn, &cfg, port) : weft__tls_client_to(ctx, *conn, &cfg, port, conn);
+    if (err == WEFT__TLS_DIAL || (own && err == WEFT_EUNSUPPORTED))
+        return err;
     if (err < 0)
         return reach_tls_fail(call, "TLS", *conn, err);
     r->tls_us = reach_us(weft_now() - t);
@@ -115,6 +120,26 @@ static weft_err reach_proxy(weft_ctx *ctx, struct weft_http_response *r, const s
     return 0;
 }
 
+/* TLS with the URL's server. On a direct connection our own client comes first; where it finds that the server is one for
+ * OpenSSL, the connection is used up and another takes its place. */
+static weft_err reach_secure(weft_ctx *ctx, struct weft_http_response *r, const struct weft_http_call *call, const char *host,
+                             bool direct, weft_conn **conn)
+{
+    char name[256];
+    size_t n = strlen(host);
+    memcpy(name, host, n + 1);
+    while (n && name[n - 1] == '.')   /* SNI and certificates know no root dot */
+        name[--n] = '\0';
+    int is = direct ? reach_tls(ctx, r, call, name, true, conn) : WEFT_EUNSUPPORTED;
+    if (is == WEFT__TLS_DIAL) {
+        (void)weft_conn_close(*conn);
+        weft_err err = reach_dial(ctx, r, call, NULL, host, conn);
+        if (err < 0)
+            return err;
+    }
+    return is == WEFT__TLS_DIAL || is == WEFT_EUNSUPPORTED ? reach_tls(ctx, r, call, name, false, conn) : is;
+}
+
 bool weft__reach_relayed(const struct weft_http_response *r, const struct weft_http_call *call)
 {
     const struct weft__proxy *p = r->url.https || call->upgrade ? NULL : weft__proxy_for(r->client->proxies, &r->url);
@@ -135,9 +160,7 @@ weft_err weft__reach(weft_ctx *ctx, struct weft_http_response *r, const struct w
     if (err < 0)
         return err;
     if (u->https) {
-        for (size_t n = u->host_len; n && host[n - 1] == '.';)   /* SNI and certificates know no root dot */
-            host[--n] = '\0';
-        err = reach_tls(ctx, r, call, host, &conn);
+        err = reach_secure(ctx, r, call, host, p == NULL, &conn);
         if (err < 0)
             return err;
     }

@@ -119,6 +119,10 @@ WEFT_PARKS int weft__resolve(weft_ctx *ctx, const char *host, weft_addr *ret, in
  * kept by name and port. conn may speak TLS already, with the proxy. */
 WEFT_PARKS weft_err weft__tls_client_to(weft_ctx *ctx, weft_conn *conn, const struct weft_tls_config *config, uint16_t port,
                                         weft_conn **ret_conn);
+/* tls/tls_own.c, for src/http: the same by our own client of TLS 1.3, whoever asks writes first. 0; WEFT__TLS_DIAL: conn is used up,
+ * dial again and have weft__tls_client_to; WEFT_EUNSUPPORTED: have it at once, nothing was sent; or another error. */
+enum { WEFT__TLS_DIAL = 1 };
+WEFT_PARKS int weft__tls_client_own(weft_ctx *ctx, weft_conn *conn, const struct weft_tls_config *config, uint16_t port);
 /* tls/tls_conn.c: as weft_conn_read and so on, both directions' bits as the caller took them. */
 WEFT_PARKS ssize_t weft__tls_read(weft_ctx *ctx, weft_conn *conn, void *ret_buf, size_t n);
 WEFT_PARKS ssize_t weft__tls_write(weft_ctx *ctx, weft_conn *conn, const void *buf, size_t n);

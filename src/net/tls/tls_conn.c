@@ -23,11 +23,9 @@
 #include "../../sys/sys.h"
 #include "tls_int.h"
 
-/* What an OpenSSL call led to: 1 done, 0 the peer's stream ended in good order, TLS_WANT_*: wait, or an error. */
-enum { TLS_DONE = 1, TLS_WANT_READ = 2, TLS_WANT_WRITE = 3 };
 enum { TLS_NAME_MAX = 256, TLS_KEY_MORE = sizeof ":65535" };
 
-static void tls_say(weft_conn *conn, const char *text)
+void weft__tls_say(weft_conn *conn, const char *text)
 {
     weft__sys_free(conn->tls_error);
     conn->tls_error = strdup(text);
@@ -78,12 +76,12 @@ static int tls_outcome(weft_conn *conn, struct weft__tls *tls, int r)
         tls->http = reason == SSL_R_HTTP_REQUEST;
     }
     ERR_clear_error();
-    tls_say(conn, text);
+    weft__tls_say(conn, text);
     return err;
 }
 
 /* Wait as an outcome asks: 0, or an error. */
-static WEFT_PARKS weft_err tls_wait(weft_ctx *ctx, struct weft__tls *tls, int outcome)
+WEFT_PARKS weft_err weft__tls_wait(weft_ctx *ctx, struct weft__tls *tls, int outcome)
 {
     weft_err err;
     if (outcome == TLS_WANT_READ) {
@@ -103,7 +101,7 @@ static WEFT_PARKS weft_err tls_wait_writing(weft_ctx *ctx, struct weft__tls *tls
 {
     if (outcome == TLS_WANT_READ && tls->f->taken)
         weft__pd_take_end(tls->f->pd);
-    return tls_wait(ctx, tls, outcome);
+    return weft__tls_wait(ctx, tls, outcome);
 }
 
 /* ---- reading and writing ---- */
@@ -114,7 +112,9 @@ static int tls_read_once(weft_conn *conn, void *ret_buf, size_t n, size_t *ret_g
     struct weft__tls *tls = conn->tls;
     int r = WEFT_ETLS;
     weft_mutex_lock(&tls->lock);
-    if (!tls->broken) {
+    if (tls->own) {
+        r = weft__tls_own_read(conn, tls, ret_buf, n, ret_got);
+    } else if (!tls->broken) {
         tls_errors_forget();
         r = tls_outcome(conn, tls, SSL_read_ex(tls->ssl, ret_buf, n, ret_got));
         tls->starved = r == TLS_WANT_READ;
@@ -134,7 +134,7 @@ ssize_t weft__tls_read(weft_ctx *ctx, weft_conn *conn, void *ret_buf, size_t n)
             return (ssize_t)got;
         if (r <= 0)
             return r;
-        err = tls_wait(ctx, tls, r);
+        err = weft__tls_wait(ctx, tls, r);
     }
     return err;
 }
@@ -153,7 +153,9 @@ static int tls_write_once(weft_conn *conn, const void *buf, size_t n, size_t *re
     int r = WEFT_ETLS;
     *ret_put = 0;
     weft_mutex_lock(&tls->lock);
-    if (!tls->broken) {
+    if (tls->own) {
+        r = weft__tls_own_write(conn, tls, buf, n, ret_put);
+    } else if (!tls->broken) {
         tls_errors_forget();
         r = tls_outcome(conn, tls, SSL_write_ex(tls->ssl, buf, n, ret_put));
     }
@@ -192,8 +194,9 @@ ssize_t weft__tls_try_write(weft_conn *conn, const void *buf, size_t n)
 bool weft__tls_pending(weft_conn *conn)
 {
     weft_mutex_lock(&conn->tls->lock);
-    bool pending = !conn->tls->starved &&
-                   (SSL_has_pending(conn->tls->ssl) || (conn->tls->under && SSL_has_pending(conn->tls->under->ssl)));
+    bool pending = conn->tls->own ? weft__tls_own_pending(conn->tls)
+                                  : !conn->tls->starved && (SSL_has_pending(conn->tls->ssl) ||
+                                                            (conn->tls->under && SSL_has_pending(conn->tls->under->ssl)));
     weft_mutex_unlock(&conn->tls->lock);
     return pending;
 }
@@ -204,7 +207,9 @@ weft_err weft__tls_close_write(weft_conn *conn)
     for (;;) {
         weft_mutex_lock(&tls->lock);
         int r = TLS_DONE;
-        if (!tls->broken) {
+        if (tls->own) {
+            r = weft__tls_own_close_write(conn, tls);
+        } else if (!tls->broken) {
             tls_errors_forget();
             int shut = SSL_shutdown(tls->ssl);
             r = shut >= 0 ? TLS_DONE : tls_outcome(conn, tls, shut);
@@ -222,6 +227,10 @@ weft_err weft__tls_close_write(weft_conn *conn)
 void weft__tls_farewell(weft_conn *conn)
 {
     struct weft__tls *tls = conn->tls;
+    if (tls->own) {
+        weft__tls_own_farewell(tls);
+        return;
+    }
     if (tls->broken || SSL_get_shutdown(tls->ssl) & SSL_SENT_SHUTDOWN)
         return;
     tls->leaving = true;
@@ -243,6 +252,8 @@ void weft__tls_free(struct weft__tls *tls)
     }
     if (tls->under)
         weft__tls_free(tls->under);   /* it has none under it */
+    if (tls->own)
+        weft__tls_own_free(tls);
     weft__sys_free(tls);
 }
 
@@ -317,7 +328,7 @@ static WEFT_PARKS weft_err tls_shake_hands(weft_ctx *ctx, weft_conn *conn, struc
         int r = tls_outcome(conn, tls, SSL_do_handshake(tls->ssl));
         if (r == TLS_DONE)
             return 0;
-        err = r == 0 ? WEFT_EEOF : r < 0 ? r : tls_wait(ctx, tls, r);
+        err = r == 0 ? WEFT_EEOF : r < 0 ? r : weft__tls_wait(ctx, tls, r);
     }
     return err;
 }
@@ -331,7 +342,7 @@ static WEFT_PARKS weft_err tls_start(weft_ctx *ctx, weft_conn *conn, const struc
         return WEFT_EINVAL;
     SSL_CTX *shared = weft__tls_shared_get(c, server, &fail);
     if (!shared) {
-        tls_say(conn, fail.text);
+        weft__tls_say(conn, fail.text);
         return fail.err;
     }
     struct weft__tls *tls = tls_new(&conn->f, under, shared, server ? NULL : c->server_name);
@@ -345,7 +356,7 @@ static WEFT_PARKS weft_err tls_start(weft_ctx *ctx, weft_conn *conn, const struc
         SSL_set_connect_state(tls->ssl);
         tls->talks = port != 0;
         if ((err = tls_aim(tls, c, port)) != 0)
-            tls_say(conn, "server_name is missing or malformed");
+            weft__tls_say(conn, "server_name is missing or malformed");
     }
     if (!err)
         err = tls_shake_hands(ctx, conn, tls);
@@ -411,6 +422,11 @@ weft_err weft_tls_state_get(weft_conn *conn, struct weft_tls_state *ret_state)
     if (!tls)
         return WEFT_EINVAL;
     weft_mutex_lock(&tls->lock);
+    if (tls->own) {
+        weft__tls_own_state(tls, ret_state);
+        weft_mutex_unlock(&tls->lock);
+        return 0;
+    }
     X509 *cert = SSL_get0_peer_certificate(tls->ssl);
     const char *asked = SSL_is_server(tls->ssl) ? SSL_get_servername(tls->ssl, TLSEXT_NAMETYPE_host_name) : NULL;
     *ret_state = (struct weft_tls_state){.version = SSL_version(tls->ssl),
@@ -426,6 +442,12 @@ weft_err weft_tls_state_get(weft_conn *conn, struct weft_tls_state *ret_state)
     return 0;
 }
 
+/* The peer's certificate, the session's; NULL: none. Under the lock. */
+static X509 *tls_peer(const struct weft__tls *tls)
+{
+    return tls->own ? weft__tls_own_cert(tls) : SSL_get0_peer_certificate(tls->ssl);
+}
+
 int weft_tls_peer_subject(weft_conn *conn, char *ret_buf, size_t n)
 {
     struct weft__tls *tls = conn->tls;
@@ -433,7 +455,7 @@ int weft_tls_peer_subject(weft_conn *conn, char *ret_buf, size_t n)
     if (!tls)
         return WEFT_EINVAL;
     weft_mutex_lock(&tls->lock);
-    X509 *cert = SSL_get0_peer_certificate(tls->ssl);
+    X509 *cert = tls_peer(tls);
     BIO *b = cert ? BIO_new(BIO_s_mem()) : NULL;
     long len = b && X509_NAME_print_ex(b, X509_get_subject_name(cert), 0, XN_FLAG_RFC2253) >= 0 ? BIO_get_mem_data(b, &text) : 0;
     int whole = n ? snprintf(ret_buf, n, "%.*s", (int)len, text ? text : "") : (int)len;
@@ -450,7 +472,7 @@ ssize_t weft_tls_peer_cert(weft_conn *conn, void *ret_der, size_t n)
     if (!tls)
         return WEFT_EINVAL;
     weft_mutex_lock(&tls->lock);
-    X509 *cert = SSL_get0_peer_certificate(tls->ssl);
+    X509 *cert = tls_peer(tls);
     int len = cert ? i2d_X509(cert, &der) : 0;
     ERR_clear_error();
     weft_mutex_unlock(&tls->lock);

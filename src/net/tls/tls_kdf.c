@@ -114,6 +114,39 @@ static bool kdf_extract(const struct kdf_in *k, unsigned char *ret)
     return true;
 }
 
+/* ---- for our own client (tls13/) ---- */
+
+static struct kdf_in kdf_of(bool big)
+{
+    return (struct kdf_in){.big = big,
+                           .size = big ? SHA384_DIGEST_LENGTH : SHA256_DIGEST_LENGTH,
+                           .block = big ? SHA512_CBLOCK : SHA256_CBLOCK,
+                           .prefix = {(const unsigned char *)"tls13 ", 6}};
+}
+
+bool weft__tls_kdf_expand(bool big, const unsigned char *secret, const char *label, const unsigned char *data, size_t data_n,
+                          unsigned char *ret, size_t n)
+{
+    struct kdf_in k = kdf_of(big);
+    k.label = (struct kdf_bytes){(const unsigned char *)label, strlen(label)};
+    return kdf_expand(&k, (struct kdf_bytes){secret, k.size}, (struct kdf_bytes){data, data_n}, ret, n);
+}
+
+bool weft__tls_kdf_extract(bool big, const unsigned char *before, const unsigned char *fresh, size_t n, unsigned char *ret)
+{
+    struct kdf_in k = kdf_of(big);
+    k.label = (struct kdf_bytes){(const unsigned char *)"derived", 7};
+    k.salt = (struct kdf_bytes){before, before ? k.size : 0};
+    k.key = (struct kdf_bytes){fresh, n};
+    return kdf_extract(&k, ret);
+}
+
+void weft__tls_kdf_hmac(bool big, const unsigned char *key, const unsigned char *data, size_t n, unsigned char *ret)
+{
+    struct kdf_in k = kdf_of(big);
+    kdf_hmac(&k, (struct kdf_bytes){key, k.size}, (struct kdf_bytes){data, n}, (struct kdf_bytes){data, 0}, 0, ret);
+}
+
 /* ---- what OpenSSL calls ---- */
 
 static bool kdf_digest(struct kdf_in *k, const OSSL_PARAM *p)

@@ -19,6 +19,7 @@
 #include <string.h>
 
 #include "../../sys/sys.h"
+#include "../tls13/t13.h"
 #include "tls_int.h"
 
 enum { TLS_MORE_MAX = 256 };
@@ -280,6 +281,8 @@ SSL_CTX *weft__tls_make(const struct weft_tls_config *c, bool server, int index,
         snprintf(fail->text, sizeof fail->text, "%s", weft_strerror(fail->err));
     if (!fail->err)
         (void)make_more(c, index, x, fail);
+    if (!fail->err && library)
+        x->own = weft__t13_shared_new(ctx, library, !c->no_session_cache);
     if (!fail->err)
         return ctx;
     SSL_CTX_free(ctx); /* and x */

@@ -26,7 +26,7 @@
 #include "tls_int.h"
 
 enum { SEEN_MAX = 1024, SEEN_CHAIN = 8, SEEN_DIGEST = 32 };
-#define SEEN_SECONDS 600
+#define SEEN_SECONDS (WEFT__TLS_SEEN / WEFT_SEC)
 
 struct seen_chain {
     unsigned char digest[SEEN_DIGEST];  /* [lock] of the name and the certificates */
@@ -109,21 +109,31 @@ bool weft__tls_dates_of(const X509 *cert, struct weft__tls_dates *ret)
     return seen_date(X509_get0_notBefore(cert), &ret->from) && seen_date(X509_get0_notAfter(cert), &ret->to);
 }
 
-/* For how long a chain that was just verified may stand for itself: c's times. False: not at all. */
-static bool seen_limits(X509_STORE_CTX *v, struct seen_chain *c)
+bool weft__tls_chain_dates(X509_STORE_CTX *v, struct weft__tls_dates *ret)
 {
     STACK_OF(X509) *chain = X509_STORE_CTX_get0_chain(v);
-    c->from = weft__tls_today(); /* a clock that is put back: verified again */
-    c->to = c->from + SEEN_SECONDS;
-    c->until = weft_now() + SEEN_SECONDS * WEFT_SEC;
+    ret->from = weft__tls_today(); /* a clock that is put back: verified again */
+    ret->to = ret->from + SEEN_SECONDS;
     for (int i = 0; i < sk_X509_num(chain); i++) {
         struct weft__tls_dates d;
         if (!weft__tls_dates_of(sk_X509_value(chain, i), &d))
             return false;
-        c->from = d.from > c->from ? d.from : c->from;
-        c->to = d.to < c->to ? d.to : c->to;
+        ret->from = d.from > ret->from ? d.from : ret->from;
+        ret->to = d.to < ret->to ? d.to : ret->to;
     }
     return sk_X509_num(chain) > 0;
+}
+
+/* For how long a chain that was just verified may stand for itself: c's times. False: not at all. */
+static bool seen_limits(X509_STORE_CTX *v, struct seen_chain *c)
+{
+    struct weft__tls_dates d;
+    c->until = weft_now() + WEFT__TLS_SEEN;
+    if (!weft__tls_chain_dates(v, &d))
+        return false;
+    c->from = d.from;
+    c->to = d.to;
+    return true;
 }
 
 int weft__tls_seen_verify(X509_STORE_CTX *v, void *seen)

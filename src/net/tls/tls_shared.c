@@ -24,6 +24,7 @@
 #include <weft/time.h>
 
 #include "../../sys/sys.h"
+#include "../tls13/t13.h"
 #include "tls_int.h"
 
 enum { TLS_SHARED_MAX = 64 };
@@ -65,6 +66,7 @@ static void extra_free(void *parent, void *ptr, CRYPTO_EX_DATA *ad, int index, l
         return;
     weft__tls_sessions_free(x->sessions);
     weft__tls_seen_free(x->seen);
+    weft__t13_shared_free(x->own);
     weft__tls_tickets_unref(x->tickets);
     for (int i = 0; i < x->more_len; i++)
         SSL_CTX_free(x->more[i]);

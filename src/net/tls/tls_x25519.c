@@ -93,19 +93,44 @@ static bool x_public(unsigned char *secret, unsigned char *ret)
     return ok;
 }
 
+/* A secret and its public half, T12. */
+static bool x_pair(unsigned char *ret_secret, unsigned char *ret_public)
+{
+    if (RAND_priv_bytes(ret_secret, X_BYTES) != 1)
+        return false;
+    ret_secret[0] &= 248;
+    ret_secret[31] &= 127;
+    ret_secret[31] |= 64;
+    return x_public(ret_secret, ret_public);
+}
+
 static void *x_make(void)
 {
     unsigned char secret[X_BYTES], public[X_BYTES];
-    void *key = NULL;
-    if (RAND_priv_bytes(secret, X_BYTES) == 1) {
-        secret[0] &= 248;
-        secret[31] &= 127;
-        secret[31] |= 64;
-        if (x_public(secret, public))
-            key = x_key(public, secret);
-    }
+    void *key = x_pair(secret, public) ? x_key(public, secret) : NULL;
     OPENSSL_cleanse(secret, sizeof secret);
     return key;
+}
+
+/* ---- for our own client (tls13/) ---- */
+
+bool weft__tls_x25519_there(void)
+{
+    return x.nine != NULL;
+}
+
+bool weft__tls_x25519_pair(unsigned char *ret_secret, unsigned char *ret_public)
+{
+    return x_pair(ret_secret, ret_public);
+}
+
+bool weft__tls_x25519_agree(unsigned char *secret, unsigned char *public, unsigned char *theirs, unsigned char *ret)
+{
+    void *key = x_key(public, secret), *peer = x_key(theirs, NULL);
+    bool ok = key && peer && x_agree(key, peer, ret);
+    x.free(key);
+    x.free(peer);
+    return ok;
 }
 
 /* ---- what OpenSSL calls ---- */
@@ -224,7 +249,9 @@ const OSSL_DISPATCH *weft__tls_x25519(void *provider, const OSSL_DISPATCH *keys,
     x.peer = OSSL_FUNC_keyexch_set_peer(&(OSSL_DISPATCH){0, weft__tls_call(exchange, OSSL_FUNC_KEYEXCH_SET_PEER)});
     x.derive = OSSL_FUNC_keyexch_derive(&(OSSL_DISPATCH){0, weft__tls_call(exchange, OSSL_FUNC_KEYEXCH_DERIVE)});
     bool all = x.new && x.free && x.import && x.begin && x.end && x.mine && x.peer && x.derive;
-    if (!x_fast() || !all || !x_copy(keys) || !(x.nine = x_key(nine, NULL)))
+    if (all)
+        x.nine = x_key(nine, NULL);
+    if (!x.nine || !x_fast() || !x_copy(keys))
         return keys;
     *ret_kem = x_kem;
     return x.keys;

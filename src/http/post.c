@@ -4,12 +4,15 @@
  * Role    A server with many connections answers one request right after another: what user space runs for a request is
  *         out of the caches after each send, and a peer on this machine, which the sender has to wake, falls asleep between two
  *         answers. So a small finished answer waits in its exchange until the goroutines that were ready before it have run,
- *         and all of them then leave one after another, from one goroutine (docs/perf/limits.md).
+ *         and all of them then leave one after another, from one goroutine, in one system call where that can be had
+ *         (poll/poll_send.c; docs/perf/limits.md).
  * Near    serveconn.c, which posts and is called back; hop.c, Turns: the same of a client's requests. Layer 5.
  *
  * Invariants
  *   B1  an exchange in a box belongs to the box, with its connection; who takes it out goes on with it.
  *   B2  a box that is not empty has a goroutine in a run queue, or about to be put there, that empties it (queued).
+ *   B3  while answers are in a sender (poll/poll_send.c) who sends is inside their connections (WRITING): none of these descriptors is
+ *       closed, and perhaps another's, meanwhile. What did not go as a whole that way is tried once more by its own send.
  *
  * Turns   Where the others compute for long an answer would only be late. Each turn of a box, from its first answer to its
  *         emptying, is timed; after two in a row that were longer than TURN_SHARE for each answer none are posted for 256 times as
@@ -24,9 +27,11 @@
 #include <weft/go.h>
 #include <weft/time.h>
 
+#include "../net/conn_int.h"
+#include "../poll/poll_send.h"
 #include "server_int.h"
 
-enum { BOXES = 16, BOX_MAX = 64, TURN_PAUSE_FOR = 256 };
+enum { BOXES = WEFT__SENDERS, BOX_MAX = WEFT__SEND_MAX, TOGETHER_MIN = 2, TURN_PAUSE_FOR = 256 };
 #define TURN_SHARE (25 * WEFT_US)
 #define TURN_PAUSE_MAX (10 * WEFT_SEC)
 #define BOX_WAIT_MAX WEFT_MS
@@ -65,8 +70,30 @@ static struct weft__exch *box_take(struct post_box *b)
     return first;
 }
 
-static void post_send(struct weft__exch *x)
+/* B3. Ends with the first that cannot go that way, as it has TLS or is closed. */
+static void post_together(struct weft__sender *s, struct weft__exch *x)
 {
+    struct weft__exch *y = x;
+    for (; y && !y->sc->conn->tls && weft__fd_enter(&y->sc->conn->f, WEFT__FD_WRITING) == 0; y = y->post_next) {
+        if (y->post_next)
+            __builtin_prefetch(y->post_next->w.out);
+        weft__sender_add(s, y->sc->conn->f.fd, y->w.out->data + y->w.post_at, y->w.post_end - y->w.post_at);
+    }
+    if (y == x)
+        return;
+    for (const int32_t *put = weft__sender_run(s); x != y; x = x->post_next, put++) {
+        x->w.post_at += *put > 0 ? (uint32_t)*put : 0;
+        weft__fd_leave(&x->sc->conn->f, WEFT__FD_WRITING);
+    }
+}
+
+static void post_send(struct weft__exch *x, uint32_t len, unsigned which)
+{
+    struct weft__sender *s = len >= TOGETHER_MIN ? weft__sender_take(which) : NULL;
+    if (s) {
+        post_together(s, x);
+        weft__sender_give(s);
+    }
     while (x) {
         struct weft__exch *next = x->post_next;
         if (next)
@@ -80,9 +107,10 @@ static void box_empty(struct post_box *b)
 {
     weft__lock(&b->lock);
     b->queued = false;
+    uint32_t len = b->len;
     struct weft__exch *first = box_take(b);
     weft__unlock(&b->lock);
-    post_send(first);
+    post_send(first, len, (unsigned)(b - boxes));
 }
 
 /* Lock held. */
@@ -113,11 +141,12 @@ bool weft__post(struct weft__exch *x)
     box_add(b, x);
     bool start = !b->queued;
     b->queued = true;
-    if (b->len == BOX_MAX || now - b->since >= BOX_WAIT_MAX)
+    uint32_t len = b->len;
+    if (len == BOX_MAX || now - b->since >= BOX_WAIT_MAX)
         all = box_take(b);
     weft__unlock(&b->lock);
     if (start)
         weft_go(box_empty, b);
-    post_send(all);
+    post_send(all, all ? len : 0, (unsigned)(b - boxes));
     return true;
 }

@@ -269,7 +269,9 @@ static uint32_t reply_close_gap(struct weft_http_writer *w, uint32_t from)
 
 bool weft__reply_post_try(struct weft_http_writer *w)
 {
-    ssize_t n = weft__conn_try_write(w->sc->conn, w->out->data + w->post_at, w->post_end - w->post_at);
+    ssize_t n = 0;
+    if (w->post_at < w->post_end)   /* the post may have sent it with others */
+        n = weft__conn_try_write(w->sc->conn, w->out->data + w->post_at, w->post_end - w->post_at);
     if (n > 0)
         w->post_at += (uint32_t)n;
     return w->post_at == w->post_end;   /* an error comes again with the next attempt */

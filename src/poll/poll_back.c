@@ -25,6 +25,7 @@ const struct weft__poll_back *weft__poll_back; /* [P6] */
 static struct {
     struct weft__lock lock;  /* start only */
     _Atomic int started;     /* [P6] 0 no, 1 yes */
+    bool only_epoll;         /* [P6] */
     char note[160];          /* [P6] */
 } back;
 
@@ -36,6 +37,11 @@ bool weft__poll_started(void)
 const char *weft__poll_name(void)
 {
     return weft__poll_started() ? weft__poll_back->name : NULL;
+}
+
+bool weft__poll_only_epoll(void)
+{
+    return !weft__poll_started() || back.only_epoll;
 }
 
 const char *weft__poll_note(void)
@@ -107,6 +113,7 @@ static weft_err back_choose(void)
     back_raise_limit();
     if (e && *e && !back.note[0])
         snprintf(back.note, sizeof back.note, "WEFT_POLL=%.20s", e);
+    back.only_epoll = e && strcmp(e, "epoll") == 0;
     weft__poll_back = b;
     atomic_store_explicit(&back.started, 1, memory_order_release); /* P6 */
     return 0;

@@ -108,5 +108,6 @@ extern const struct weft__poll_back *weft__poll_back;          /* [P6] poll_back
 void weft__taken_add(struct weft__pd *pd, struct weft__taken *t);
 struct weft__taken *weft__taken_cut(struct weft__pd *pd);
 weft_err weft__poll_start(void);                               /* once; later calls only say how it went */
+bool weft__poll_only_epoll(void);                              /* WEFT_POLL says so, or nothing is watched yet: no io_uring for anything */
 
 #endif

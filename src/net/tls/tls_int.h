@@ -94,6 +94,8 @@ void weft__tls_tickets_turn(struct weft__tls_tickets *t);
 
 /* tls_lean.c: OpenSSL's library context for clients; NULL: the process's own. Under shared.lock. */
 OSSL_LIB_CTX *weft__tls_lean(void);
+/* A cipher's functions as a provider has them, and what its newctx is given; NULL: there is none. After weft__tls_lean. */
+const OSSL_DISPATCH *weft__tls_lean_cipher(const char *name, void **ret_provider);
 
 /* tls_kdf.c: TLS13-KDF as a provider has it. */
 extern const OSSL_DISPATCH weft__tls_kdf[];

@@ -222,6 +222,15 @@ static int lean_count(OSSL_PROVIDER *p, void *arg)
     return 1;
 }
 
+const OSSL_DISPATCH *weft__tls_lean_cipher(const char *name, void **ret_provider)
+{
+    const OSSL_ALGORITHM *a = lean.ctx ? lean_find(OSSL_OP_CIPHER, name) : NULL;
+    if (!a)
+        return NULL;
+    *ret_provider = OSSL_PROVIDER_get0_provider_ctx(lean.whole);
+    return a->implementation;
+}
+
 OSSL_LIB_CTX *weft__tls_lean(void)
 {
     int others = 0;

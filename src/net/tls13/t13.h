@@ -7,6 +7,7 @@
  */
 #ifndef WEFT_NET_TLS13_T13_H
 #define WEFT_NET_TLS13_T13_H
+#include <openssl/core_dispatch.h>
 #include <openssl/evp.h>
 #include <openssl/ssl.h>
 #include <stdbool.h>
@@ -97,17 +98,33 @@ bool weft__t13_agree(const unsigned char *secret, const unsigned char *public, c
 
 /* ---- t13_record.c: one direction's protection ---- */
 
+/* A cipher of OpenSSL's by the functions that EVP would call: a record is five calls of them and nothing else. */
+struct weft__t13_cipher {
+    void *provider;                              /* all [const] */
+    OSSL_FUNC_cipher_newctx_fn *new;
+    OSSL_FUNC_cipher_freectx_fn *free;
+    OSSL_FUNC_cipher_encrypt_init_fn *seal;
+    OSSL_FUNC_cipher_decrypt_init_fn *open;
+    OSSL_FUNC_cipher_update_fn *update;
+    OSSL_FUNC_cipher_final_fn *final;
+    OSSL_FUNC_cipher_get_ctx_params_fn *get;
+    OSSL_FUNC_cipher_set_ctx_params_fn *set;
+};
+/* The one of a suite; false: not all of it is there. After weft__tls_lean. */
+bool weft__t13_cipher(const struct weft__t13_suite *s, struct weft__t13_cipher *ret);
+
 struct weft__t13_way {
-    EVP_CIPHER_CTX *cipher;  /* NULL: no keys yet */
+    const struct weft__t13_cipher *cipher;       /* NULL: no keys yet */
+    void *keyed;             /* its context */
     uint64_t seq;            /* of the next record */
     unsigned char iv[WEFT__T13_IV];
     unsigned char secret[WEFT__T13_HASH_MAX];
 };
 /* Keys from a traffic secret; those before are gone. False: no memory. */
-bool weft__t13_way_set(struct weft__t13_way *w, const struct weft__t13_suite *s, const EVP_CIPHER *cipher, const unsigned char *secret,
-                       bool out);
+bool weft__t13_way_set(struct weft__t13_way *w, const struct weft__t13_suite *s, const struct weft__t13_cipher *cipher,
+                       const unsigned char *secret, bool out);
 /* The next generation of keys (RFC 8446 7.2). */
-bool weft__t13_way_turn(struct weft__t13_way *w, const struct weft__t13_suite *s, const EVP_CIPHER *cipher, bool out);
+bool weft__t13_way_turn(struct weft__t13_way *w, const struct weft__t13_suite *s, const struct weft__t13_cipher *cipher, bool out);
 void weft__t13_way_drop(struct weft__t13_way *w);
 /* A record of n bytes, at most PLAIN_MAX: its length, n + OVER, or 0. */
 size_t weft__t13_seal(struct weft__t13_way *w, int type, const void *in, size_t n, unsigned char *ret);
@@ -157,7 +174,7 @@ bool weft__t13_refused(struct weft__t13_hosts *h, const char *key);
 
 struct weft__t13_shared {
     OSSL_LIB_CTX *library;                            /* all [const] */
-    EVP_CIPHER *cipher[WEFT__T13_SUITES];             /* as in weft__t13_suites */
+    struct weft__t13_cipher cipher[WEFT__T13_SUITES]; /* as in weft__t13_suites */
     uint8_t order[WEFT__T13_SUITES], order_len;       /* suites offered, best first */
     uint16_t groups_len, sigs_len;
     unsigned char groups[64], sigs[128];              /* the extensions' content, with their length */

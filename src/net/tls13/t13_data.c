@@ -74,9 +74,9 @@ static int after_ticket(struct weft__t13 *t, struct weft__t13_in in)
     return 0;
 }
 
-static const EVP_CIPHER *after_cipher(const struct weft__t13 *t)
+static const struct weft__t13_cipher *after_cipher(const struct weft__t13 *t)
 {
-    return t->shared->cipher[t->suite - weft__t13_suites];
+    return &t->shared->cipher[t->suite - weft__t13_suites];
 }
 
 /* Say that what follows has the next keys. */

@@ -125,7 +125,7 @@ struct weft__t13_shared *weft__t13_shared_new(SSL_CTX *ctx, OSSL_LIB_CTX *librar
     s->hosts = weft__t13_hosts_new();
     bool ok = s->hosts && list_take(ctx, s);
     for (int i = 0; ok && i < WEFT__T13_SUITES; i++)
-        ok = (s->cipher[i] = EVP_CIPHER_fetch(library, weft__t13_suites[i].cipher, NULL)) != NULL;
+        ok = weft__t13_cipher(&weft__t13_suites[i], &s->cipher[i]);
     if (ok)
         return s;
     ERR_clear_error();
@@ -137,8 +137,6 @@ void weft__t13_shared_free(struct weft__t13_shared *s)
 {
     if (!s)
         return;
-    for (int i = 0; i < WEFT__T13_SUITES; i++)
-        EVP_CIPHER_free(s->cipher[i]);
     weft__t13_hosts_free(s->hosts);
     weft__sys_free(s);
 }

@@ -90,7 +90,7 @@ static bool shake_keys(struct weft__t13 *t, const char *label, const unsigned ch
 {
     size_t n = weft__t13_hash_len(t->suite->big);
     weft__t13_derive(t->suite->big, t->shake->secret, label, hash, n, ret, n);
-    return weft__t13_way_set(out ? &t->out : &t->in, t->suite, t->shared->cipher[t->suite - weft__t13_suites], ret, out);
+    return weft__t13_way_set(out ? &t->out : &t->in, t->suite, &t->shared->cipher[t->suite - weft__t13_suites], ret, out);
 }
 
 static bool shake_hello(struct weft__t13 *t, struct weft__t13_in in, const unsigned char *message)

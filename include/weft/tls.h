@@ -2,7 +2,8 @@
  * weft/tls.h - TLS over a connection: the same weft_conn_read, write, close afterwards.
  *
  * Certificates are verified unless the caller says otherwise. OpenSSL 3 does the work; no goroutine parks inside it and
- * no thread blocks in it, except while certificate files are read the first time.
+ * no thread blocks in it, except while certificate files are read the first time. The HTTP client's direct connections shake hands of
+ * TLS 1.3 by themselves, with OpenSSL's cryptography and verification, and by OpenSSL where that does not fit (docs/adr/0016).
  *
  * Source  Go crypto/tls; RFC 8446, 5246, 6066 (SNI), 7301 (ALPN), 6125 (names).
  */

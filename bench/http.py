@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """bench/http.py - what an HTTP request costs a server: CPU microseconds, beside the floor, Go and nginx. See netlib.py.
 
-The load is bench/floor/load.c. Or the system calls of a request, which perf counts where it may. Or, for idle connections, the process's own memory for each of them (resident, anonymous).
+The load is bench/floor/load.c. Or the system calls of a request, which perf counts where it may; or of the CPU time what is user
+space's, by perf's samples. Or, for idle connections, the process's own memory for each of them (resident, anonymous).
 """
 import os, subprocess, sys, tempfile
 
@@ -13,6 +14,7 @@ import netlib as net
 WORK = {
     "keepalive_64": (["-c", "64"], "cpu_us", ("ratio", 1.10)),
     "calls_64": (["-c", "64"], "calls", ("calls", 2.1)),
+    "own_64": (["-c", "64"], "own", ("ratio", 0.5 / 5.0)),
     "keepalive_1000": (["-c", "1000"], "cpu_us", ("ratio", 1.10)),
     "pipelined_16": (["-c", "64", "-d", "16"], "cpu_us", ("ratio", 0.75 / 0.58)),
     "each_connection": (["-c", "64", "-e"], "cpu_us", ("ratio", 33 / 31)),
@@ -78,6 +80,34 @@ def calls_of(pid, load, what):
     return int(lines[0][0]) / r["answers"] if r and lines else None
 
 
+SAMPLE = ["perf", "record", "-q", "-e", "cpu-clock", "-F", "1999"]
+
+
+def kernel_share(path):
+    """Of the samples in a file of perf's those that are in the kernel's half of the addresses; None where there is none of a kind."""
+    ips = subprocess.run(["perf", "script", "-i", path, "-F", "ip"], capture_output=True, text=True).stdout.split()
+    kernel = sum(len(ip) == 16 and ip[0] in "89abcdef" for ip in ips)
+    return kernel / len(ips) if 0 < kernel < len(ips) else None
+
+
+def samples_taken():
+    """Whether perf is here and may look into the kernel."""
+    with tempfile.NamedTemporaryFile() as out:
+        try:
+            r = subprocess.run([*SAMPLE, "-o", out.name, "--", sys.executable, "-c", "import os\nfor _ in range(20000): os.stat('/')"], capture_output=True)
+        except OSError:
+            return False
+        return r.returncode == 0 and kernel_share(out.name) is not None
+
+
+def own_of(pid, load, what):
+    """CPU us of the process in user space for each answer: its share of the samples, of the scheduler's count."""
+    with tempfile.NamedTemporaryFile() as out:
+        r = net.run_json([*SAMPLE, "-o", out.name, "-p", str(pid), "--", *load], net.OPPOSITE, None, 120, what)
+        kernel = kernel_share(out.name) if r else None
+    return None if kernel is None else r["cpu_us"] * (1 - kernel)
+
+
 def main():
     ap = net.arguments(__doc__, seconds=0.6, without="go,nginx")
     ap.add_argument("--more", default="", help="uring: also weft on io_uring, taking and polling, and the floor through io_uring")
@@ -93,15 +123,24 @@ def main():
             print("bench: perf counts no system calls here: without http_calls_64", file=sys.stderr)
             continue
 
-        def one(name, exe):
+        if unit == "own" and not samples_taken():
+            print("bench: perf takes no samples of the kernel here: without http_own_64", file=sys.stderr)
+            continue
+        those, what = exes, ""
+        if unit == "own":   # beside the floor's whole time: its own user space, too
+            those, what = {**exes, "floor-own": exes["floor"]}, "in user space, by samples; the floor's whole time, of which floor-own"
+
+        def one(name, exe, unit=unit, key=key, flags=flags):
             with tempfile.TemporaryDirectory() as tmp, server(name, exe, tmp) as s:
-                seconds = opt.seconds * (4 if unit == "calls" else 1)   # what the connections' beginning takes is shared out
+                seconds = opt.seconds * (4 if unit in ("calls", "own") else 1)   # what the connections' beginning takes is shared out
                 cmd = [load, "-p", str(s.port), "-s", str(seconds), *flags, str(s.p.pid)]
                 if unit == "calls":
                     return calls_of(s.p.pid, cmd, f"{name} {key}")
+                if unit == "own" and name != "floor":
+                    return own_of(s.p.pid, cmd, f"{name} {key}")
                 r = net.run_json(cmd, net.OPPOSITE, None, 120, f"{name} {key}")
-            return r and r[unit]
-        rows.append(net.measure("http_" + key, exes, one, unit, goal, opt))
+            return r and r["cpu_us" if unit == "own" else unit]
+        rows.append(net.measure("http_" + key, those, one, "cpu_us" if unit == "own" else unit, goal, opt, what=what))
     return net.finish(rows, opt, exes["weft"])
 
 

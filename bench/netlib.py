@@ -137,7 +137,7 @@ def measure(bench, exes, one, unit, goal, opt, base="floor", what="", memory_rou
     """One row. one(name, exe) gives a figure or None; goal: None, or (unit or "ratio" or "of NAME", value)."""
     runs, ratios = {k: [] for k in exes}, {k: [] for k in exes}
     load0 = os.getloadavg()[0]
-    rounds = min(opt.rounds, memory_rounds) if unit != "cpu_us" else opt.rounds
+    rounds = min(opt.rounds, memory_rounds) if unit not in ("cpu_us", "calls") else opt.rounds
     base = base if base in exes else "weft"
     peer = goal[0][3:] if goal and goal[0].startswith("of ") else None
     against = {k: [] for k in exes if k not in ("weft", base)}

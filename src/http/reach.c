@@ -22,6 +22,11 @@ static uint32_t reach_us(weft_dur d)
     return d > 3600 * WEFT_SEC ? 3600000000u : (uint32_t)((d + WEFT_US - 1) / WEFT_US);
 }
 
+static uint32_t reach_sum(uint32_t a, uint32_t b)
+{
+    return a > UINT32_MAX - b ? UINT32_MAX : a + b;
+}
+
 /* Closes conn and says why its handshake failed. */
 static weft_err reach_tls_fail(const struct weft_http_call *call, const char *what, weft_conn *conn, weft_err err)
 {
@@ -130,14 +135,23 @@ static weft_err reach_secure(weft_ctx *ctx, struct weft_http_response *r, const 
     memcpy(name, host, n + 1);
     while (n && name[n - 1] == '.')   /* SNI and certificates know no root dot */
         name[--n] = '\0';
+    uint32_t dns = r->dns_us, connect = r->connect_us, tls = 0;
+    weft_time t = weft_now();
     int is = direct ? reach_tls(ctx, r, call, name, true, conn) : WEFT_EUNSUPPORTED;
     if (is == WEFT__TLS_DIAL) {
+        tls = reach_us(weft_now() - t);
         (void)weft_conn_close(*conn);
         weft_err err = reach_dial(ctx, r, call, NULL, host, conn);
         if (err < 0)
             return err;
+        r->dns_us = reach_sum(r->dns_us, dns);
+        r->connect_us = reach_sum(r->connect_us, connect);
     }
-    return is == WEFT__TLS_DIAL || is == WEFT_EUNSUPPORTED ? reach_tls(ctx, r, call, name, false, conn) : is;
+    if (is == WEFT__TLS_DIAL || is == WEFT_EUNSUPPORTED) {
+        is = reach_tls(ctx, r, call, name, false, conn);
+        r->tls_us = reach_sum(r->tls_us, tls);   /* what a call took is told whole */
+    }
+    return is;
 }
 
 bool weft__reach_relayed(const struct weft_http_response *r, const struct weft_http_call *call)

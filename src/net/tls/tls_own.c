@@ -111,11 +111,8 @@ int weft__tls_own_read(weft_conn *conn, struct weft__tls *tls, void *ret_buf, si
             weft__t13_drop(&t->raw, false);
         if (is == WEFT__T13_BROKEN)
             return own_fault(conn, tls);
-        if (t->send.to > t->send.from) {   /* last words of the handshake, an answer to a change of keys */
-            int r = own_flush(tls, false);
-            if (r < 0)
-                return own_lost(conn, tls, r);
-        }
+        if (t->send.to > t->send.from)   /* last words of the handshake, an answer to a change of keys */
+            (void)own_flush(tls, false); /* what cannot be sent is the next write's to tell: what the peer said before counts */
         if (is != WEFT__T13_MORE)
             return is == WEFT__T13_DONE ? TLS_DONE : 0;
         int r = own_receive(tls);

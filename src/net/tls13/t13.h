@@ -249,7 +249,6 @@ struct weft__t13_in weft__t13_list(struct weft__t13_in *in, int bytes);      /* 
 
 struct weft__t13_shake {
     int expect;                            /* the message that must come next */
-    bool ccs;                              /* one has come */
     struct weft__t13_ticket *ticket;       /* offered; a reference */
     struct weft__t13_bytes hello;          /* ours, until the hash is known */
     struct weft__t13_hash hash;            /* of all messages, once the suite is known */

@@ -71,8 +71,10 @@ static bool auth_aim(const struct weft__t13 *t, X509_STORE_CTX *v)
 static bool auth_judge(const struct weft__t13 *t, STACK_OF(X509) *chain, struct weft__tls_dates *ret)
 {
     X509_STORE_CTX *v = X509_STORE_CTX_new_ex(t->shared->library, NULL);
-    bool ok = v && X509_STORE_CTX_init(v, SSL_CTX_get_cert_store(t->ctx), sk_X509_value(chain, 0), chain) == 1 && auth_aim(t, v) &&
-              X509_verify_cert(v) == 1 && X509_STORE_CTX_get_error(v) == X509_V_OK && weft__tls_chain_dates(v, ret);
+    X509_STORE *store = NULL;
+    (void)SSL_CTX_get0_verify_cert_store(t->ctx, &store);   /* of its own where openssl.cnf has VerifyCAFile */
+    bool ok = v && X509_STORE_CTX_init(v, store ? store : SSL_CTX_get_cert_store(t->ctx), sk_X509_value(chain, 0), chain) == 1 &&
+              auth_aim(t, v) && X509_verify_cert(v) == 1 && X509_STORE_CTX_get_error(v) == X509_V_OK && weft__tls_chain_dates(v, ret);
     X509_STORE_CTX_free(v);
     return ok;
 }

@@ -8,7 +8,8 @@
  *       sent, first things first. A writer is told of its bytes when the whole of send has gone.
  *   T27 Once BROKEN (alert, words) nothing that comes is looked at.
  *
- * Limits  32 records in a row that bring no bytes. Tickets of 4 KiB, of a week. A key seals 2^24 records.
+ * Limits  32 records in a row that bring no bytes. Tickets of 4 KiB, of a week. A key seals 2^24 records. New keys are not answered
+ *         when 32 KiB wait for the peer to read.
  * Source  RFC 8446 4.6.1, 4.6.3, 5.1, 5.5, 6.
  */
 #include <openssl/crypto.h>
@@ -19,7 +20,8 @@
 #include "../../sys/sys.h"
 #include "t13.h"
 
-enum { DATA_IDLE_MAX = 32, DATA_TICKET_MAX = 4096, DATA_WEEK = 604800, DATA_HEAD = 4, DATA_KEY_RECORDS = 1 << 24 };
+enum { DATA_IDLE_MAX = 32, DATA_TICKET_MAX = 4096, DATA_WEEK = 604800, DATA_HEAD = 4, DATA_KEY_RECORDS = 1 << 24,
+       DATA_UNSENT_MAX = 32 << 10 };
 
 static enum weft__t13_is data_broken(struct weft__t13 *t, int alert, const char *words)
 {
@@ -48,13 +50,14 @@ static int after_ticket(struct weft__t13 *t, struct weft__t13_in in)
     uint32_t seconds = weft__t13_int(&in, 4), age_add = weft__t13_int(&in, 4);
     struct weft__t13_in nonce = weft__t13_list(&in, 1), bytes = weft__t13_list(&in, 2), more = weft__t13_list(&in, 2);
     size_t n = weft__t13_hash_len(t->suite->big);
-    if (in.bad || in.n || bytes.n == 0)
+    while (more.n) {   /* of early data, which is never sent */
+        (void)weft__t13_int(&more, 2);
+        (void)weft__t13_list(&more, 2);
+    }
+    if (in.bad || in.n || more.bad || bytes.n == 0)
         return T13_A_DECODE;
-    (void)more;   /* early data: never sent */
-    if (seconds > DATA_WEEK)
-        return T13_A_ILLEGAL;
-    if (!t->shared->sessions || seconds == 0 || bytes.n > DATA_TICKET_MAX)
-        return 0;
+    if (!t->shared->sessions || seconds == 0 || seconds > DATA_WEEK || bytes.n > DATA_TICKET_MAX)
+        return 0;   /* longer than a server may say: nothing to break a connection for that could not be made again by OpenSSL */
     struct weft__t13_ticket *k = weft__sys_alloc(sizeof *k + bytes.n);
     if (!k)
         return 0;
@@ -103,6 +106,8 @@ int weft__t13_after(struct weft__t13 *t, const unsigned char *message, size_t n)
     if (asked > 1)
         return T13_A_ILLEGAL;
     if (t->part.to - t->part.from > n)   /* T24 */
+        return T13_A_UNEXPECTED;
+    if (asked && t->send.to - t->send.from > DATA_UNSENT_MAX)   /* it asks and asks and reads no answer */
         return T13_A_UNEXPECTED;
     if (!weft__t13_way_turn(&t->in, t->suite, after_cipher(t), false) || (asked && !t->said_bye && !after_tell(t)))
         return T13_A_INTERNAL;
@@ -213,9 +218,11 @@ enum weft__t13_is weft__t13_read(struct weft__t13 *t, void *ret_buf, size_t n, s
     }
     while (!t->bye) {
         size_t whole = data_whole(raw);
+        if (raw->to - raw->from < WEFT__T13_HEAD)
+            return WEFT__T13_MORE;
         unsigned char *head = raw->at + raw->from;
-        if (raw->to - raw->from >= WEFT__T13_HEAD && (head[1] != 3 || ((size_t)head[3] << 8 | head[4]) > WEFT__T13_BODY_MAX))
-            return data_broken(t, T13_A_OVERFLOW, head[1] != 3 ? "wrong version number" : data_words(T13_A_OVERFLOW));
+        if (head[1] != 3 || head[2] != 3 || ((size_t)head[3] << 8 | head[4]) > WEFT__T13_BODY_MAX)
+            return data_broken(t, T13_A_OVERFLOW, head[1] != 3 || head[2] != 3 ? "wrong version number" : data_words(T13_A_OVERFLOW));
         if (!whole)
             return WEFT__T13_MORE;
         enum weft__t13_is is = data_record(t, head, whole, ret_buf, n, ret_got);

@@ -13,7 +13,7 @@
  *
  * A request for a certificate, a HelloRetryRequest, an alert, an older version, anything unknown: OTHER, and OpenSSL's turn.
  *
- * Limits  Messages of 128 KiB, 64 records. Source  RFC 8446 2, 4, 5, 7.1, A.1, D.4.
+ * Limits  Certificates of 100 KiB (SSL_CTX_set_max_cert_list), other messages of 16; 64 records. Source  RFC 8446 2, 4, 5, 7.1, A.1, D.4.
  */
 #define OPENSSL_SUPPRESS_DEPRECATED
 #include <openssl/crypto.h>
@@ -23,7 +23,7 @@
 #include "../../sys/sys.h"
 #include "t13.h"
 
-enum { SHAKE_MESSAGE_MAX = 128 << 10, SHAKE_RECORDS_MAX = 64, SHAKE_HEAD = 4 };
+enum { SHAKE_MESSAGE_MAX = 16 << 10, SHAKE_RECORDS_MAX = 64, SHAKE_HEAD = 4 };
 
 static void shake_free(struct weft__t13_shake *k)
 {
@@ -196,6 +196,12 @@ static bool shake_message(struct weft__t13 *t, const unsigned char *message, siz
     return ok;
 }
 
+/* How long a message may be, as OpenSSL has it. */
+static size_t shake_most(const struct weft__t13 *t, int type)
+{
+    return SHAKE_HEAD + (type == T13_CERTIFICATE ? (size_t)SSL_CTX_get_max_cert_list(t->ctx) : SHAKE_MESSAGE_MAX);
+}
+
 /* Whole messages out of part. */
 static bool shake_messages(struct weft__t13 *t)
 {
@@ -204,7 +210,7 @@ static bool shake_messages(struct weft__t13 *t)
         const unsigned char *m = b->at + b->from;
         size_t n = SHAKE_HEAD + ((size_t)m[1] << 16 | (size_t)m[2] << 8 | m[3]);
         bool turns = m[0] == T13_SERVER_HELLO || m[0] == T13_FINISHED;
-        if (n > SHAKE_MESSAGE_MAX)
+        if (n > shake_most(t, m[0]))
             return false;
         if (b->to - b->from < n)
             return true;
@@ -223,9 +229,9 @@ static bool shake_record(struct weft__t13 *t, unsigned char *record, size_t n)
     unsigned char *at = record + WEFT__T13_HEAD;
     size_t got = n - WEFT__T13_HEAD;
     int type = record[0];
-    if (type == T13_CCS)   /* D.4: nothing, between the hellos and Finished */
-        return got == 1 && at[0] == 1 && t->part.to == t->part.from;
-    if (t->in.cipher && (type != T13_DATA || weft__t13_open(&t->in, record, got, at, &got, &type) != 0))
+    if (type == T13_CCS)   /* D.4: nothing, between the server's hello and its Finished */
+        return t->in.cipher && got == 1 && at[0] == 1 && t->part.to == t->part.from;
+    if (t->in.cipher && (type != T13_DATA || record[2] != 3 || weft__t13_open(&t->in, record, got, at, &got, &type) != 0))
         return false;
     if (type != T13_HANDSHAKE || got == 0 || got > WEFT__T13_PLAIN_MAX || !weft__t13_add(&t->part, at, got))
         return false;
@@ -236,10 +242,10 @@ enum weft__t13_is weft__t13_shake(struct weft__t13 *t)
 {
     struct weft__t13_bytes *raw = &t->raw;
     while (t->shake->expect) {
-        unsigned char *head = raw->at + raw->from;
         size_t have = raw->to - raw->from;
         if (have < WEFT__T13_HEAD)
             return WEFT__T13_MORE;
+        unsigned char *head = raw->at + raw->from;
         size_t body = (size_t)head[3] << 8 | head[4];
         if (head[1] != 3 || body > WEFT__T13_BODY_MAX)
             return WEFT__T13_OTHER;

@@ -83,11 +83,27 @@ def calls_of(pid, load, what):
 SAMPLE = ["perf", "record", "-q", "-e", "cpu-clock", "-F", "1999"]
 
 
-def kernel_share(path):
-    """Of the samples in a file of perf's those that are in the kernel's half of the addresses; None where there is none of a kind."""
+def after_syscall(mem, ip):
+    """Whether ip is where the kernel returns to: behind a syscall instruction of x86."""
+    try:
+        return os.pread(mem, 2, int(ip, 16) - 2) == b"\x0f\x05"
+    except OSError:
+        return False
+
+
+def kernel_share(path, pid=None):
+    """Of the samples in a file of perf's those that are in the kernel's half of the addresses; None where there is none of a kind.
+    With a pid, whose process is still there: also those on the very instruction that the kernel returns to. The sample's interrupt came
+    while the kernel was on its way out with interrupts off; the instruction itself is one of a thousand."""
     ips = subprocess.run(["perf", "script", "-i", path, "-F", "ip"], capture_output=True, text=True).stdout.split()
     kernel = sum(len(ip) == 16 and ip[0] in "89abcdef" for ip in ips)
-    return kernel / len(ips) if 0 < kernel < len(ips) else None
+    if not 0 < kernel < len(ips):
+        return None
+    if pid:
+        mem = os.open(f"/proc/{pid}/mem", os.O_RDONLY)
+        kernel += sum(after_syscall(mem, ip) for ip in ips if not (len(ip) == 16 and ip[0] in "89abcdef"))
+        os.close(mem)
+    return kernel / len(ips)
 
 
 def samples_taken():
@@ -104,7 +120,7 @@ def own_of(pid, load, what):
     """CPU us of the process in user space for each answer: its share of the samples, of the scheduler's count."""
     with tempfile.NamedTemporaryFile() as out:
         r = net.run_json([*SAMPLE, "-o", out.name, "-p", str(pid), "--", *load], net.OPPOSITE, None, 120, what)
-        kernel = kernel_share(out.name) if r else None
+        kernel = kernel_share(out.name, pid) if r else None
     return None if kernel is None else r["cpu_us"] * (1 - kernel)
 
 

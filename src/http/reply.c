@@ -161,21 +161,25 @@ static char *field_text(char *p, const char *name, size_t nn, const char *value,
 static bool field_again(struct weft_http_writer *w, const char *name, const char *value)
 {
     const struct weft__exch *x = w->sc->x;
-    if (!x->first_name_len || strcmp(name, x->first) != 0 || strcmp(value, x->first + x->first_name_len + 1) != 0)
+    size_t nn = x->first_name_len, n = x->first_len;
+    if (!nn || strcmp(name, x->first) != 0 || strcmp(value, x->first + nn + 2) != 0)
         return false;
-    char *end = field_text(w->out->data + w->fields_end, name, x->first_name_len, value, x->first_value_len);
-    w->len = w->fields_end = (uint32_t)(end - w->out->data);
+    char *p = w->out->data + w->fields_end;
+    memcpy(p, x->first, n);
+    memcpy(p + nn, ": ", 2);
+    memcpy(p + n - 2, "\r\n", 2);
+    w->len = w->fields_end += (uint32_t)n;
     return true;
 }
 
 static void field_note(struct weft__exch *x, const char *name, size_t nn, const char *value, size_t nv)
 {
-    if (nn + nv + 2 > sizeof x->first)
+    if (nn + nv + 4 > sizeof x->first)
         return;
-    memcpy(x->first, name, nn + 1);
-    memcpy(x->first + nn + 1, value, nv + 1);
+    memcpy(mempcpy(x->first, name, nn), "\0", 2);
+    memcpy(mempcpy(x->first + nn + 2, value, nv), "\0", 2);
     x->first_name_len = (uint8_t)nn;
-    x->first_value_len = (uint8_t)nv;
+    x->first_len = (uint8_t)(nn + nv + 4);
 }
 
 weft_err weft_http_reply_field(weft_http_writer *w, const char *name, const char *value)

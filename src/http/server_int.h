@@ -90,8 +90,8 @@ struct weft__exch {
     int64_t date_at;               /* the second that start says */
     char start[WEFT__START];       /* replyhead.c: how most answers begin */
     char host[64];                 /* the value of Host that was found right last, of another connection perhaps */
-    uint8_t first_name_len, first_value_len;
-    char first[62];                /* reply.c: name NUL value NUL of an ordinary field that an answer began with; the lengths say 0: none */
+    uint8_t first_name_len, first_len;   /* 0: none; first_len of all, as it will stand */
+    char first[62];                /* reply.c: name NUL NUL value NUL NUL of an ordinary field that an answer began with */
     struct weft_http_request rq;
     struct weft_http_writer w;
     struct weft__late late;

@@ -337,6 +337,11 @@ bool weft__poll_now(struct weft__m *m, weft_dur timeout)
     return any;
 }
 
+weft_time weft__net_seen(void)
+{
+    return atomic_load_explicit(&weft__sched.poll_last, memory_order_relaxed);
+}
+
 /* I5: how long to sleep for the timers. WEFT__NEVER next, or somebody sleeps no longer already: -1, for ever. */
 static weft_dur idle_take_duty(struct weft__m *m, weft_time next)
 {

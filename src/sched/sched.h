@@ -229,6 +229,8 @@ void weft__timer_quiesce(struct weft__timer *t);
 weft_time weft__now(void);
 /* An instant from now to 20 us after it: for deadlines, which may be late and never early. About half the price. */
 weft_time weft__now_later(void);
+/* When the net was looked at last, which in a program that uses it is some milliseconds ago: a read of memory. 0: never yet. */
+weft_time weft__net_seen(void);
 /* Uniform random number below n (n >= 1), cheap, per thread. */
 uint32_t weft__rand_below(uint32_t n);
 

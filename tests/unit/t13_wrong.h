@@ -53,17 +53,18 @@ enum twist {
     RIGHT,
     /* in ServerHello */
     SESSION_OTHER, SESSION_NONE, OLD_VERSION, RETRY, SUITE_UNKNOWN, SUITE_OLD, COMPRESSED, NO_VERSIONS, VERSIONS_1_2, NO_SHARE, SHARE_GROUP, SHARE_ZERO,
-    SHARE_SHORT, PSK_UNASKED, PSK_ONE, HELLO_UNASKED, HELLO_DOUBLE, HELLO_TAIL, HELLO_CUT, HELLO_BEHIND,
+    SHARE_SHORT, PSK_UNASKED, PSK_ONE, PSK_TAKEN, PSK_SECOND, HELLO_UNASKED, HELLO_DOUBLE, HELLO_TAIL, HELLO_CUT, HELLO_BEHIND,
     /* in EncryptedExtensions */
     ENCRYPTED_UNASKED, ENCRYPTED_DOUBLE, ENCRYPTED_TAIL, ENCRYPTED_HIGH, ALPN_OTHER, ALPN_TWO, ALPN_EMPTY, NAME_FULL,
     /* in Certificate and its kin */
     CERTS_NONE, CERTS_CONTEXT, CERTS_EXTENDED, CERTS_TAIL, CERTS_BROKEN, REQUEST,
     /* in CertificateVerify */
-    SIGNED_BY_OTHER, SIGNED_OTHER, SIGNED_FOR_CLIENT, SIGNED_TAIL, SIGNED_EMPTY, SCHEME_RSA_PKCS1, SCHEME_SHA1, SCHEME_P384, SCHEME_RSA,
+    SIGNED_BY_OTHER, SIGNED_OTHER, SIGNED_FOR_CLIENT, SIGNED_TAIL, SIGNED_EMPTY, SCHEME_RSA_PKCS1, SCHEME_SHA1, SCHEME_P384, SCHEME_RSA, SCHEME_RSA_OTHER,
     /* in Finished */
     FINISHED_OTHER, FINISHED_SHORT, FINISHED_LONG, FINISHED_BEHIND,
     /* which comes, and when */
     NO_ENCRYPTED, NO_CERTIFICATE, NO_VERIFY, NO_BOTH, ORDER_TURNED, FINISHED_FIRST, TICKET_EARLY, UPDATE_EARLY,
+    KIND_ENCRYPTED, KIND_CERTIFICATE, KIND_VERIFY, KIND_FINISHED,
     /* records */
     RECORD_EMPTY, RECORD_PLAIN, RECORD_EARLY, RECORD_LONG, RECORD_DATA, RECORD_ALERT, MEGABYTE, CCS_TWO, CCS_TWICE_TWO, CCS_INSIDE, CCS_MANY,
     TWISTS
@@ -147,8 +148,10 @@ static void own_hello(struct own_server *o, const unsigned char *share, struct m
         say_ext(m, 43, "\x03\x04", 2);
     if (w == PSK_UNASKED)
         say_ext(m, 41, "\0\0", 2);
-    if (w == PSK_ONE)
+    if (w == PSK_ONE || w == PSK_SECOND)
         say_ext(m, 41, "\0\1", 2);
+    if (w == PSK_TAKEN)
+        say_ext(m, 41, "\0\0", 2);
     if (w == HELLO_UNASKED)
         say_ext(m, 16, "\0\3\2h2", 5);
     if (w != NO_SHARE) {
@@ -231,27 +234,40 @@ static void own_certificate(struct own_server *o, struct message *m)
     OPENSSL_free(der);
 }
 
-/* A signature by a P-256 key. */
-static void own_verify(struct own_server *o, struct message *m)
+/* What the number of a scheme is: of the key's kind, or wrong. */
+static int own_scheme(const struct own_server *o)
 {
     static const uint16_t schemes[] = {0x0401, 0x0203, 0x0503, 0x0804};
+    bool pss = EVP_PKEY_is_a(o->id->key, "RSA-PSS");
+    if (pss || EVP_PKEY_is_a(o->id->key, "RSA"))
+        return pss != (o->twist == SCHEME_RSA_OTHER) ? 0x0809 : 0x0804;
+    return o->twist >= SCHEME_RSA_PKCS1 && o->twist <= SCHEME_RSA ? schemes[o->twist - SCHEME_RSA_PKCS1] : 0x0403;
+}
+
+/* A signature by a key of P-256, or of RSA by PSS. It is a good one of the scheme that it says, where there can be one. */
+static void own_verify(struct own_server *o, struct message *m)
+{
     enum twist w = o->twist;
-    unsigned char text[64 + 34 + WEFT__T13_HASH_MAX], sig[200];
+    unsigned char text[64 + 34 + WEFT__T13_HASH_MAX], sig[300];
     size_t n = weft__t13_hash_len(o->suite->big), len = sizeof sig;
     EVP_PKEY *other = w == SIGNED_BY_OTHER ? kind_key(KIND_P256) : NULL;
     EVP_MD_CTX *c = EVP_MD_CTX_new();
+    EVP_PKEY_CTX *p;
+    const EVP_MD *digest = w == SCHEME_SHA1 ? EVP_sha1() : w == SCHEME_P384 ? EVP_sha384() : EVP_sha256();
     memset(text, ' ', 64);
     memcpy(text + 64, w == SIGNED_FOR_CLIENT ? "TLS 1.3, client CertificateVerify" : "TLS 1.3, server CertificateVerify", 34);
     weft__t13_hash_now(&o->hash, text + 98);
     text[98] ^= w == SIGNED_OTHER;
-    REQUIRE(c && EVP_DigestSignInit(c, NULL, w == SCHEME_SHA1 ? EVP_sha1() : EVP_sha256(), NULL, other ? other : o->id->key) == 1);
+    REQUIRE(c && EVP_DigestSignInit(c, &p, digest, NULL, other ? other : o->id->key) == 1);
+    if (EVP_PKEY_get_size(o->id->key) > 200)
+        REQUIRE(EVP_PKEY_CTX_set_rsa_padding(p, RSA_PKCS1_PSS_PADDING) == 1 && EVP_PKEY_CTX_set_rsa_pss_saltlen(p, RSA_PSS_SALTLEN_DIGEST) == 1);
     REQUIRE(EVP_DigestSign(c, sig, &len, text, 98 + n) == 1);
     EVP_MD_CTX_free(c);
     EVP_PKEY_free(other);
     m->n = 0;
     say_int(m, T13_VERIFY, 1);
     size_t all = say_begin(m, 3);
-    say_int(m, w >= SCHEME_RSA_PKCS1 && w <= SCHEME_RSA ? schemes[w - SCHEME_RSA_PKCS1] : 0x0403, 2);
+    say_int(m, (size_t)own_scheme(o), 2);
     size_t s = say_begin(m, 2);
     say_bytes(m, sig, w == SIGNED_EMPTY ? 0 : len);
     say_end(m, s, 2);
@@ -277,6 +293,7 @@ static void own_finished(struct own_server *o, struct message *m)
 /* A message of the encrypted flight in a record of its own, and into the hash. */
 static void own_flight(struct own_server *o, int kind)
 {
+    static const int kinds[] = {T13_ENCRYPTED, T13_CERTIFICATE, T13_VERIFY, T13_FINISHED};
     struct message m = {.n = 0};
     if (kind == T13_ENCRYPTED)
         own_encrypted(o, &m);
@@ -286,6 +303,8 @@ static void own_flight(struct own_server *o, int kind)
         own_verify(o, &m);
     else
         own_finished(o, &m);
+    if (o->twist >= KIND_ENCRYPTED && o->twist <= KIND_FINISHED && kind == kinds[o->twist - KIND_ENCRYPTED])
+        m.at[0] = 99;   /* all else agrees */
     weft__t13_hash_add(&o->hash, m.at, m.n);
     if (kind == T13_FINISHED && o->twist == FINISHED_BEHIND)
         say_bytes(&m, "\x18\0\0\1", 4);   /* the begin of a KeyUpdate */
@@ -343,7 +362,7 @@ static const int *own_order(enum twist w)
     case NO_ENCRYPTED: return bare;
     case NO_CERTIFICATE: return unnamed;
     case NO_VERIFY: return unsaid;
-    case NO_BOTH: return neither;
+    case NO_BOTH: case PSK_TAKEN: case PSK_SECOND: return neither;
     case ORDER_TURNED: return turned;
     case FINISHED_FIRST: return first;
     default: return right;
@@ -365,7 +384,8 @@ static void own_answer(struct own_server *o, struct weft__t13 *t, const struct i
     if (twist == RECORD_EARLY)
         own_plain(o, T13_DATA, share, 32);
     own_plain(o, T13_HANDSHAKE, m.at, m.n);
-    weft__t13_next(o->suite->big, NULL, NULL, 0, o->secret);
+    bool takes = (twist == PSK_TAKEN || twist == PSK_SECOND) && t->shake->ticket;   /* it has the ticket's key */
+    weft__t13_next(o->suite->big, NULL, takes ? t->shake->ticket->psk : NULL, takes ? weft__t13_hash_len(o->suite->big) : 0, o->secret);
     weft__t13_next(o->suite->big, o->secret, agreed, 32, o->secret);
     own_keys(o, "c hs traffic", "s hs traffic");
     own_between(o);

@@ -149,7 +149,7 @@ TEST(t13_bad, a_certificate_found_good_is_not_good_for_ever)
 
 /* ---- a server of our own ---- */
 
-/* What a handshake comes to whose server does one thing wrong. */
+/* What a handshake comes to whose server does one thing wrong, or nothing. */
 static enum weft__t13_is twisted(SSL_CTX *client, bool insecure, const struct ident *id, int suite, enum twist twist)
 {
     struct own_server o;
@@ -157,7 +157,7 @@ static enum weft__t13_is twisted(SSL_CTX *client, bool insecure, const struct id
     own_answer(&o, t, id, suite, twist);
     enum weft__t13_is is = weft__t13_shake(t);
     EXPECT_EQ(is == WEFT__T13_DONE, t->send.to > t->send.from);   /* its Finished, or nothing */
-    EXPECT(is == WEFT__T13_DONE || !t->resumed);
+    EXPECT_EQ(t->resumed, is == WEFT__T13_DONE && twist == PSK_TAKEN);
     own_free(&o);
     ERR_clear_error();
     return is;
@@ -171,6 +171,8 @@ TEST(t13_bad, a_server_that_does_one_thing_wrong_is_openssls)
         EXPECT_EQ(twisted(s.client, false, &s.id, suite, RIGHT), WEFT__T13_DONE);
     EXPECT_EQ(twisted(careless, true, &s.id, 0, RIGHT), WEFT__T13_DONE);
     for (enum twist w = RIGHT + 1; w < TWISTS; w++) {
+        if (w == SCHEME_RSA_OTHER)   /* below */
+            continue;
         enum weft__t13_is is = twisted(s.client, false, &s.id, (int)w % WEFT__T13_SUITES, w), any = twisted(careless, true, &s.id, 0, w);
         if (is != WEFT__T13_OTHER)
             weft_test_fail(__FILE__, __LINE__, "twist %d leads to %d", w, is);
@@ -181,21 +183,39 @@ TEST(t13_bad, a_server_that_does_one_thing_wrong_is_openssls)
     site_free(&s);
 }
 
+/* RFC 8446 4.2.3: a key for all of RSA signs by other numbers than one for PSS alone. */
+TEST(t13_bad, a_scheme_of_rsa_is_for_its_own_kind_of_key)
+{
+    struct site s = site_new(false);
+    for (enum kind kind = KIND_RSA; kind <= KIND_PSS; kind++) {
+        struct ident id = ident_new(&s.c, kind);
+        EXPECT_EQ(twisted(s.client, false, &id, 0, RIGHT), WEFT__T13_DONE);
+        EXPECT_EQ(twisted(s.client, false, &id, 0, SCHEME_RSA_OTHER), WEFT__T13_OTHER);
+        EXPECT_EQ(twisted(s.client, false, &id, 0, SIGNED_OTHER), WEFT__T13_OTHER);
+        ident_free(&id);
+    }
+    site_free(&s);
+}
+
 /* A ticket is offered: a server that does not have its key can only do without. */
 TEST(t13_bad, a_server_that_takes_a_ticket_has_its_key)
 {
-    static const enum twist wrong[] = {PSK_UNASKED, PSK_ONE, NO_BOTH, NO_VERIFY, NO_CERTIFICATE, FINISHED_FIRST};
+    static const enum twist wrong[] = {PSK_UNASKED, PSK_ONE, PSK_SECOND, NO_BOTH, NO_VERIFY, NO_CERTIFICATE, FINISHED_FIRST};
     struct site s = site_new(true);
+    REQUIRE(SSL_CTX_set_ciphersuites(s.server, "TLS_AES_128_GCM_SHA256") == 1);
     struct wire w = wire_new(s.client, "good.test", false, s.server);
     REQUIRE(wire_shake(&w) == WEFT__T13_DONE);
     expect_down(&w, 1, 1);   /* and tickets */
     wire_free(&w);
     REQUIRE(has_ticket(s.client, false));
-    for (int i = 0; i < 6; i++)
+    for (int i = 0; i < 7; i++)
         for (int suite = 0; suite < WEFT__T13_SUITES; suite++)
             EXPECT_EQ(twisted(s.client, false, &s.id, suite, wrong[i]), WEFT__T13_OTHER);
-    for (int suite = 0; suite < WEFT__T13_SUITES; suite++)
+    for (int suite = 0; suite < WEFT__T13_SUITES; suite++) {
         EXPECT_EQ(twisted(s.client, false, &s.id, suite, RIGHT), WEFT__T13_DONE);
+        bool other = weft__t13_suites[suite].big;   /* its hash is not the ticket's */
+        EXPECT_EQ(twisted(s.client, false, &s.id, suite, PSK_TAKEN), other ? WEFT__T13_OTHER : WEFT__T13_DONE);
+    }
     site_free(&s);
 }
 

@@ -336,6 +336,75 @@ TEST(t13_review, what_the_peer_has_said_is_read_though_nothing_can_be_sent)
     certs_remove(&f);
 }
 
+/* Says back what it hears, with new keys that want an answer now and then. */
+static void serve_echo(struct tls_server *s, weft_listener *ln)
+{
+    static char buf[40000];
+    weft_conn *c;
+    ssize_t n;
+    REQUIRE(weft_accept(NULL, ln, &c) == 0);
+    REQUIRE(weft_tls_server(NULL, c, &s->config, &c) == 0);
+    for (int i = 0; (n = weft_conn_read(NULL, c, buf, sizeof buf)) > 0; i++) {
+        if (i % 8 == 0)
+            EXPECT_EQ(SSL_key_update(c->tls->ssl, SSL_KEY_UPDATE_REQUESTED), 1);
+        if (weft_conn_write(NULL, c, buf, (size_t)n) != n)
+            break;
+    }
+    (void)weft_conn_close(c);
+}
+
+enum { BOTH_WAYS = 6 << 20, PIECE = 50000 };
+
+static unsigned char byte_of(size_t at)
+{
+    return (unsigned char)(at * 31 + (at >> 13));
+}
+
+static void write_all(weft_conn *conn)
+{
+    static unsigned char buf[PIECE];
+    for (size_t at = 0; at < BOTH_WAYS;) {
+        size_t n = 1 + at * 7 % PIECE;
+        n = n < BOTH_WAYS - at ? n : BOTH_WAYS - at;
+        for (size_t i = 0; i < n; i++)
+            buf[i] = byte_of(at + i);
+        EXPECT_EQ(weft_conn_write(NULL, conn, buf, n), (ssize_t)n);
+        at += n;
+    }
+    EXPECT_EQ(weft_conn_close_write(conn), 0);
+}
+
+/* T26: records that the socket took in parts, answers of the reader's between them, in the order of their numbers. */
+TEST(t13_review, a_reader_and_a_writer_change_keys_in_the_middle_of_it)
+{
+    static unsigned char buf[PIECE];
+    struct certs f = certs_make();
+    struct tls_server s = {.config = {.cert_file = f.good, .key_file = f.key}};
+    struct weft_tls_config c = {.ca_file = f.ca, .server_name = "good.test"};
+    char addr[WEFT_ADDR_TEXT];
+    weft_waitgroup wg = {0};
+    weft_listener *ln;
+    weft_conn *conn;
+    ssize_t n;
+    size_t at = 0;
+    bool same = true;
+    REQUIRE(weft_listen(&ln, "tcp", "127.0.0.1:0") == 0 && weft_listener_addr(ln, addr, sizeof addr) > 0);
+    weft_waitgroup_go(&wg, serve_echo, &s, ln);
+    REQUIRE(weft_dial(NULL, "tcp", addr, &conn) == 0);
+    REQUIRE(setsockopt(conn->f.fd, SOL_SOCKET, SO_SNDBUF, &(int){8192}, sizeof(int)) == 0);
+    REQUIRE(weft__tls_client_own(NULL, conn, &c, 443) == 0);
+    weft_waitgroup_go(&wg, write_all, conn);
+    while ((n = weft_conn_read(NULL, conn, buf, 1 + at % PIECE)) > 0)
+        for (ssize_t i = 0; i < n; i++, at++)
+            same = same && buf[i] == byte_of(at);
+    EXPECT_EQ(n, 0);
+    EXPECT(same && at == BOTH_WAYS);
+    weft_waitgroup_wait(&wg);
+    (void)weft_conn_close(conn);
+    (void)weft_listener_close(ln);
+    certs_remove(&f);
+}
+
 /* ---- dialled again ---- */
 
 struct twice {

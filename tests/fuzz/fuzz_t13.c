@@ -167,11 +167,12 @@ static void step_alert(int level, int what)
 /* False: the connection's last step. */
 static bool data_step(struct fuzz_in *in)
 {
-    uint8_t op = fuzz_byte(in), more = op >> 4;
+    uint8_t op = fuzz_byte(in), more = op >> 4, step = op & 15;
+    bool before = srv.poison || srv.unsure || srv.closed;
     unsigned char m[200];
     size_t n, at;
     char *p;
-    switch (op & 15) {
+    switch (step) {
     case 0: case 1: put_data(fuzz_byte(in) | (size_t)more << 8); break;
     case 2: put_data((size_t)WEFT__T13_PLAIN_MAX + 4 - more); break;
     case 3: srv.pad = fuzz_byte(in); break;
@@ -225,6 +226,7 @@ static bool data_step(struct fuzz_in *in)
     case 14: put_record(PLAIN, T13_CCS, "\1", 1), srv.poison = true; break;
     default: return false;
     }
+    srv.fatal |= !before && !srv.unsure && srv.poison && step != 10 && step != 11;   /* those need not be whole */
     srv.unsure |= srv.idle > 30;
     return true;
 }
@@ -432,6 +434,7 @@ static void verdict(struct weft__t13 *t, struct client *c, struct outcome *o, in
     bool broken = o->end[i] == WEFT__T13_BROKEN;
     CHECK(srv.unsure || (o->end[i] == WEFT__T13_ENDED) == srv.closed);
     CHECK(srv.unsure || srv.poison || !broken);
+    CHECK(!srv.fatal || broken);
     CHECK(broken == (t->words != NULL));
     o->words[i] = t->words;
     if (broken && t->alert >= 0)

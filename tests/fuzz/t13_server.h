@@ -48,6 +48,7 @@ static struct server {
     bool poison, unsure;         /* nothing that comes now may be taken; or it may not */
     uint8_t pad, ee, sh;
     size_t len, text_len, says_len, hello_len;
+    bool fatal;                  /* what came had to be the end of it */
     bool closed;                 /* the server has said goodbye */
     int records, idle, asked;
 } srv;

@@ -20,7 +20,7 @@ LIMIT = {
     "mutex_work_g_8": "floor-locks work, hand_off", "workerpool_g_10000": "within the spread, no floor program",
     "syscall_handoff.cpu_goroutine_share_of_solo": "floor-blocked", "panic_mode_try": "floor-locks try",
     "http_keepalive_64": "floor-server; perf of what is ours", "http_keepalive_1000": "floor-server; perf of what is ours",
-    "http_own_64": "at the goal: .094 to .107 in five series; docs/perf/limits.md",
+    "http_own_64": "at the goal: .09 to .107 in six series, .09 without the C library; docs/perf/limits.md",
     "http_pipelined_16": "floor-server; callgrind", "http2_64x1": "floor-h2server", "http2_16x32": "floor-h2server",
     "fetch_20k_64": "floor-client -r, -x", "fetch_1k_64": "floor-client -r, -x", "fetch_1k_1000": "floor-client -r, -x",
     "fetch_each_connection": "floor-client", "http_each_connection": "floor-server 0 defer", "echo_64b_100": "floor-echo: two calls of the kernel",
